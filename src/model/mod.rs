@@ -1,0 +1,30 @@
+//! The nouns, as plain data: ids, amounts, instants, job types, jobs, executions, events.
+//!
+//! Depends on nothing else in the crate. Nothing here reads a clock, draws a random number, locks
+//! or does I/O.
+
+mod event;
+mod ids;
+mod job;
+mod job_type;
+mod quantity;
+mod resources;
+mod submission;
+mod time;
+
+pub use event::{Event, JobRange, RecipeNodes};
+pub use ids::{
+    BatchId, ConstraintSetId, Epoch, EventNumber, ExeId, ID_MAX, JobId, JobTypeId, LaunchName, NodeId,
+    ParseLaunchNameError, RecipeId, StoreId, TenantId, cluster_id,
+};
+pub use job::{ExeEnd, Job, JobExe, JobStatus, Outcome, QueuedJobExecution, Usage, Values};
+pub use job_type::{JobType, JobTypeSpec, MAX_TRIES_DEFAULT, PRIORITY_DEFAULT, QueueMode};
+pub use quantity::{ParseQuantityError, QUANTITY_MAX, Quantity, THOUSANDTHS};
+pub use resources::{
+    NodeResources, RESOURCE_NAME_LEN_MAX, RESOURCES_MAX, ResourceName, ResourceNameError, ResourcesError,
+};
+pub use submission::{
+    Accepted, JobRequest, RecipeNode, RecipeRequest, SUBMISSION_ID_LEN_MAX, Submission, SubmissionId,
+    SubmissionIdError,
+};
+pub use time::Timestamp;
