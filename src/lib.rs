@@ -1,13 +1,40 @@
 //! The scheduler core that a Mesos-style framework loop calls for every resource offer.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod catalog;
 mod clock;
+mod decision;
+mod engine;
+mod intake;
+mod job;
 mod launch;
+pub mod limits;
+mod load;
 mod model;
+mod offer;
+mod queue;
+mod recipe;
+mod state;
+mod store;
 mod sync;
+#[cfg(test)]
+mod testing;
 mod wal;
 
 pub use clock::{Clock, SystemClock};
-pub use launch::*;
+pub use decision::{Blocker, Shortage, Why};
+pub use engine::{
+    Changed, CloseError, Engine, JobTypeError, JobTypeView, JobsError, NodeStatus, Options, Outgoing,
+    PendingLaunches, Pick, Picks, Reconciled, RunningLaunch, Service, ServiceError, StatusOutcome,
+    SubmitError, Ticket, TicketError, View, status_sink,
+};
+pub use intake::Busy;
+pub use launch::{
+    Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState, Template, TemplateError, fill,
+    placeholders,
+};
+pub use load::{LoadRow, StatusCounts};
 pub use model::*;
-pub use wal::Durable;
+pub use offer::{NodeView, Offer};
+pub use store::{OpenError, StoreFiles};
+pub use wal::{BatchError, Durable, LogError};

@@ -86,8 +86,8 @@ pub struct Job {
     pub status: JobStatus,
     /// The lower number is the more important.
     pub priority: i32,
-    /// What an execution of it asks of its node.
-    pub resources: NodeResources,
+    /// What an execution of it asks of its node. Shared by all jobs of a request.
+    pub resources: Arc<NodeResources>,
     /// For the placeholders.
     pub values: Values,
     /// The graph it is a node of, and its name there.
@@ -100,6 +100,8 @@ pub struct Job {
     pub max_tries: u16,
     /// Its newest execution, once it was queued.
     pub exe: Option<ExeId>,
+    /// How often that one was launched; the number of its newest launch.
+    pub launches: u32,
     /// When it was made.
     pub created: Timestamp,
     /// When it was last queued.

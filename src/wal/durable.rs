@@ -30,9 +30,21 @@ impl<T> Durable<T> {
         Durable(part(self.0))
     }
 
+    /// The value, and the evidence by itself.
+    pub(crate) fn split(self) -> (T, Durable<()>) {
+        (self.0, Durable(()))
+    }
+
     /// Evidence for tests of drivers, which have no log.
     #[cfg(test)]
     pub(crate) fn for_test(value: T) -> Self {
         Self(value)
+    }
+}
+
+impl<T> Durable<Vec<T>> {
+    /// The same evidence for each of the values.
+    pub fn each(self) -> Vec<Durable<T>> {
+        self.0.into_iter().map(Durable).collect()
     }
 }

@@ -1,0 +1,26 @@
+//! The decision over one node's free resources.
+
+use crate::queue::{Amounts, Entry, Queue};
+
+/// Picks what to run on one node out of what its offer leaves free.
+///
+/// Takes, in queue order, every execution whose request fits what is left, whose type is neither
+/// paused nor at its limit, until nothing fits or `picks` holds `most`. `picks` is cleared, then
+/// filled in launch order. Returns what stays free.
+///
+/// No lock, clock or I/O. Cost: for each pick, the lanes before it, and a scan of minima where a
+/// lane may fit.
+///
+/// # Source
+/// Order (priority, then time queued) as in Scale's queue; see docs/decisions/0003.
+pub(crate) fn decide(queue: &mut Queue, free: Amounts, most: usize, picks: &mut Vec<Entry>) -> Amounts {
+    picks.clear();
+    let mut left = free;
+    while picks.len() < most {
+        let Some(id) = queue.first_fit(&left) else { break };
+        let entry = queue.pick(id).expect("it was found in the queue");
+        left = left.minus(&entry.asks).expect("it was found to fit");
+        picks.push(entry);
+    }
+    left
+}

@@ -1,0 +1,22 @@
+//! A command on its way to the core, with the promise of its answer.
+
+use std::convert::Infallible;
+
+use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+use super::ticket::Promise;
+use crate::launch::StatusUpdate;
+use crate::model::{Accepted, JobId, JobTypeId, JobTypeSpec, QueueMode, Submission};
+
+/// What callers want.
+pub(super) enum Command {
+    PutJobType(Box<JobTypeSpec>, Promise<JobTypeId, JobTypeError>),
+    Submit(Box<Submission>, Promise<Accepted, SubmitError>),
+    Cancel(Vec<JobId>, Promise<Changed, JobsError>),
+    SetPriority(Vec<JobId>, i32, Promise<Changed, JobsError>),
+    Pause(JobTypeId, bool, Promise<(), JobTypeError>),
+    Limit(JobTypeId, Option<u32>, Promise<(), JobTypeError>),
+    SetMode(Option<JobTypeId>, Option<QueueMode>, Promise<(), JobTypeError>),
+}
+
+/// What drivers report.
+pub(super) struct Status(pub(super) StatusUpdate, pub(super) Option<Promise<StatusOutcome, Infallible>>);

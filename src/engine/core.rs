@@ -1,0 +1,260 @@
+//! The pure core: state, nodes, and what the command at hand produced.
+//!
+//! One owner at a time. No I/O, clock, lock or logging: time comes in with each command.
+//!
+//! K1  An event is applied the moment it is emitted, so `out` and the state never disagree.
+//! K2  A command that is refused emits nothing.
+
+use crate::decision::{self, Blocker, Why};
+use crate::launch::{LAUNCH_NAMES, Launch, TemplateError, fill};
+use crate::model::{
+    Event, ExeEnd, ExeId, Job, JobId, JobStatus, JobType, LaunchName, NodeId, NodeResources, Outcome,
+    Timestamp, Usage, cluster_id,
+};
+use crate::offer::{Nodes, Offer};
+use crate::queue::Entry;
+
+use crate::state::State;
+
+/// What the outside has to do once the events that led to it are durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// End an execution.
+    Kill(LaunchName),
+    /// Tell the driver that the end of this launch is on record.
+    Acknowledge(LaunchName),
+}
+
+/// What a command produced.
+#[derive(Default)]
+pub(super) struct Output {
+    /// Events, each with the state hash after it.
+    pub(super) events: Vec<(Event, u64)>,
+    pub(super) orders: Vec<Order>,
+}
+
+/// State, nodes and output.
+#[derive(Default)]
+pub(crate) struct Core {
+    pub(super) state: State,
+    pub(super) nodes: Nodes,
+    pub(super) out: Output,
+    /// The cluster ids' second part.
+    pub(super) framework: String,
+}
+
+impl Core {
+    pub(super) fn new(state: State, framework: String) -> Self {
+        Self { state, framework, ..Self::default() }
+    }
+
+    pub(super) fn emit(&mut self, event: Event) {
+        self.state.apply(&event);
+        self.out.events.push((event, self.state.hash));
+    }
+
+    /// `now`, but never before what was.
+    pub(super) fn clamp(&self, now: Timestamp) -> Timestamp {
+        now.max(self.state.now)
+    }
+
+    /// Takes note of an offer and decides on it. The picks are set aside until they are committed
+    /// or put back.
+    pub(super) fn offer(&mut self, offer: &Offer, most: usize, now: Timestamp, picks: &mut Vec<Entry>) {
+        self.nodes.seen(offer, &offer.free, now);
+        let free = self.state.queue.dims().lookup(&offer.free);
+        decision::decide(&mut self.state.queue, free, most, picks);
+    }
+
+    /// Decides on what a declared node has in all, less what runs there.
+    pub(super) fn offer_declared(
+        &mut self,
+        node: NodeId,
+        most: usize,
+        now: Timestamp,
+        picks: &mut Vec<Entry>,
+    ) {
+        let Some(seen) = self.nodes.get(node) else { return };
+        let total = self.state.queue.dims().lookup(&seen.total);
+        let free = total.minus_or_zero(&self.state.in_use(node));
+        let offer = Offer { node, name: seen.name.clone(), free: self.state.queue.named(&free) };
+        self.offer(&offer, most, now, picks);
+    }
+
+    /// Takes note of what a node has in all.
+    pub(super) fn node_total(&mut self, offer: &Offer, total: &NodeResources, now: Timestamp) {
+        self.nodes.seen(offer, total, now);
+    }
+
+    /// Puts picks back to their places.
+    pub(super) fn put_back(&mut self, picks: &[ExeId]) {
+        for &exe in picks {
+            self.state.queue.put_back(exe);
+        }
+    }
+
+    /// Launches picks on `node`, in order. Those canceled meanwhile are left out; one whose command
+    /// cannot be made ends at once.
+    pub(super) fn commit(&mut self, node: NodeId, picks: &[ExeId], now: Timestamp) -> Vec<Launch> {
+        let now = self.clamp(now);
+        let mut launches = Vec::with_capacity(picks.len());
+        let mut left = self.nodes.get(node).map(|seen| seen.free.clone());
+        for &exe in picks {
+            if !self.state.queue.is_picked(exe) {
+                continue;
+            }
+            let Some(job) = self.state.job_of(exe).and_then(|id| self.state.job(id)) else { continue };
+            let name = LaunchName { exe, number: job.launches + 1 };
+            let launch = self.launch_of(job, name, node);
+            left = left.and_then(|left| left.minus(&job.resources));
+            self.emit(Event::Launched { launch: name, node, when: now });
+            match launch {
+                Ok(launch) => launches.push(launch),
+                Err(error) => {
+                    let outcome = Outcome::NotStarted { reason: error.to_string() };
+                    self.end_launch(name, outcome, Usage::default(), now);
+                }
+            }
+        }
+        if let Some(left) = left {
+            self.nodes.set_free(node, left);
+        }
+        launches
+    }
+
+    fn launch_of(&self, job: &Job, name: LaunchName, node: NodeId) -> Result<Launch, TemplateError> {
+        let kind = self.state.catalog.get(job.job_type).expect("a job has a type on record");
+        let texts = LaunchTexts::new(job, name, kind);
+        let value = |name: &str| texts.value(name);
+        let command = kind.spec.command.iter().map(|part| fill(part, value)).collect::<Result<_, _>>()?;
+        let env = kind.spec.env.iter();
+        let env = env.map(|(key, text)| Ok((key.clone(), fill(text, value)?))).collect::<Result<_, _>>()?;
+        Ok(Launch {
+            name,
+            job: job.id,
+            exe_num: job.num_exes,
+            cluster_id: cluster_id(&self.framework, job.id, job.num_exes),
+            job_type: kind.spec.name.clone(),
+            job_type_version: kind.spec.version.clone(),
+            node,
+            resources: (*job.resources).clone(),
+            command,
+            env,
+            timeout_s: kind.spec.timeout_s,
+        })
+    }
+
+    /// Everything that follows from the end of a launch. False for a name that is not on record.
+    pub(super) fn end_launch(
+        &mut self,
+        name: LaunchName,
+        outcome: Outcome,
+        usage: Usage,
+        when: Timestamp,
+    ) -> bool {
+        let running = self.state.running.get(&name.exe).filter(|running| running.launch == name.number);
+        let Some(job) = running.and_then(|running| self.state.job(running.entry.job)) else { return false };
+        let (id, when) = (job.id, self.clamp(when));
+        let verdict = crate::job::judge(job, &outcome);
+        let end = ExeEnd { launch: name, exe_num: job.num_exes, outcome, usage, ended: when };
+        self.emit(Event::ExeEnded { end, status: verdict.status, uses_try: verdict.uses_try });
+        if verdict.is_retried {
+            self.queue_listed(vec![id], when);
+        } else if verdict.status == JobStatus::Completed {
+            self.queue_ready_children(id, when);
+        } else {
+            self.block_descendants(&[id], when);
+        }
+        true
+    }
+
+    pub(super) fn queue_listed(&mut self, jobs: Vec<JobId>, when: Timestamp) {
+        if !jobs.is_empty() {
+            let first_exe = self.next_exe();
+            let jobs = crate::model::JobRange::List(jobs);
+            self.emit(Event::JobsQueued { first_exe, jobs, priority: None, when });
+        }
+    }
+
+    pub(super) fn next_exe(&self) -> ExeId {
+        ExeId(self.state.last_exe.0 + 1)
+    }
+
+    fn queue_ready_children(&mut self, job: JobId, when: Timestamp) {
+        let is_due = |id: &JobId| {
+            self.state.graph.is_ready(*id) && self.state.job(*id).is_some_and(crate::job::can_be_queued)
+        };
+        let children = self.state.graph.children(job);
+        let ready: Vec<JobId> = children.iter().copied().filter(is_due).collect();
+        self.queue_listed(ready, when);
+    }
+
+    /// Marks what can never get its inputs.
+    pub(super) fn block_descendants(&mut self, jobs: &[JobId], when: Timestamp) {
+        let is_pending = |id| self.state.job(id).is_some_and(|job| job.status == JobStatus::Pending);
+        let mut blocked: Vec<JobId> =
+            jobs.iter().flat_map(|&job| self.state.graph.descendants(job, is_pending)).collect();
+        blocked.sort_unstable();
+        blocked.dedup();
+        if !blocked.is_empty() {
+            self.emit(Event::JobsMarked { jobs: blocked, status: JobStatus::Blocked, when });
+        }
+    }
+
+    /// Why a job waits; `None` for one that is not there.
+    pub(super) fn why(&self, id: JobId) -> Option<Why> {
+        let job = self.state.job(id)?;
+        let (position, blocker) = match job.status {
+            JobStatus::Queued => self.why_queued(job),
+            JobStatus::Pending => (None, self.why_pending(job)),
+            JobStatus::Blocked => (None, self.why_blocked(job)),
+            status => (None, Blocker::NotQueued { status }),
+        };
+        let (asks, n_queued) = ((*job.resources).clone(), self.state.queue.len());
+        Some(Why { job: id, status: job.status, asks, position, n_queued, blocker })
+    }
+
+    fn why_queued(&self, job: &Job) -> (Option<usize>, Blocker) {
+        let Some(entry) = job.exe.and_then(|exe| self.state.queue.get(exe)) else {
+            return (None, Blocker::Next);
+        };
+        let kind = self.state.catalog.get(job.job_type);
+        let (paused, limit) = kind.map_or((None, None), |kind| (kind.paused, kind.spec.max_scheduled));
+        decision::explain(&self.state.queue, &self.nodes, &entry, paused, limit)
+    }
+
+    fn why_pending(&self, job: &Job) -> Blocker {
+        let is_unmet =
+            |id: &JobId| self.state.job(*id).is_none_or(|parent| parent.status != JobStatus::Completed);
+        let parents = self.state.graph.parents(job.id).iter().copied();
+        Blocker::Parents { jobs: parents.filter(is_unmet).collect() }
+    }
+
+    fn why_blocked(&self, job: &Job) -> Blocker {
+        let blocks =
+            |id: &JobId| self.state.job(*id).is_some_and(|parent| crate::job::blocks_children(parent.status));
+        let parents = self.state.graph.parents(job.id).iter().copied();
+        Blocker::BlockedBy { jobs: parents.filter(blocks).collect() }
+    }
+}
+
+/// Values for the placeholders of one launch: the job's own, and those every launch has.
+struct LaunchTexts<'j> {
+    job: &'j Job,
+    own: [(&'static str, String); LAUNCH_NAMES.len()],
+}
+
+impl<'j> LaunchTexts<'j> {
+    fn new(job: &'j Job, name: LaunchName, kind: &JobType) -> Self {
+        let texts =
+            [job.id.to_string(), job.num_exes.to_string(), name.exe.to_string(), kind.spec.name.clone()];
+        let mut names = LAUNCH_NAMES.into_iter();
+        let own = texts.map(|text| (names.next().expect("as many names as texts"), text));
+        Self { job, own }
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let given = self.job.values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        given.or_else(|| self.own.iter().find(|(key, _)| *key == name).map(|(_, text)| text.as_str()))
+    }
+}

@@ -1,0 +1,20 @@
+//! The one place where commands become events, events become state, and decisions are made
+//! durable before they take effect.
+
+mod command;
+mod core;
+mod handle;
+mod outbox;
+mod picks;
+mod service;
+mod shell;
+mod ticket;
+mod view;
+
+pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+pub use outbox::Outgoing;
+pub use picks::{PendingLaunches, Pick, Picks};
+pub use service::{Reconciled, Service, ServiceError, status_sink};
+pub use shell::{CloseError, Engine, Options, RunningLaunch};
+pub use ticket::{Ticket, TicketError};
+pub use view::{JobTypeView, NodeStatus, View};

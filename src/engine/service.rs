@@ -1,0 +1,226 @@
+//! The threads of a daemon: one decides for one declared node, one speaks to its driver.
+//!
+//! T1  Nothing is launched before every launch on record was reconciled with the driver.
+//! T2  Both threads end, in order, when the service is stopped or the log fails.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::outbox::Outgoing;
+use super::shell::{Engine, RunningLaunch};
+use crate::launch::{Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState};
+use crate::model::{NodeId, NodeResources, Outcome, Usage};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::wal::Durable;
+
+/// Longest sleep of both threads: load rows and views are at most this late.
+const NAP: Duration = Duration::from_millis(50);
+
+/// Pause before a full status ring is tried again.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// Why a service did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The driver could not tell what runs.
+    #[error("could not learn what still runs: {0}")]
+    Driver(#[from] DriverError),
+    /// The system gives no thread.
+    #[error("could not start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What was found of launches on record when the service started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Still run.
+    pub n_running: usize,
+    /// Ended meanwhile; their results are taken up.
+    pub n_ended: usize,
+    /// Never started; back in the queue.
+    pub n_returned: usize,
+    /// Lost with what ran them; run again.
+    pub n_lost: usize,
+}
+
+/// A running daemon. Stop it, or drop it, before the engine is closed.
+pub struct Service {
+    engine: Engine,
+    is_stopped: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    driver_error: Arc<Mutex<Option<DriverError>>>,
+    reconciled: Reconciled,
+}
+
+impl Service {
+    /// Reconciles, then starts deciding for `node`, which has `total` in all.
+    pub fn start(
+        engine: Engine,
+        driver: Arc<dyn Driver>,
+        node: NodeId,
+        name: &str,
+        total: &NodeResources,
+    ) -> Result<Self, ServiceError> {
+        let reconciled = reconcile(&engine, &*driver)?;
+        engine.declare_node(node, name, total);
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let driver_error = Arc::new(Mutex::new(None));
+        let mut service = Self { engine, is_stopped, threads: Vec::new(), driver_error, reconciled };
+        service
+            .spawn("weighbridge-core", move |engine, is_stopped, _| decide_all(engine, node, is_stopped))?;
+        service.spawn("weighbridge-launch", move |engine, is_stopped, error| {
+            carry_out_all(engine, &*driver, is_stopped, error);
+        })?;
+        Ok(service)
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        body: impl FnOnce(&Engine, &AtomicBool, &Mutex<Option<DriverError>>) + Send + 'static,
+    ) -> std::io::Result<()> {
+        let (engine, is_stopped) = (self.engine.clone(), self.is_stopped.clone());
+        let error = self.driver_error.clone();
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        self.threads.push(thread.spawn(move || body(&engine, &is_stopped, &error))?);
+        Ok(())
+    }
+
+    /// What was found when it started.
+    pub fn reconciled(&self) -> Reconciled {
+        self.reconciled
+    }
+
+    /// The driver's last complaint, once.
+    pub fn take_driver_error(&self) -> Option<DriverError> {
+        self.driver_error.lock().take()
+    }
+
+    /// Decides nothing any more and waits for both threads. What runs goes on.
+    pub fn stop(mut self) {
+        self.stop_threads();
+    }
+
+    fn stop_threads(&mut self) {
+        self.is_stopped.store(true, Ordering::Release);
+        self.engine.wake();
+        for thread in self.threads.drain(..) {
+            // A panic was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop_threads();
+    }
+}
+
+fn decide_all(engine: &Engine, node: NodeId, is_stopped: &AtomicBool) {
+    // Acquire, with the Release in `stop_threads`.
+    while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() {
+        engine.offer_declared(node).hand_over();
+        engine.wait_for_work(NAP);
+    }
+}
+
+fn carry_out_all(
+    engine: &Engine,
+    driver: &dyn Driver,
+    is_stopped: &AtomicBool,
+    error: &Mutex<Option<DriverError>>,
+) {
+    while !is_stopped.load(Ordering::Acquire) {
+        if let Err(refusal) = carry_out(driver, engine.outgoing(NAP)) {
+            *error.lock() = Some(refusal);
+        }
+    }
+}
+
+/// Does what the outbox says, in order; launches that stand together go together.
+fn carry_out(driver: &dyn Driver, all: Vec<Outgoing>) -> Result<(), DriverError> {
+    let mut launches: Vec<Durable<Launch>> = Vec::new();
+    let mut result = Ok(());
+    for outgoing in all {
+        match outgoing {
+            Outgoing::Launch(launch) => launches.push(launch),
+            Outgoing::Kill(name) => {
+                // Its launch may stand before it.
+                let started = hand_over(driver, &mut launches);
+                result = result.and(started).and(driver.kill(name.into_inner()));
+            }
+            Outgoing::Acknowledge(name) => result = result.and(driver.acknowledge(name.into_inner())),
+        }
+    }
+    result.and(hand_over(driver, &mut launches))
+}
+
+fn hand_over(driver: &dyn Driver, launches: &mut Vec<Durable<Launch>>) -> Result<(), DriverError> {
+    if launches.is_empty() { Ok(()) } else { driver.launch(std::mem::take(launches)) }
+}
+
+fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconciled, DriverError> {
+    let running = engine.running();
+    let names: Vec<_> = running.iter().map(|run| (run.name, run.job, run.exe_num)).collect();
+    let mut found = Reconciled::default();
+    if names.is_empty() {
+        return Ok(found);
+    }
+    for (run, known) in running.iter().zip(driver.reconcile(&names)?) {
+        settle(engine, driver, run, known, &mut found)?;
+    }
+    engine.pump();
+    Ok(found)
+}
+
+fn settle(
+    engine: &Engine,
+    driver: &dyn Driver,
+    run: &RunningLaunch,
+    known: Known,
+    found: &mut Reconciled,
+) -> Result<(), DriverError> {
+    let when = engine.now();
+    let update = match known {
+        Known::Running => {
+            found.n_running += 1;
+            if run.is_canceled {
+                driver.kill(run.name)?;
+            }
+            return Ok(());
+        }
+        Known::Ended(update) => {
+            found.n_ended += 1;
+            update
+        }
+        Known::NeverStarted => {
+            found.n_returned += 1;
+            let reason = "it had not reached the executor".to_owned();
+            StatusUpdate { name: run.name, state: TaskState::Refused { reason }, when }
+        }
+        Known::Lost { reason } => {
+            found.n_lost += 1;
+            let state = TaskState::Ended { outcome: Outcome::Lost { reason }, usage: Usage::default() };
+            StatusUpdate { name: run.name, state, when }
+        }
+    };
+    report(engine, &update);
+    Ok(())
+}
+
+/// Reports, and waits while the ring is full: no news is dropped.
+fn report(engine: &Engine, update: &StatusUpdate) {
+    while engine.report(update.clone()).is_err() && engine.failure().is_none() {
+        engine.pump();
+        std::thread::sleep(RETRY);
+    }
+}
+
+/// Where a driver's news goes: into `engine`.
+pub fn status_sink(engine: &Engine) -> StatusSink {
+    let engine = engine.clone();
+    Arc::new(move |update| report(&engine, &update))
+}

@@ -1,0 +1,730 @@
+//! The shell around the core: intake, lock, log, views, outbox.
+//!
+//! Protocol of a command, from any thread:
+//! 1. It is pushed on a ring (`Busy` when full), and the bell rings.
+//! 2. Whoever comes next with the core's lock (a decider, a waiter, the service thread) drains
+//!    the rings: applies, and hands events and effects to the log under the same lock.
+//! 3. The log writer syncs, then releases the effects: answers, launches, views.
+//!
+//! E1  The order of events in the log is the order in which they were applied.
+//! E2  No lock is held over I/O; the core's lock is held for one drain or one decision.
+//! E3  Nothing that leaves (answer, launch, kill, view) leaves before its events are durable.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+
+use super::command::{Command, Status};
+use super::core::{Core, Order};
+use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+use super::outbox::{Bell, Outbox, Outgoing};
+use super::picks::{PendingLaunches, Picks};
+use super::ticket::{Promise, Pump, Ticket};
+use super::view::{VIEW_AGE_MAX, View, view};
+use crate::clock::{Clock, SystemClock, monotonic};
+use crate::decision::Why;
+use crate::intake::{Busy, Intake};
+use crate::launch::{Launch, StatusUpdate};
+use crate::limits::{INTAKE_LEN_MAX, LIST_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RUNNING_MAX, STATUSES_LEN_MAX};
+use crate::load::{LoadRow, is_due};
+use crate::model::{
+    Accepted, Epoch, Event, EventNumber, ExeId, Job, JobId, JobStatus, JobTypeId, JobTypeSpec, LaunchName,
+    NodeId, NodeResources, QueueMode, QueuedJobExecution, StoreId, Submission, Timestamp,
+};
+use crate::offer::Offer;
+use crate::state::State;
+use crate::store::{OpenError, Opened, SnapshotFile, StoreFiles, open};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::wal::{Durable, Log, LogError};
+
+/// Accepted submissions whose answers are kept for callers that ask again at once. Older ones are
+/// answered by the core.
+const ANSWERS_MAX: usize = 1 << 16;
+
+/// How an engine is set up.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The second part of cluster ids; without `_`.
+    pub framework: String,
+    /// How often load is taken down, aligned to midnight UTC; none: never.
+    pub load_period: Option<Duration>,
+    /// How many load rows are kept.
+    pub load_rows: u32,
+    /// Commands that may wait for the core.
+    pub intake_len: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            framework: "local".to_owned(),
+            load_period: Some(Duration::from_hours(1)),
+            load_rows: LOAD_ROWS_DEFAULT,
+            intake_len: INTAKE_LEN_MAX,
+        }
+    }
+}
+
+impl Options {
+    /// Sets the clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets the framework's name in cluster ids; `_` becomes `-`.
+    #[must_use]
+    pub fn framework(mut self, name: &str) -> Self {
+        self.framework = name.replace('_', "-");
+        self
+    }
+
+    /// Sets how often load is taken down; `None` turns it off.
+    #[must_use]
+    pub fn load_period(mut self, period: Option<Duration>) -> Self {
+        self.load_period = period.filter(|period| !period.is_zero());
+        self
+    }
+
+    /// Sets how many load rows are kept; at least one.
+    #[must_use]
+    pub fn load_rows(mut self, rows: u32) -> Self {
+        self.load_rows = rows.max(1);
+        self
+    }
+
+    /// Sets how many commands may wait for the core.
+    #[must_use]
+    pub fn intake_len(mut self, len: usize) -> Self {
+        self.intake_len = len;
+        self
+    }
+}
+
+/// What waits for the log.
+pub(super) enum Effect {
+    /// A closure that answers somebody.
+    Answer(Box<dyn FnOnce() + Send>),
+    /// Launches for whoever committed them.
+    Launches(Vec<Launch>, Promise<Durable<Vec<Launch>>, Infallible>),
+    /// A launch for the outbox.
+    Launch(Launch),
+    Kill(LaunchName),
+    Acknowledge(LaunchName),
+    Publish(Arc<View>),
+}
+
+/// Where released effects go.
+struct Outside {
+    outbox: Outbox,
+    view: ArcSwap<View>,
+}
+
+impl Outside {
+    fn release(&self, effect: Durable<Effect>) {
+        match effect.get() {
+            Effect::Launch(_) | Effect::Kill(_) | Effect::Acknowledge(_) => {
+                let outgoing = match effect.split() {
+                    (Effect::Launch(launch), proof) => Outgoing::Launch(proof.map(|()| launch)),
+                    (Effect::Kill(name), proof) => Outgoing::Kill(proof.map(|()| name)),
+                    (Effect::Acknowledge(name), proof) => Outgoing::Acknowledge(proof.map(|()| name)),
+                    _ => return,
+                };
+                self.outbox.push([outgoing]);
+            }
+            _ => match effect.split() {
+                (Effect::Answer(answer), _) => answer(),
+                (Effect::Launches(launches, promise), proof) => {
+                    promise.answer(Ok(proof.map(|()| launches)));
+                }
+                (Effect::Publish(view), _) => self.view.store(view),
+                _ => {}
+            },
+        }
+    }
+}
+
+/// The core's side of what only its owner may touch.
+struct Owned {
+    core: Core,
+    /// When the newest view was made, and of which event.
+    viewed: (Timestamp, EventNumber),
+    /// Since when load is counted as taken, before the first row.
+    load_since: Timestamp,
+    picks: Vec<crate::queue::Entry>,
+}
+
+struct Inner {
+    intake: Intake<Command, Status>,
+    owned: Mutex<Owned>,
+    log: Log<Effect>,
+    outside: Arc<Outside>,
+    bell: Bell,
+    answers: Arc<DashMap<Arc<str>, Accepted>>,
+    is_closed: AtomicBool,
+    options: Options,
+    store: Option<(StoreId, SnapshotFile)>,
+    n_replayed: u64,
+    /// Last, so that the store is unlocked only after everything else is gone.
+    _lock: Option<Box<dyn Send + Sync>>,
+}
+
+/// The engine: queue, decisions and log in one. Cheap to clone; all clones are the same engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+/// Why an engine did not close well. What was answered is on disk all the same.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// The log failed at some point; what was answered before is on disk.
+    #[error("the log failed: {0}")]
+    Log(LogError),
+    /// The state could not be written; the next start reads the log instead.
+    #[error("could not write the state: {0}")]
+    Snapshot(OpenError),
+}
+
+/// A launch that is on record as running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningLaunch {
+    /// Its name.
+    pub name: LaunchName,
+    /// Its job.
+    pub job: JobId,
+    /// The job's how-manieth execution.
+    pub exe_num: u32,
+    /// Where.
+    pub node: NodeId,
+    /// True when its job was canceled, so that it only has to end.
+    pub is_canceled: bool,
+}
+
+fn random_store_id() -> StoreId {
+    let draw = || u128::from(RandomState::new().hash_one("a new store"));
+    StoreId(draw() << 64 | draw())
+}
+
+impl Engine {
+    /// Opens the store in `directory`, or makes it, and recovers what it holds.
+    ///
+    /// Cost: reads the whole state and the log after it.
+    pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        let files = StoreFiles::new(directory.as_ref());
+        let Opened { lock, id, state, log, snapshot, n_replayed } = open(&files, random_store_id())?;
+        let epoch = Epoch(state.epoch.0 + 1);
+        let outside = Outside::new(&state);
+        let releases = outside.clone();
+        let next = EventNumber(state.last_event.0 + 1);
+        let log = Log::start(log, (id, epoch), next, move |effect| releases.release(effect));
+        let log = log.map_err(OpenError::Thread)?;
+        let lock: Option<Box<dyn Send + Sync>> = Some(Box::new(lock));
+        let inner = Inner::new(state, epoch, log, outside, options, Some((id, snapshot)), n_replayed, lock);
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// An engine without a store: nothing is promised beyond its life, and nothing is waited for.
+    pub fn in_memory(options: Options) -> Self {
+        let state = State::default();
+        let outside = Outside::new(&state);
+        let releases = outside.clone();
+        let log = Log::volatile(EventNumber(1), move |effect| releases.release(effect));
+        Self(Arc::new(Inner::new(state, Epoch(1), log, outside, options, None, 0, None)))
+    }
+
+    fn pump_fn(&self) -> Pump {
+        let engine = self.clone();
+        Arc::new(move || engine.pump())
+    }
+
+    fn send<T, E>(&self, command: impl FnOnce(Promise<T, E>) -> Command) -> Result<Ticket<T, E>, Busy> {
+        let (promise, ticket) = Promise::new(self.pump_fn());
+        if self.0.is_closed.load(Ordering::Acquire) {
+            return Err(Busy);
+        }
+        self.0.intake.push_command(command(promise))?;
+        self.0.bell.ring();
+        Ok(ticket)
+    }
+
+    /// Makes a job type, or edits the one of the same name and version; an equal spec changes
+    /// nothing. The answer is its id.
+    pub fn put_job_type(&self, spec: JobTypeSpec) -> Result<Ticket<JobTypeId, JobTypeError>, Busy> {
+        self.send(|promise| Command::PutJobType(Box::new(spec), promise))
+    }
+
+    /// Queues jobs and recipes, all or none. The same submission id again gives the first answer.
+    /// Never waits for a decision.
+    pub fn submit(&self, submission: Submission) -> Result<Ticket<Accepted, SubmitError>, Busy> {
+        let known = self.0.answers.get(submission.id.as_str()).map(|answer| *answer.value());
+        if let Some(first) = known {
+            let (promise, ticket) = Promise::new(self.pump_fn());
+            promise.answer(Ok(Accepted { is_repeat: true, ..first }));
+            return Ok(ticket);
+        }
+        self.send(|promise| Command::Submit(Box::new(submission), promise))
+    }
+
+    /// Cancels jobs, wherever they stand. Those that ended well or were canceled are left alone;
+    /// those that run are ended.
+    pub fn cancel(&self, jobs: Vec<JobId>) -> Result<Ticket<Changed, JobsError>, Busy> {
+        self.send(|promise| Command::Cancel(jobs, promise))
+    }
+
+    /// Gives jobs another priority, also in the queue; their queued time stays.
+    pub fn set_priority(&self, jobs: Vec<JobId>, priority: i32) -> Result<Ticket<Changed, JobsError>, Busy> {
+        self.send(|promise| Command::SetPriority(jobs, priority, promise))
+    }
+
+    /// Pauses or resumes a job type. What runs goes on.
+    pub fn pause(&self, job_type: JobTypeId, is_paused: bool) -> Result<Ticket<(), JobTypeError>, Busy> {
+        self.send(|promise| Command::Pause(job_type, is_paused, promise))
+    }
+
+    /// Sets how many executions of a job type may run at once; none or 0: no limit.
+    pub fn set_limit(
+        &self,
+        job_type: JobTypeId,
+        limit: Option<u32>,
+    ) -> Result<Ticket<(), JobTypeError>, Busy> {
+        self.send(|promise| Command::Limit(job_type, limit, promise))
+    }
+
+    /// Sets the direction of queued time, for all or inside one type.
+    pub fn set_mode(
+        &self,
+        job_type: Option<JobTypeId>,
+        mode: Option<QueueMode>,
+    ) -> Result<Ticket<(), JobTypeError>, Busy> {
+        self.send(|promise| Command::SetMode(job_type, mode, promise))
+    }
+
+    fn send_status(&self, status: Status) -> Result<(), Busy> {
+        self.0.intake.push_status(status)?;
+        self.0.bell.ring();
+        Ok(())
+    }
+
+    /// Takes news of a launch. Acknowledge it to its source once the ticket is durable.
+    pub fn status(&self, update: StatusUpdate) -> Result<Ticket<StatusOutcome, Infallible>, Busy> {
+        let (promise, ticket) = Promise::new(self.pump_fn());
+        self.send_status(Status(update, Some(promise)))?;
+        Ok(ticket)
+    }
+
+    /// Takes news of a launch without a ticket; the acknowledgement comes through the outbox.
+    pub fn report(&self, update: StatusUpdate) -> Result<(), Busy> {
+        self.send_status(Status(update, None))
+    }
+
+    /// Applies everything in the intake, takes load down when due, and publishes a view when the
+    /// last one is old. Waits for the core's lock.
+    pub fn pump(&self) {
+        let mut owned = self.0.owned.lock();
+        self.0.drain(&mut owned);
+    }
+
+    /// Waits until something came in, or `timeout` passed.
+    pub fn wait_for_work(&self, timeout: Duration) -> bool {
+        self.0.bell.wait(timeout)
+    }
+
+    /// Wakes whoever is in [`Engine::wait_for_work`].
+    pub fn wake(&self) {
+        self.0.bell.ring();
+    }
+
+    /// Decides what to run on a node out of what it has free: the first executions, in queue
+    /// order, that fit and are not held back. Applies the intake first.
+    ///
+    /// Cost: the intake, then lanes looked at, a descent where a lane may fit, picks. No I/O.
+    pub fn offer(&self, offer: &Offer) -> Picks<'_> {
+        self.decide(offer.node, |core, most, now, picks| core.offer(offer, most, now, picks))
+    }
+
+    /// The same for a declared node: what it has in all, less what runs there by our record.
+    pub fn offer_declared(&self, node: NodeId) -> Picks<'_> {
+        self.decide(node, |core, most, now, picks| core.offer_declared(node, most, now, picks))
+    }
+
+    fn decide(
+        &self,
+        node: NodeId,
+        decide: impl FnOnce(&mut Core, usize, Timestamp, &mut Vec<crate::queue::Entry>),
+    ) -> Picks<'_> {
+        let mut owned = self.0.owned.lock();
+        let now = self.0.drain(&mut owned);
+        let Owned { core, picks, .. } = &mut *owned;
+        picks.clear();
+        if self.0.log.failure().is_none() {
+            let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(core.state.running.len()));
+            decide(core, most, now, picks);
+        }
+        Picks::new(self, node, std::mem::take(picks))
+    }
+
+    /// Declares a node and what it has in all.
+    pub fn declare_node(&self, node: NodeId, name: &str, total: &NodeResources) {
+        let offer = Offer::new(node, total.clone()).named(name);
+        let now = self.0.options.clock.now();
+        self.0.owned.lock().core.node_total(&offer, total, now);
+        self.0.bell.ring();
+    }
+
+    pub(super) fn put_back(&self, picks: &[ExeId]) {
+        if !picks.is_empty() {
+            self.0.owned.lock().core.put_back(picks);
+        }
+    }
+
+    pub(super) fn commit(&self, node: NodeId, picks: &[ExeId]) -> PendingLaunches {
+        let (promise, ticket) = Promise::new(self.pump_fn());
+        let now = self.0.options.clock.now();
+        let mut owned = self.0.owned.lock();
+        let launches = owned.core.commit(node, picks, now);
+        self.0.flush(&mut owned.core, [Effect::Launches(launches, promise)]);
+        PendingLaunches(ticket)
+    }
+
+    pub(super) fn hand_over(&self, node: NodeId, picks: &[ExeId]) -> usize {
+        if picks.is_empty() {
+            return 0;
+        }
+        let now = self.0.options.clock.now();
+        let mut owned = self.0.owned.lock();
+        let launches = owned.core.commit(node, picks, now);
+        let n_launches = launches.len();
+        self.0.flush(&mut owned.core, launches.into_iter().map(Effect::Launch));
+        n_launches
+    }
+
+    /// What drivers are to do, in order; waits up to `timeout` for the first.
+    pub fn outgoing(&self, timeout: Duration) -> Vec<Outgoing> {
+        self.0.outside.outbox.take(timeout)
+    }
+
+    /// The last published view: at most 50 ms old while somebody moves the engine.
+    pub fn view(&self) -> Arc<View> {
+        self.0.outside.view.load_full()
+    }
+
+    /// A view of everything applied so far, once that is durable; the newest there is when
+    /// `timeout` passes before. Cost: job types and nodes, under the core's lock.
+    pub fn fresh_view(&self, timeout: Duration) -> Arc<View> {
+        let position = {
+            let mut owned = self.0.owned.lock();
+            let now = self.0.drain(&mut owned);
+            self.0.publish(&mut owned, now);
+            owned.core.state.last_event
+        };
+        let end = monotonic() + timeout;
+        while self.view().position < position && monotonic() < end && self.0.log.failure().is_none() {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        self.view()
+    }
+
+    /// A job on record. May be ahead of the disk by the commit under way.
+    pub fn job(&self, id: JobId) -> Option<Job> {
+        self.0.owned.lock().core.state.job(id).cloned()
+    }
+
+    /// Jobs after `after`, by id, at most `limit` (and at most a thousand).
+    pub fn jobs(&self, after: JobId, limit: usize) -> Vec<Job> {
+        let owned = self.0.owned.lock();
+        let jobs = owned.core.state.jobs();
+        let from = usize::try_from(after.0).unwrap_or(usize::MAX).min(jobs.len());
+        jobs[from..].iter().take(limit.min(LIST_MAX)).cloned().collect()
+    }
+
+    /// The first executions in queue order, types of `without` left out; at most `limit` (and at
+    /// most a thousand).
+    pub fn queued(&self, without: &[JobTypeId], limit: usize) -> Vec<QueuedJobExecution> {
+        let owned = self.0.owned.lock();
+        let state = &owned.core.state;
+        let entries = state.queue.iter(without).take(limit.min(LIST_MAX));
+        entries
+            .map(|entry| QueuedJobExecution {
+                id: entry.id,
+                job: entry.job,
+                job_type: entry.job_type,
+                tenant: entry.tenant,
+                exe_num: state.job(entry.job).map_or(0, |job| job.num_exes),
+                priority: entry.priority,
+                queued: entry.queued,
+                resources: state.queue.named(&entry.asks),
+            })
+            .collect()
+    }
+
+    /// Launches on record as running, by execution id.
+    pub fn running(&self) -> Vec<RunningLaunch> {
+        let owned = self.0.owned.lock();
+        let state = &owned.core.state;
+        let of = |(exe, running): (&ExeId, &crate::state::Running)| {
+            let job = state.job(running.entry.job)?;
+            Some(RunningLaunch {
+                name: LaunchName { exe: *exe, number: running.launch },
+                job: job.id,
+                exe_num: job.num_exes,
+                node: running.node,
+                is_canceled: job.status == JobStatus::Canceled,
+            })
+        };
+        state.running.iter().filter_map(of).collect()
+    }
+
+    /// Why a job waits, or where it stands; `None` for one that is not there.
+    ///
+    /// Cost: nodes, and a search in every lane; under the core's lock.
+    pub fn why(&self, id: JobId) -> Option<Why> {
+        self.0.owned.lock().core.why(id)
+    }
+
+    /// For each job type with waiting executions: why its first one waits.
+    pub fn waiting(&self) -> Vec<(JobTypeId, Why)> {
+        let owned = self.0.owned.lock();
+        let mut firsts: HashMap<JobTypeId, JobId> = HashMap::new();
+        for kind in owned.core.state.catalog.iter() {
+            let first = owned.core.state.queue.first_of_type(kind.id);
+            firsts.extend(first.map(|entry| (kind.id, entry.job)));
+        }
+        let why = |(kind, job): (JobTypeId, JobId)| owned.core.why(job).map(|why| (kind, why));
+        let mut all: Vec<_> = firsts.into_iter().filter_map(why).collect();
+        all.sort_by_key(|(kind, _)| *kind);
+        all
+    }
+
+    /// Load rows measured in `started..=ended`, oldest first. Cost: those rows, copied.
+    pub fn load(&self, started: Timestamp, ended: Option<Timestamp>) -> Vec<LoadRow> {
+        let owned = self.0.owned.lock();
+        let rows = owned.core.state.history.since(started);
+        rows.take_while(|row| ended.is_none_or(|ended| row.measured <= ended)).copied().collect()
+    }
+
+    /// The newest event that is on disk.
+    pub fn durable(&self) -> EventNumber {
+        self.0.log.durable()
+    }
+
+    /// Commits of the log since it was opened.
+    pub fn n_commits(&self) -> u64 {
+        self.0.log.n_commits()
+    }
+
+    /// Events read from the log when the store was opened.
+    pub fn n_replayed(&self) -> u64 {
+        self.0.n_replayed
+    }
+
+    /// Why the log takes nothing any more, if so.
+    pub fn failure(&self) -> Option<LogError> {
+        self.0.log.failure()
+    }
+
+    /// The engine's clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.options.clock.now()
+    }
+
+    /// Holds every invariant against a recount. Slow; for tests.
+    ///
+    /// # Panics
+    /// Where one does not hold.
+    pub fn check_invariants(&self) {
+        self.0.owned.lock().core.state.check_invariants();
+    }
+
+    /// Applies what is in the intake, syncs it, writes the state and closes. Other clones answer
+    /// [`Busy`] from then on.
+    ///
+    /// Cost: writes the whole state.
+    pub fn close(self) -> Result<(), CloseError> {
+        self.0.is_closed.store(true, Ordering::Release);
+        let mut owned = self.0.owned.lock();
+        self.0.drain(&mut owned);
+        let file = self.0.log.close();
+        if let Some(error) = self.0.log.failure() {
+            return Err(CloseError::Log(error));
+        }
+        if let (Some((id, snapshot)), Some(mut log)) = (&self.0.store, file) {
+            snapshot.write(&owned.core.state, *id).map_err(CloseError::Snapshot)?;
+            log.trim().map_err(CloseError::Log)?;
+        }
+        Ok(())
+    }
+}
+
+impl Outside {
+    fn new(state: &State) -> Arc<Self> {
+        let empty = view(&Core::default(), state.now);
+        Arc::new(Self { outbox: Outbox::default(), view: ArcSwap::new(empty) })
+    }
+}
+
+impl Inner {
+    #[expect(clippy::too_many_arguments, reason = "called twice, from the two ways to make an engine")]
+    fn new(
+        state: State,
+        epoch: Epoch,
+        log: Log<Effect>,
+        outside: Arc<Outside>,
+        options: Options,
+        store: Option<(StoreId, SnapshotFile)>,
+        n_replayed: u64,
+        lock: Option<Box<dyn Send + Sync>>,
+    ) -> Self {
+        let mut core = Core::new(state, options.framework.clone());
+        let now = core.clamp(options.clock.now());
+        core.emit(Event::EngineStarted { epoch, when: now });
+        let owned =
+            Owned { core, viewed: (Timestamp(i64::MIN), EventNumber(0)), load_since: now, picks: Vec::new() };
+        let inner = Self {
+            intake: Intake::new(options.intake_len, STATUSES_LEN_MAX),
+            owned: Mutex::new(owned),
+            log,
+            outside,
+            bell: Bell::default(),
+            answers: Arc::default(),
+            is_closed: AtomicBool::new(false),
+            options,
+            store,
+            n_replayed,
+            _lock: lock,
+        };
+        {
+            let mut owned = inner.owned.lock();
+            inner.publish(&mut owned, now);
+        }
+        inner
+    }
+
+    /// Hands the events of the command at hand to the log, with what waits for them.
+    fn flush(&self, core: &mut Core, effects: impl IntoIterator<Item = Effect>) {
+        let orders = core.out.orders.drain(..).map(|order| match order {
+            Order::Kill(name) => Effect::Kill(name),
+            Order::Acknowledge(name) => Effect::Acknowledge(name),
+        });
+        self.log.append(&core.out.events, effects.into_iter().chain(orders));
+        core.out.events.clear();
+    }
+
+    /// Applies what the rings hold at this moment. Returns the time it used.
+    fn drain(&self, owned: &mut Owned) -> Timestamp {
+        let now = owned.core.clamp(self.options.clock.now());
+        for _ in 0..self.intake.n_statuses() {
+            let Some(status) = self.intake.pop_status() else { break };
+            self.apply_status(&mut owned.core, status);
+        }
+        for _ in 0..self.intake.n_commands() {
+            if self.log.is_full() {
+                break;
+            }
+            let Some(command) = self.intake.pop_command() else { break };
+            self.apply(&mut owned.core, command, now);
+        }
+        self.take_load(owned, now);
+        let (viewed, position) = owned.viewed;
+        if position != owned.core.state.last_event && now.since(viewed) >= VIEW_AGE_MAX {
+            self.publish(owned, now);
+        }
+        now
+    }
+
+    fn take_load(&self, owned: &mut Owned, now: Timestamp) {
+        let Some(period) = self.options.load_period else { return };
+        let last = owned.core.state.history.last().unwrap_or(owned.load_since);
+        if is_due(now, last, period) {
+            owned.core.take_load(now, self.options.load_rows);
+            self.flush(&mut owned.core, []);
+        }
+    }
+
+    fn publish(&self, owned: &mut Owned, now: Timestamp) {
+        owned.viewed = (now, owned.core.state.last_event);
+        let view = view(&owned.core, now);
+        self.flush(&mut owned.core, [Effect::Publish(view)]);
+    }
+
+    fn apply_status(&self, core: &mut Core, Status(update, promise): Status) {
+        let outcome = core.status(update);
+        let answer = promise
+            .map(|promise| Effect::Answer(Box::new(move || promise.answer(Ok::<_, Infallible>(outcome)))));
+        self.flush(core, answer);
+    }
+
+    fn apply(&self, core: &mut Core, command: Command, now: Timestamp) {
+        match command {
+            Command::PutJobType(spec, promise) => {
+                let result = core.put_job_type(*spec, now);
+                self.settle(core, result, promise);
+            }
+            Command::Submit(submission, promise) => {
+                let result = core.submit(&submission, now);
+                self.settle_submission(core, &submission, result, promise);
+            }
+            Command::Cancel(jobs, promise) => {
+                let result = core.cancel(&jobs, now);
+                self.settle(core, result, promise);
+            }
+            Command::SetPriority(jobs, priority, promise) => {
+                let result = core.set_priority(&jobs, priority, now);
+                self.settle(core, result, promise);
+            }
+            Command::Pause(job_type, is_paused, promise) => {
+                let result = core.pause(job_type, is_paused, now);
+                self.settle(core, result, promise);
+            }
+            Command::Limit(job_type, limit, promise) => {
+                let result = core.limit(job_type, limit, now);
+                self.settle(core, result, promise);
+            }
+            Command::SetMode(job_type, mode, promise) => {
+                let result = core.set_mode(job_type, mode);
+                self.settle(core, result, promise);
+            }
+        }
+    }
+
+    /// A refusal is answered at once, a success when it is durable.
+    fn settle<T: Send + 'static, E: Send + 'static>(
+        &self,
+        core: &mut Core,
+        result: Result<T, E>,
+        promise: Promise<T, E>,
+    ) {
+        match result {
+            Err(error) => promise.answer(Err(error)),
+            Ok(value) => self.flush(core, [Effect::Answer(Box::new(move || promise.answer(Ok(value))))]),
+        }
+    }
+
+    fn settle_submission(
+        &self,
+        core: &mut Core,
+        submission: &Submission,
+        result: Result<Accepted, SubmitError>,
+        promise: Promise<Accepted, SubmitError>,
+    ) {
+        let Ok(accepted) = result else { return self.settle(core, result, promise) };
+        let (answers, id) = (self.answers.clone(), Arc::from(submission.id.as_str()));
+        let answer = move || {
+            if answers.len() < ANSWERS_MAX {
+                answers.insert(id, accepted);
+            }
+            promise.answer(Ok(accepted));
+        };
+        self.flush(core, [Effect::Answer(Box::new(answer))]);
+    }
+}

@@ -1,0 +1,104 @@
+//! What readers see: a picture of the whole, published at times, never the core itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::load::StatusCounts;
+use crate::model::{Epoch, EventNumber, JobType, NodeId, NodeResources, QueueMode, Timestamp};
+use crate::offer::NodeView;
+
+use super::core::Core;
+
+/// How old a view may get while things change.
+pub(super) const VIEW_AGE_MAX: Duration = Duration::from_millis(50);
+
+/// How things stand with one job type.
+#[derive(Clone, Debug)]
+pub struct JobTypeView {
+    /// The type.
+    pub job_type: JobType,
+    /// Its jobs by status.
+    pub counts: StatusCounts,
+    /// Since when its oldest entry waits.
+    pub longest_queued: Option<Timestamp>,
+    /// The smallest number among its entries.
+    pub highest_priority: Option<i32>,
+    /// Executions that run, of canceled jobs too.
+    pub n_running_exes: u32,
+}
+
+/// How things stand with one node.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// The node as last seen.
+    pub node: NodeView,
+    /// What runs there, by what it got.
+    pub in_use: NodeResources,
+}
+
+/// A picture of the engine at one position of the log.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The newest event it shows.
+    pub position: EventNumber,
+    /// When it was made.
+    pub made: Timestamp,
+    /// The engine's incarnation.
+    pub epoch: Epoch,
+    /// The global direction of queued time.
+    pub mode: QueueMode,
+    /// All jobs by status.
+    pub totals: StatusCounts,
+    /// Executions that wait for a node.
+    pub n_queued: usize,
+    /// Lanes they wait in.
+    pub n_lanes: usize,
+    /// Executions that run.
+    pub n_running: usize,
+    /// Recipes so far.
+    pub n_recipes: u64,
+    /// Every job type, by id.
+    pub types: Vec<JobTypeView>,
+    /// Every known node, by id.
+    pub nodes: Vec<NodeStatus>,
+}
+
+impl View {
+    /// The node of that id.
+    pub fn node(&self, id: NodeId) -> Option<&NodeStatus> {
+        self.nodes.iter().find(|status| status.node.id == id)
+    }
+}
+
+/// Cost: job types, and nodes.
+pub(super) fn view(core: &Core, made: Timestamp) -> Arc<View> {
+    let state = &core.state;
+    let type_view = |job_type: &JobType| {
+        let status = state.queue.type_status(job_type.id);
+        JobTypeView {
+            job_type: job_type.clone(),
+            counts: state.counters.of(job_type.id),
+            longest_queued: status.oldest,
+            highest_priority: status.priority,
+            n_running_exes: status.n_taken,
+        }
+    };
+    let types: Vec<JobTypeView> = state.catalog.iter().map(type_view).collect();
+    let node_status = |node: &NodeView| NodeStatus {
+        node: node.clone(),
+        in_use: state.queue.named(&state.in_use(node.id)),
+    };
+    Arc::new(View {
+        position: state.last_event,
+        made,
+        epoch: state.epoch,
+        mode: state.queue.mode(),
+        totals: types.iter().fold(StatusCounts::default(), |sum, kind| sum.plus(&kind.counts)),
+        n_queued: state.queue.len(),
+        n_lanes: state.queue.n_lanes(),
+        n_running: state.running.len(),
+        n_recipes: state.n_recipes,
+        types,
+        nodes: core.nodes.iter().map(node_status).collect(),
+    })
+}

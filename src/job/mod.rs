@@ -1,0 +1,102 @@
+//! The state machine of a job: what may happen to it, as pure questions about where it stands.
+//!
+//! Core: no I/O, clock, lock or logging.
+//!
+//! # Source
+//! Scale's predicates and its rule for retries.
+
+use crate::model::{Job, JobStatus, Outcome};
+
+/// Faults of the system a job survives beyond its tries. Without a bound, work that kills its
+/// machine would be started for ever.
+pub(crate) const SYSTEM_FAULTS_MAX: u32 = 20;
+
+/// May be queued for the first time.
+pub(crate) fn can_be_queued(job: &Job) -> bool {
+    match job.status {
+        JobStatus::Pending | JobStatus::Blocked => job.num_exes == 0,
+        JobStatus::Queued
+        | JobStatus::Running
+        | JobStatus::Failed
+        | JobStatus::Completed
+        | JobStatus::Canceled => false,
+    }
+}
+
+/// May be canceled. A failed job may, so that it is not taken up again.
+pub(crate) fn can_be_canceled(job: &Job) -> bool {
+    match job.status {
+        JobStatus::Pending
+        | JobStatus::Blocked
+        | JobStatus::Queued
+        | JobStatus::Running
+        | JobStatus::Failed => true,
+        JobStatus::Completed | JobStatus::Canceled => false,
+    }
+}
+
+/// Keeps what depends on it from ever running.
+pub(crate) fn blocks_children(status: JobStatus) -> bool {
+    match status {
+        JobStatus::Blocked | JobStatus::Failed | JobStatus::Canceled => true,
+        JobStatus::Pending | JobStatus::Queued | JobStatus::Running | JobStatus::Completed => false,
+    }
+}
+
+/// What follows from the end of a job's execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Where the job stands then.
+    pub(crate) status: JobStatus,
+    /// Whether a try is used up.
+    pub(crate) uses_try: bool,
+    /// Whether it is queued again at once.
+    pub(crate) is_retried: bool,
+}
+
+/// Judges the end of the newest execution of `job`.
+pub(crate) fn judge(job: &Job, outcome: &Outcome) -> Verdict {
+    if job.status == JobStatus::Canceled {
+        return Verdict { status: JobStatus::Canceled, uses_try: false, is_retried: false };
+    }
+    if outcome.is_success() {
+        return Verdict { status: JobStatus::Completed, uses_try: true, is_retried: false };
+    }
+    let uses_try = !outcome.is_system_fault();
+    let tries = u32::from(job.tries) + u32::from(uses_try);
+    let faults = (job.num_exes).saturating_sub(tries);
+    let is_retried = tries < u32::from(job.max_tries) && faults <= SYSTEM_FAULTS_MAX;
+    // An end by order that the job does not know of came from outside; it is not tried again.
+    let is_retried = is_retried && *outcome != Outcome::Canceled;
+    Verdict { status: JobStatus::Failed, uses_try, is_retried }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::job;
+
+    #[test]
+    fn a_failure_is_retried_while_tries_are_left() {
+        let failed = Outcome::Exited { code: 3 };
+        let check = |tries, num_exes, outcome: &Outcome, is_retried| {
+            let job = Job { tries, num_exes, max_tries: 3, status: JobStatus::Running, ..job() };
+            assert_eq!(judge(&job, outcome).is_retried, is_retried, "{tries} {num_exes} {outcome}");
+        };
+        check(0, 1, &failed, true);
+        check(1, 2, &failed, true);
+        check(2, 3, &failed, false);
+        let lost = Outcome::Lost { reason: "gone".into() };
+        check(2, 3, &lost, true);
+        check(0, 21, &lost, false);
+        check(0, 1, &Outcome::Canceled, false);
+        check(0, 1, &Outcome::Exited { code: 0 }, false);
+    }
+
+    #[test]
+    fn a_canceled_job_stays_canceled_however_its_execution_ends() {
+        let job = Job { status: JobStatus::Canceled, ..job() };
+        let verdict = judge(&job, &Outcome::Exited { code: 0 });
+        assert_eq!((verdict.status, verdict.uses_try), (JobStatus::Canceled, false));
+    }
+}

@@ -1,0 +1,65 @@
+//! Every bound, with its reason. What can grow has a line here.
+
+/// Commands that wait for the core. At some 200 bytes each a full ring is 13 MiB; a caller who
+/// finds it full is told so.
+pub const INTAKE_LEN_MAX: usize = 1 << 16;
+
+/// Statuses that wait for the core, in a ring of their own so that submissions cannot shed them.
+pub const STATUSES_LEN_MAX: usize = 1 << 16;
+
+/// Jobs of one submission: it is one transaction and one answer.
+pub const SUBMISSION_JOBS_MAX: u32 = 1_000_000;
+
+/// Jobs named one by one in one command (cancel, priority).
+pub const COMMAND_JOBS_MAX: usize = 100_000;
+
+/// Jobs in one event, so that an event stays far below a batch.
+pub const EVENT_JOBS_MAX: u32 = 1_000;
+
+/// Bytes of the values of one job.
+pub const VALUES_BYTES_MAX: usize = 1 << 16;
+
+/// Bytes of one job type: command, environment and texts.
+pub const JOB_TYPE_BYTES_MAX: usize = 1 << 18;
+
+/// Executions that wait for a node. Ten million of them are what the queue is built for; the
+/// limit leaves room above.
+pub const QUEUED_MAX: usize = 20_000_000;
+
+/// Lanes of the queue.
+pub const LANES_MAX: usize = 1 << 20;
+
+/// Job types. Views list all of them.
+pub const JOB_TYPES_MAX: usize = 100_000;
+
+/// Nodes the engine remembers.
+pub const NODES_MAX: usize = 100_000;
+
+/// Picks of one offer.
+pub const PICKS_MAX: usize = 10_000;
+
+/// Executions that run at once: each may have a launch and a kill on its way to a driver.
+pub const RUNNING_MAX: usize = 1_000_000;
+
+/// Bytes of a batch row in the log before the next one is begun.
+pub const BATCH_BYTES: usize = 256 << 10;
+
+/// Bytes of the largest batch row that is read back: one event may be longer than
+/// [`BATCH_BYTES`].
+pub const BATCH_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes that wait for the log writer before the core takes no more commands.
+pub const GATHER_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a row of the state snapshot.
+pub const SNAPSHOT_ROW_BYTES: usize = 256 << 10;
+
+/// Load rows kept when the options say nothing: a year of hours for ten busy types.
+pub const LOAD_ROWS_DEFAULT: u32 = 100_000;
+
+/// Jobs listed in one answer.
+pub const LIST_MAX: usize = 1_000;
+
+const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);

@@ -1,0 +1,114 @@
+//! Nodes as far as offers and declarations tell. In memory only: after a restart nodes are seen
+//! again.
+//!
+//! N1  `total` of a node covers everything it ever offered at once.
+
+use std::collections::BTreeMap;
+
+use crate::limits::NODES_MAX;
+use crate::model::{NodeId, NodeResources, Timestamp};
+
+/// What one node has free at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Which node.
+    pub node: NodeId,
+    /// Its name, for people.
+    pub name: String,
+    /// What is free, net of everything that runs there.
+    pub free: NodeResources,
+}
+
+impl Offer {
+    /// An offer of `free` on `node`, under the name `node-<id>`.
+    pub fn new(node: NodeId, free: NodeResources) -> Self {
+        Self { node, name: format!("node-{node}"), free }
+    }
+
+    /// Sets the node's name.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+/// A node as last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    /// Which.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// The most it ever had, by resource.
+    pub total: NodeResources,
+    /// What the last offer left.
+    pub free: NodeResources,
+    /// When it was last offered or declared.
+    pub seen: Timestamp,
+}
+
+/// All nodes, by id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nodes(BTreeMap<NodeId, NodeView>);
+
+fn larger(a: &NodeResources, b: &NodeResources) -> NodeResources {
+    b.iter().fold(a.clone(), |set, (name, amount)| {
+        let most = set.get(name.as_str()).max(amount);
+        set.clone().with(name.as_str(), most).unwrap_or(set)
+    })
+}
+
+impl Nodes {
+    /// Takes note of a node that has `total` in all and `free` now. At `NODES_MAX` nodes further
+    /// ones are not remembered; they are decided on all the same.
+    pub(crate) fn seen(&mut self, offer: &Offer, total: &NodeResources, when: Timestamp) {
+        if let Some(node) = self.0.get_mut(&offer.node) {
+            node.total = larger(&node.total, total);
+            if node.name != offer.name {
+                node.name.clone_from(&offer.name);
+            }
+            node.free.clone_from(&offer.free);
+            node.seen = when;
+        } else if self.0.len() < NODES_MAX {
+            let Offer { node: id, name, free } = offer.clone();
+            self.0.insert(id, NodeView { id, name, total: total.clone(), free, seen: when });
+        }
+    }
+
+    /// What is left on a node after picks.
+    pub(crate) fn set_free(&mut self, node: NodeId, free: NodeResources) {
+        if let Some(node) = self.0.get_mut(&node) {
+            node.free = free;
+        }
+    }
+
+    pub(crate) fn get(&self, node: NodeId) -> Option<&NodeView> {
+        self.0.get(&node)
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &NodeView> {
+        self.0.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> NodeResources {
+        text.parse().expect("resources")
+    }
+
+    #[test]
+    fn the_total_is_the_most_ever_seen() {
+        let mut nodes = Nodes::default();
+        for free in ["cpus:2,mem:100", "cpus:1,mem:200,gpus:1"] {
+            let offer = Offer::new(NodeId(1), set(free));
+            nodes.seen(&offer, &offer.free, Timestamp(1));
+        }
+        let node = nodes.get(NodeId(1)).expect("seen");
+        assert_eq!(node.total, set("cpus:2,mem:200,gpus:1"));
+        assert_eq!(node.free, set("cpus:1,mem:200,gpus:1"));
+    }
+}

@@ -1,0 +1,7 @@
+//! A recipe's graph: which job waits for which, and what follows when one ends.
+//!
+//! Core: no I/O, clock, lock or logging. A finished job costs its children, not the graph.
+
+mod graph;
+
+pub(crate) use graph::{Graph, find_cycle};

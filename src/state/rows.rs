@@ -1,0 +1,125 @@
+//! The state cut into rows, so that it can be stored and restored piece by piece.
+//!
+//! R1  Rows come in the order in which `restore` needs them: what is referred to comes first.
+
+use bincode::{Decode, Encode};
+
+use super::fold::{Running, State};
+use crate::load::LoadRow;
+use crate::model::{
+    Accepted, Epoch, EventNumber, ExeId, Job, JobId, JobStatus, JobType, NodeId, QueueMode, Timestamp,
+};
+
+/// One piece of the state. Part of the format of the state file.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum Row {
+    /// Everything that is one of a kind.
+    Totals {
+        epoch: Epoch,
+        now: Timestamp,
+        last_event: EventNumber,
+        hash: u64,
+        n_recipes: u64,
+        last_exe: ExeId,
+        mode: QueueMode,
+    },
+    JobType(JobType),
+    Job {
+        job: Box<Job>,
+        /// Its priority in the queue or at launch, where it is there.
+        priority: Option<i32>,
+    },
+    Running {
+        exe: ExeId,
+        job: JobId,
+        priority: i32,
+        launch: u32,
+        node: NodeId,
+    },
+    Parents {
+        child: JobId,
+        parents: Vec<JobId>,
+    },
+    Submission {
+        id: String,
+        accepted: Accepted,
+    },
+    Load(LoadRow),
+}
+
+impl State {
+    /// All rows of this state.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        let totals = Row::Totals {
+            epoch: self.epoch,
+            now: self.now,
+            last_event: self.last_event,
+            hash: self.hash,
+            n_recipes: self.n_recipes,
+            last_exe: self.last_exe,
+            mode: self.queue.mode(),
+        };
+        let types = self.catalog.iter().cloned().map(Row::JobType);
+        let jobs = self.jobs().iter().map(|job| Row::Job {
+            job: Box::new(job.clone()),
+            priority: job.exe.and_then(|exe| self.queue.get(exe)).map(|entry| entry.priority),
+        });
+        let running = self.running.iter().map(|(exe, running)| Row::Running {
+            exe: *exe,
+            job: running.entry.job,
+            priority: running.entry.priority,
+            launch: running.launch,
+            node: running.node,
+        });
+        let with_parents = self.jobs().iter().map(|job| (job.id, self.graph.parents(job.id)));
+        let parents = with_parents
+            .filter(|(_, parents)| !parents.is_empty())
+            .map(|(child, parents)| Row::Parents { child, parents: parents.to_vec() });
+        let submissions = self
+            .submissions()
+            .map(|(id, accepted)| Row::Submission { id: id.to_string(), accepted: *accepted });
+        let load = self.history.iter().copied().map(Row::Load);
+        let fixed = std::iter::once(totals).chain(types);
+        fixed.chain(jobs).chain(running).chain(parents).chain(submissions).chain(load)
+    }
+
+    /// Puts one row back. Rows come in the order of [`State::rows`], into an empty state.
+    pub(crate) fn restore(&mut self, row: Row) {
+        match row {
+            Row::Totals { epoch, now, last_event, n_recipes, last_exe, mode, hash: _ } => {
+                (self.epoch, self.now, self.last_event) = (epoch, now, last_event);
+                (self.n_recipes, self.last_exe) = (n_recipes, last_exe);
+                self.queue.set_mode(mode);
+            }
+            Row::JobType(kind) => {
+                self.queue.dims_mut().intern(&kind.spec.resources);
+                self.queue.set_paused(kind.id, kind.spec.is_paused);
+                self.queue.set_limit(kind.id, kind.spec.max_scheduled);
+                self.queue.set_type_mode(kind.id, kind.spec.mode);
+                self.catalog.restore(kind);
+            }
+            Row::Job { job, priority } => self.restore_job(*job, priority),
+            Row::Running { exe, job, priority, launch, node } => {
+                let Some(known) = self.job(job) else { return };
+                let entry = self.entry_of(known, exe, priority, known.queued.unwrap_or_default());
+                self.queue.count_launched(entry.job_type);
+                self.add_running(exe, Running { entry, launch, node });
+                self.set_job_of(exe, job);
+            }
+            Row::Parents { child, parents } => self.add_parents(child, &parents),
+            Row::Submission { id, accepted } => self.add_submission(&id, accepted),
+            Row::Load(row) => self.history.restore(row),
+        }
+    }
+
+    fn restore_job(&mut self, job: Job, priority: Option<i32>) {
+        self.queue.dims_mut().intern(&job.resources);
+        if let Some(exe) = job.exe.filter(|_| job.status == JobStatus::Queued) {
+            let queued = job.queued.unwrap_or_default();
+            let entry = self.entry_of(&job, exe, priority.unwrap_or(job.priority), queued);
+            self.queue.insert(entry);
+            self.set_job_of(exe, job.id);
+        }
+        self.push_job(job);
+    }
+}

@@ -1,0 +1,85 @@
+//! The directory of a store and its lock.
+//!
+//! D1  At most one process holds the lock; the system gives it back when that process ends, however
+//!     it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::recovery::OpenError;
+
+/// Where the files of a store are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFiles {
+    directory: PathBuf,
+}
+
+impl StoreFiles {
+    /// The files of the store at `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The write-ahead log.
+    pub fn log(&self) -> PathBuf {
+        self.directory.join("log.redb")
+    }
+
+    /// The folded state.
+    pub fn state(&self) -> PathBuf {
+        self.directory.join("state.redb")
+    }
+
+    /// The lock; it holds the process id of its owner.
+    pub fn lock(&self) -> PathBuf {
+        self.directory.join("lock")
+    }
+
+    /// True where a store was made before.
+    pub fn is_there(&self) -> bool {
+        self.log().exists() || self.state().exists()
+    }
+}
+
+/// The lock on a store, held while this value lives.
+#[derive(Debug)]
+pub(crate) struct StoreLock(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+impl StoreLock {
+    /// Makes the directory where it is missing, and takes its lock.
+    pub(super) fn take(files: &StoreFiles) -> Result<Self, OpenError> {
+        let io = |action: &'static str, path: PathBuf| move |source| OpenError::Io { action, path, source };
+        let directory = files.directory();
+        std::fs::create_dir_all(directory).map_err(io("make the store directory", directory.to_owned()))?;
+        let path = files.lock();
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(io("open the lock", path.clone()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                // Only for the message: an owner that cannot be read is "another process".
+                let _ = (&file).take(32).read_to_string(&mut owner);
+                return Err(OpenError::Locked {
+                    directory: directory.to_owned(),
+                    owner: owner.trim().parse().ok(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(io("take the lock", path)(source)),
+        }
+        let write = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        write.map_err(io("write the lock", files.lock()))?;
+        Ok(Self(file))
+    }
+}

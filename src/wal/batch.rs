@@ -1,0 +1,222 @@
+//! The bytes of one row of the log: a header, then events.
+//!
+//! All integers are little endian. docs/store.md draws it byte by byte.
+//!
+//! B1  The CRC-32 covers the header before it and the whole body.
+//! B2  A body is decoded under a limit and to its last byte, or not at all.
+
+use crate::limits::BATCH_BYTES_MAX;
+use crate::model::{Epoch, Event, EventNumber, StoreId};
+
+/// Version of header and events. Raised with every change of either.
+pub(crate) const FORMAT: u16 = 1;
+
+/// Bytes of a header.
+const HEADER_BYTES: usize = 54;
+
+const CODEC: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Fixint,
+    bincode::config::Limit<BATCH_BYTES_MAX>,
+> = bincode::config::legacy().with_limit::<BATCH_BYTES_MAX>();
+
+/// Events that go into one row, as they gather.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    first: EventNumber,
+    last: EventNumber,
+    state_hash: u64,
+    body: Vec<u8>,
+}
+
+/// A row that was read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReadBatch {
+    pub(crate) epoch: Epoch,
+    pub(crate) first: EventNumber,
+    pub(crate) last: EventNumber,
+    /// The state's hash after the last event.
+    pub(crate) state_hash: u64,
+    pub(crate) events: Vec<Event>,
+}
+
+/// Why bytes are no batch of this store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// Cut short, or longer than its header says.
+    #[error("{bytes} bytes do not make a batch")]
+    Length {
+        /// How many there are.
+        bytes: usize,
+    },
+    /// Written by another version.
+    #[error("format {found}, this version reads {FORMAT}")]
+    Format {
+        /// The version it names.
+        found: u16,
+    },
+    /// Header or body is not what was written.
+    #[error("the checksum does not match")]
+    Checksum,
+    /// Of another store.
+    #[error("it belongs to store {0}")]
+    Store(StoreId),
+    /// The body holds something else than whole events.
+    #[error("events cannot be decoded: {0}")]
+    Events(String),
+}
+
+impl Batch {
+    /// An empty batch whose first event will be `first`.
+    pub(crate) fn new(first: EventNumber) -> Self {
+        let last = EventNumber(first.0 - 1);
+        Self { first, last, state_hash: 0, body: Vec::with_capacity(256) }
+    }
+
+    /// Adds the next event; `state_hash` is the state's after it.
+    pub(crate) fn push(&mut self, event: &Event, state_hash: u64) {
+        bincode::encode_into_std_write(event, &mut self.body, CODEC).expect("a vector takes all bytes");
+        self.last.0 += 1;
+        self.state_hash = state_hash;
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    pub(crate) fn last(&self) -> EventNumber {
+        self.last
+    }
+
+    /// The row.
+    pub(crate) fn seal(&self, store: StoreId, epoch: Epoch) -> Vec<u8> {
+        let mut row = Vec::with_capacity(HEADER_BYTES + self.body.len());
+        row.extend(FORMAT.to_le_bytes());
+        row.extend(store.0.to_le_bytes());
+        row.extend(epoch.0.to_le_bytes());
+        row.extend(self.first.0.to_le_bytes());
+        row.extend(self.last.0.to_le_bytes());
+        row.extend(self.state_hash.to_le_bytes());
+        row.extend(u32::try_from(self.body.len()).expect("below BATCH_BYTES_MAX").to_le_bytes());
+        row.extend(checksum(&row, &self.body).to_le_bytes());
+        row.extend(&self.body);
+        row
+    }
+}
+
+fn checksum(header: &[u8], body: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(header);
+    crc.update(body);
+    crc.finalize()
+}
+
+/// Cuts `N` bytes off the front.
+fn cut<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (front, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*front)
+}
+
+impl ReadBatch {
+    /// Reads a row of `store`.
+    pub(crate) fn read(row: &[u8], store: StoreId) -> Result<Self, BatchError> {
+        let length = BatchError::Length { bytes: row.len() };
+        let mut rest = row;
+        let format = u16::from_le_bytes(cut(&mut rest).ok_or_else(|| length.clone())?);
+        if format != FORMAT {
+            return Err(BatchError::Format { found: format });
+        }
+        let mut header = || {
+            Some((
+                StoreId(u128::from_le_bytes(cut(&mut rest)?)),
+                Epoch(u32::from_le_bytes(cut(&mut rest)?)),
+                EventNumber(u64::from_le_bytes(cut(&mut rest)?)),
+                EventNumber(u64::from_le_bytes(cut(&mut rest)?)),
+                u64::from_le_bytes(cut(&mut rest)?),
+                u32::from_le_bytes(cut(&mut rest)?) as usize,
+                u32::from_le_bytes(cut(&mut rest)?),
+            ))
+        };
+        let (id, epoch, first, last, state_hash, n_bytes, crc) = header().ok_or_else(|| length.clone())?;
+        if rest.len() != n_bytes || n_bytes > BATCH_BYTES_MAX {
+            return Err(length);
+        }
+        if checksum(&row[..HEADER_BYTES - 4], rest) != crc {
+            return Err(BatchError::Checksum);
+        }
+        if id != store {
+            return Err(BatchError::Store(id));
+        }
+        let events = decode_all(rest, first, last)?;
+        Ok(Self { epoch, first, last, state_hash, events })
+    }
+}
+
+fn decode_all(mut body: &[u8], first: EventNumber, last: EventNumber) -> Result<Vec<Event>, BatchError> {
+    let mut events = Vec::new();
+    while !body.is_empty() {
+        let (event, n_bytes) = bincode::decode_from_slice::<Event, _>(body, CODEC)
+            .map_err(|error| BatchError::Events(error.to_string()))?;
+        body = &body[n_bytes..];
+        events.push(event);
+    }
+    let n_stated = last.0.checked_sub(first.0).and_then(|n| n.checked_add(1));
+    if n_stated != Some(events.len() as u64) {
+        return Err(BatchError::Events(format!(
+            "{} events, the header says {first} to {last}",
+            events.len()
+        )));
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{JobId, Timestamp};
+
+    const STORE: StoreId = StoreId(7);
+
+    fn row() -> Vec<u8> {
+        let mut batch = Batch::new(EventNumber(5));
+        batch.push(&Event::EngineStarted { epoch: Epoch(2), when: Timestamp(9) }, 11);
+        batch.push(&Event::JobsCanceled { jobs: vec![JobId(1), JobId(2)], when: Timestamp(10) }, 12);
+        batch.seal(STORE, Epoch(2))
+    }
+
+    #[test]
+    fn a_batch_reads_back() {
+        let read = ReadBatch::read(&row(), STORE).expect("a batch");
+        assert_eq!((read.first, read.last), (EventNumber(5), EventNumber(6)));
+        assert_eq!((read.epoch, read.state_hash, read.events.len()), (Epoch(2), 12, 2));
+        assert_eq!(
+            read.events[1],
+            Event::JobsCanceled { jobs: vec![JobId(1), JobId(2)], when: Timestamp(10) }
+        );
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let whole = row();
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut bad = whole.clone();
+                bad[at] ^= 1 << bit;
+                assert!(ReadBatch::read(&bad, STORE).is_err(), "bit {bit} of byte {at}");
+            }
+            assert!(ReadBatch::read(&whole[..at], STORE).is_err(), "cut at {at}");
+        }
+        assert_eq!(ReadBatch::read(&whole, StoreId(8)), Err(BatchError::Store(STORE)));
+    }
+
+    #[test]
+    fn hostile_lengths_are_refused_without_reserving_memory() {
+        let mut body = Vec::new();
+        // JobsCanceled with a list of 2^60 jobs.
+        body.extend(13_u32.to_le_bytes());
+        body.extend((1_u64 << 60).to_le_bytes());
+        assert!(matches!(decode_all(&body, EventNumber(1), EventNumber(1)), Err(BatchError::Events(_))));
+    }
+}

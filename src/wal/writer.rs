@@ -1,0 +1,203 @@
+//! The log writer: one thread that appends what has gathered while the last commit ran, then
+//! releases what waited for it.
+//!
+//! W1  Events reach the file in the order of `append`; events of one `append` are in one
+//!     transaction.
+//! W2  An effect is released after the sync that covers its `append`, in order, and only then.
+//! W3  After a failed commit nothing is appended and no effect is released any more; effects that
+//!     wait are dropped.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::batch::Batch;
+use super::durable::Durable;
+use super::file::{LogError, LogFile};
+use crate::limits::{BATCH_BYTES, GATHER_BYTES_MAX};
+use crate::model::{Epoch, Event, EventNumber, StoreId};
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering};
+
+/// What has gathered since the last commit began.
+struct Gather<E> {
+    batches: Vec<Batch>,
+    effects: Vec<E>,
+    next: EventNumber,
+    is_closed: bool,
+    failure: Option<LogError>,
+}
+
+struct Shared<E> {
+    gather: Mutex<Gather<E>>,
+    wake: Condvar,
+    /// The newest event that is on disk.
+    durable: AtomicU64,
+    /// Commits so far.
+    n_commits: AtomicU64,
+}
+
+/// Where events go. With a file they are synced by a thread; without one they are forgotten, and
+/// effects are released at once: nothing is promised, so nothing is waited for.
+pub(crate) struct Log<E> {
+    shared: Arc<Shared<E>>,
+    release: Arc<dyn Fn(Durable<E>) + Send + Sync>,
+    thread: Mutex<Option<JoinHandle<LogFile>>>,
+    has_file: bool,
+}
+
+impl<E: Send + 'static> Log<E> {
+    /// A log that keeps nothing. `next` is the number of the first event.
+    pub(crate) fn volatile(next: EventNumber, release: impl Fn(Durable<E>) + Send + Sync + 'static) -> Self {
+        let thread = Mutex::new(None);
+        Self { shared: Shared::new(next), release: Arc::new(release), thread, has_file: false }
+    }
+
+    /// Starts the writer on `file`. `release` runs on its thread and must not block on the core.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(
+        file: LogFile,
+        id: (StoreId, Epoch),
+        next: EventNumber,
+        release: impl Fn(Durable<E>) + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Shared::new(next);
+        let release: Arc<dyn Fn(Durable<E>) + Send + Sync> = Arc::new(release);
+        let (its, releases) = (shared.clone(), release.clone());
+        let thread = std::thread::Builder::new()
+            .name("weighbridge-log".into())
+            .spawn(move || its.write_all(file, id, &*releases))?;
+        Ok(Self { shared, release, thread: Mutex::new(Some(thread)), has_file: true })
+    }
+
+    /// Takes the events of one command and the effects that wait for them. Called by the owner of
+    /// the core, in order.
+    pub(crate) fn append(&self, events: &[(Event, u64)], effects: impl IntoIterator<Item = E>) {
+        if !self.has_file {
+            self.shared.gather.lock().next.0 += events.len() as u64;
+            self.shared.durable.fetch_add(events.len() as u64, Ordering::Relaxed);
+            effects.into_iter().for_each(|effect| (self.release)(Durable::after_sync(effect)));
+            return;
+        }
+        let mut gather = self.shared.gather.lock();
+        if gather.failure.is_some() {
+            return;
+        }
+        for (event, state_hash) in events {
+            gather.push(event, *state_hash);
+        }
+        gather.effects.extend(effects);
+        drop(gather);
+        self.shared.wake.notify_one();
+    }
+
+    /// True while so much waits that the core should take no more commands.
+    pub(crate) fn is_full(&self) -> bool {
+        self.has_file && self.shared.gather.lock().bytes() > GATHER_BYTES_MAX
+    }
+
+    /// Why the log takes nothing any more, if so.
+    pub(crate) fn failure(&self) -> Option<LogError> {
+        self.shared.gather.lock().failure.clone()
+    }
+
+    /// The newest event that is on disk.
+    pub(crate) fn durable(&self) -> EventNumber {
+        // Acquire, with the Release in `write_all`: who sees the number sees its effects' causes.
+        EventNumber(self.shared.durable.load(Ordering::Acquire))
+    }
+
+    /// Commits so far.
+    pub(crate) fn n_commits(&self) -> u64 {
+        self.shared.n_commits.load(Ordering::Relaxed)
+    }
+
+    /// Writes what has gathered, ends the thread and gives the file back; `None` without one.
+    pub(crate) fn close(&self) -> Option<LogFile> {
+        self.shared.gather.lock().is_closed = true;
+        self.shared.wake.notify_all();
+        self.thread.lock().take()?.join().ok()
+    }
+}
+
+impl<E> Shared<E> {
+    fn new(next: EventNumber) -> Arc<Self> {
+        let gather =
+            Gather { batches: Vec::new(), effects: Vec::new(), next, is_closed: false, failure: None };
+        Arc::new(Self {
+            gather: Mutex::new(gather),
+            wake: Condvar::new(),
+            durable: AtomicU64::new(next.0 - 1),
+            n_commits: AtomicU64::new(0),
+        })
+    }
+
+    /// The writer thread.
+    fn write_all(
+        &self,
+        mut file: LogFile,
+        (store, epoch): (StoreId, Epoch),
+        release: &dyn Fn(Durable<E>),
+    ) -> LogFile {
+        while let Some((batches, effects)) = self.next_gathering() {
+            let rows: Vec<Vec<u8>> = batches.iter().map(|batch| batch.seal(store, epoch)).collect();
+            let result = if rows.is_empty() { Ok(()) } else { file.append(&rows) };
+            if let Err(error) = result {
+                let mut gather = self.gather.lock();
+                gather.failure = Some(error);
+                // Dropped outside the lock: whoever waits on them is told that they will not come.
+                let waiting = std::mem::take(&mut gather.effects);
+                gather.batches.clear();
+                drop(gather);
+                drop((waiting, effects));
+                continue;
+            }
+            if let Some(batch) = batches.last() {
+                self.durable.store(batch.last().0, Ordering::Release);
+                self.n_commits.fetch_add(1, Ordering::Relaxed);
+            }
+            for effect in effects {
+                release(Durable::after_sync(effect));
+            }
+        }
+        file
+    }
+
+    /// Waits for something to write; `None` when the log is closed and all is written.
+    fn next_gathering(&self) -> Option<(Vec<Batch>, Vec<E>)> {
+        let mut gather = self.gather.lock();
+        while gather.batches.is_empty() && gather.effects.is_empty() {
+            if gather.is_closed {
+                return None;
+            }
+            self.wake.wait(&mut gather);
+        }
+        Some((std::mem::take(&mut gather.batches), std::mem::take(&mut gather.effects)))
+    }
+}
+
+impl<E> Gather<E> {
+    fn push(&mut self, event: &Event, state_hash: u64) {
+        if self.batches.last().is_none_or(|batch| batch.bytes() >= BATCH_BYTES) {
+            self.batches.push(Batch::new(self.next));
+        }
+        self.batches.last_mut().expect("just made sure").push(event, state_hash);
+        self.next.0 += 1;
+    }
+
+    fn bytes(&self) -> usize {
+        self.batches.iter().map(Batch::bytes).sum()
+    }
+}
+
+impl<E> Drop for Log<E> {
+    /// Ends the thread; what has gathered is written first.
+    fn drop(&mut self) {
+        self.shared.gather.lock().is_closed = true;
+        self.shared.wake.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic of the writer was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+}
