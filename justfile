@@ -1,0 +1,49 @@
+# The everyday commands. What CI needs is in .ci as plain scripts, so that it runs without just.
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# Lists the recipes.
+default:
+    @just --list --unsorted
+
+# Before every commit.
+check:
+    cargo fmt --all --check
+    cargo clippy --all-targets --all-features -- -D warnings
+    cargo test --all-features --all-targets
+    cargo test --all-features --doc
+
+# The tests, or those whose names hold a word.
+test *words:
+    cargo test {{ words }}
+
+# The documentation; a warning is an error.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
+
+# The crate without features, then with each alone.
+features:
+    bash .ci/features
+
+# Licences, duplicates and sources of the dependencies; needs cargo-deny.
+deny:
+    cargo deny check licenses bans sources
+
+# Everything CI does.
+ci:
+    bash .ci/run
+
+# Seconds, crates, bytes and start-up of a build from clean, in a directory of its own.
+build-cost:
+    bash .ci/build-cost
+
+# What is too long for CI: the daemon killed at that many random points.
+proof cycles="200":
+    WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test kill9 -- --nocapture
+
+# Rewrites the stored outputs of scripted tests. Read the diff before you commit it.
+bless:
+    WEIGHBRIDGE_BLESS=1 cargo test --test cli
+
+# The benchmarks, or those whose names hold a word. Wants an idle machine.
+bench *words:
+    cargo bench {{ words }}
