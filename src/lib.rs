@@ -6,8 +6,12 @@ mod launch;
 mod model;
 mod sync;
 mod wal;
+#[cfg(feature = "server")]
+mod workload;
 
 pub use clock::{Clock, SystemClock};
 pub use launch::*;
 pub use model::*;
 pub use wal::Durable;
+#[cfg(feature = "server")]
+pub use workload::*;
