@@ -477,6 +477,21 @@ mod tests {
         assert_eq!(Workload::folder_of(&path), folder.path());
     }
 
+    #[test]
+    fn the_examples_of_the_documentation_are_right() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/workload.md");
+        let page = std::fs::read_to_string(path).expect("the page");
+        let blocks = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(""));
+        let blocks: Vec<&str> = blocks.collect();
+        let (body, files) = blocks.split_last().expect("it has examples");
+        assert_eq!(files.len(), 2);
+        for file in files {
+            Workload::parse("docs/workload.md", file).expect(file);
+        }
+        let body: crate::workload::SubmissionBody = serde_json::from_str(body).expect("the last is a body");
+        assert_eq!(body.validate().expect("valid").1.n_jobs(), 4);
+    }
+
     /// Values of every kind, some where the format has them.
     fn any_json() -> impl Strategy<Value = serde_json::Value> {
         let words = [
