@@ -2,6 +2,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod catalog;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod clock;
 mod decision;
 mod driver;
@@ -29,7 +31,7 @@ pub use decision::{Blocker, Shortage, Why};
 #[cfg(feature = "local")]
 pub use driver::{
     LocalDriver, LocalOptions, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
-    SupervisorOptions, machine_resources, run_supervisor,
+    SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 pub use engine::{
     Changed, CloseError, Engine, JobTypeError, JobTypeView, JobsError, NodeStatus, Options, Outgoing,

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The binary: parses, runs, returns the exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weighbridge::cli::main()
+}

@@ -8,5 +8,5 @@ mod local;
 #[cfg(feature = "local")]
 pub use local::{
     LocalDriver, LocalOptions, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
-    SupervisorOptions, machine_resources, run_supervisor,
+    SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };

@@ -119,6 +119,14 @@ impl Workload {
     /// # Errors
     /// Where it cannot be read, is too large, or holds faults; up to ten are listed.
     pub fn read(path: &Path) -> Result<Self, WorkloadError> {
+        Self::read_with_text(path).map(|(workload, _)| workload)
+    }
+
+    /// Like [`read`](Self::read), and returns what the file held.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn read_with_text(path: &Path) -> Result<(Self, Vec<u8>), WorkloadError> {
         let failed = |source| WorkloadError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         let mut bytes = Vec::new();
@@ -126,7 +134,8 @@ impl Workload {
         if bytes.len() > WORKLOAD_BYTES_MAX {
             return Err(WorkloadError::TooLarge { path: path.to_owned() });
         }
-        Self::parse_bytes(&path.display().to_string(), &bytes)
+        let workload = Self::parse_bytes(&path.display().to_string(), &bytes)?;
+        Ok((workload, bytes))
     }
 
     /// The folder that the globs of the file at `path` are relative to.

@@ -47,5 +47,5 @@ mod tests;
 
 pub use client::{LocalDriver, LocalOptions, SupervisorCommand};
 pub use machine::{MachineError, machine_resources};
-pub use sandbox::RESULT_FILE;
+pub use sandbox::{RESULT_FILE, sandbox_path};
 pub use supervisor::{SupervisorError, SupervisorOptions, run_supervisor};

@@ -54,6 +54,11 @@ impl From<&Launch> for Asked {
     }
 }
 
+/// The sandbox in `store` of launch number `launch` of the job's execution number `exe_num`.
+pub fn sandbox_path(store: &Path, job: JobId, exe_num: u32, launch: u32) -> PathBuf {
+    store.join(FOLDER).join(format!("{job}x{exe_num}.{launch}"))
+}
+
 /// One of them.
 #[derive(Clone, Debug)]
 pub(super) struct Sandbox {

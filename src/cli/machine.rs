@@ -1,0 +1,129 @@
+//! An engine on a store with this machine as its one node: what `run` and `serve` have in common.
+//!
+//! The store's lock comes first, then the supervisor, then jobs: nobody else's supervisor is spoken
+//! to. Starting it does not copy this process (it is spawned, not forked), whatever the engine holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::driver::{LocalDriver, LocalOptions, machine_resources};
+use crate::engine::{CloseError, Engine, Options, Service, status_sink};
+use crate::model::{NodeId, NodeResources};
+use crate::store::OpenError;
+
+use super::failure::Failure;
+use super::supervisor;
+
+/// The only node.
+pub(super) const NODE: NodeId = NodeId(1);
+
+/// How often load is taken down, and what the machine is said to have.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct MachineArgs {
+    /// What jobs may use of this machine, in place of what it has: cpus, mem and disk in MiB, gpus,
+    /// any other name
+    #[arg(long, value_name = "NAME:AMOUNT,…", default_value = "", hide_default_value = true)]
+    resources: NodeResources,
+    /// How often the counts of pending, queued and running jobs are taken down
+    #[arg(long, value_name = "LENGTH", default_value = "1h", value_parser = super::duration::duration)]
+    load_period: Duration,
+}
+
+/// A machine whose store is open.
+pub(super) struct Machine {
+    pub(super) engine: Engine,
+    pub(super) store: PathBuf,
+    pub(super) total: NodeResources,
+    name: String,
+    at_work: Option<AtWork>,
+}
+
+/// The threads that decide, and the driver they speak to.
+struct AtWork {
+    service: Service,
+    driver: Arc<LocalDriver>,
+}
+
+impl Machine {
+    /// Opens the store, or makes it.
+    pub(super) fn open(store: &Path, args: &MachineArgs) -> Result<Self, Failure> {
+        let options = Options::default().load_period(Some(args.load_period));
+        let engine = Engine::open(store, options).map_err(open_failure)?;
+        let store = store.canonicalize().map_err(|error| {
+            Failure::failed("store", format_args!("could not find the store {}: {error}", store.display()))
+        })?;
+        let total = machine_resources(&store, &args.resources)
+            .map_err(|error| Failure::failed("resources", error).help("state them with --resources"))?;
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(Self { engine, store, total, name, at_work: None })
+    }
+
+    /// Starts or finds the supervisor, learns what became of earlier launches, and begins to decide.
+    pub(super) fn start(&mut self) -> Result<&Service, Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            let log = self.store.join("supervisor.log");
+            Failure::failed("executor", format_args!("could not start the executor: {error}"))
+                .help(format_args!("{} may say more", log.display()))
+        };
+        let command = supervisor::command(&self.store);
+        let sink = status_sink(&self.engine);
+        let driver = LocalDriver::start(&self.store, command, LocalOptions::default(), sink);
+        let driver = Arc::new(driver.map_err(|error| failed(&error))?);
+        let service = Service::start(self.engine.clone(), driver.clone(), NODE, &self.name, &self.total);
+        let service = service.map_err(|error| failed(&error))?;
+        Ok(&self.at_work.insert(AtWork { service, driver }).service)
+    }
+
+    /// The threads that decide, once started.
+    pub(super) fn service(&self) -> Option<&Service> {
+        self.at_work.as_ref().map(|at_work| &at_work.service)
+    }
+
+    /// Decides nothing any more, and leaves what runs to the supervisor; one with nothing to do ends.
+    pub(super) fn stop(&mut self) {
+        if let Some(AtWork { service, driver }) = self.at_work.take() {
+            service.stop();
+            if let Err(error) = driver.close() {
+                tracing::warn!(%error, "the supervisor was left to itself");
+            }
+        }
+    }
+
+    /// Stops, writes the state and closes the store.
+    pub(super) fn close(mut self) -> Result<(), Failure> {
+        self.stop();
+        self.engine.close().map_err(|error| close_failure(&error))
+    }
+}
+
+fn open_failure(error: OpenError) -> Failure {
+    let code = match &error {
+        OpenError::Locked { .. } => "store-in-use",
+        OpenError::Damaged { .. } | OpenError::Mixed => "store-damaged",
+        OpenError::Format { .. } => "store-format",
+        _ => "store",
+    };
+    let help = match &error {
+        OpenError::Locked { owner, .. } => Some(in_use_help(*owner)),
+        OpenError::Io { .. } => Some("give another directory with --store".to_owned()),
+        _ => None,
+    };
+    Failure { help, ..Failure::failed(code, error) }
+}
+
+/// What to do where another process has the store.
+pub(super) fn in_use_help(owner: Option<u32>) -> String {
+    match owner {
+        Some(pid) => format!(
+            "one process at a time uses a store: wait until process {pid} ends, end it with `kill {pid}`, or \
+             give another directory with --store"
+        ),
+        None => "one process at a time uses a store; give another directory with --store".to_owned(),
+    }
+}
+
+fn close_failure(error: &CloseError) -> Failure {
+    Failure::failed("store", format_args!("the store was not closed well: {error}"))
+        .help("what was answered is on disk; the same command goes on from there")
+}

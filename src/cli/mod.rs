@@ -1,0 +1,121 @@
+//! The commands of the binary, one file each: raw arguments first, then what they mean.
+//!
+//! Every command returns what to exit with or a [`Failure`]; only this file prints failures. What
+//! goes to standard output is the command's answer, as a table or as one JSON value; everything
+//! else goes to standard error.
+
+mod duration;
+mod failure;
+mod ids;
+mod machine;
+mod output;
+mod run;
+mod signals;
+mod supervisor;
+
+use std::io::{IsTerminal, stderr};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use failure::{Exit, Failure};
+use output::Output;
+
+const ABOUT: &str =
+    "Queues jobs, decides what runs where, and has each decision on disk before it acts on it";
+
+const LONG_ABOUT: &str = "\
+Queues jobs, decides what runs where, and has each decision on disk before it acts on it.
+
+Two ways to use it. `run` takes a workload file, runs all of it on this machine and ends; after
+Ctrl-C, a crash or a power cut the same command goes on where it stopped. `serve` is a daemon that
+takes workloads from `submit` and answers `queue`, `status`, `job` and `explain`.";
+
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge run work.json                  run a workload here, with progress and a summary
+  weighbridge run work.json --fresh          the same, from the beginning
+  weighbridge run work.json --resources cpus:2,mem:1024
+
+  weighbridge serve --store jobs             a daemon on http://127.0.0.1:7420
+  weighbridge submit work.json --wait        queue a workload there, and wait for its end
+  weighbridge status                         what runs and what waits
+  weighbridge explain 7                      why job 7 still waits
+  weighbridge cancel 3 10-20                 cancel jobs
+
+Exit codes:
+  0 done   1 something failed   2 wrong usage, or a fault in a workload file
+  3 something can never be placed   4 not found   5 server unreachable   6 out of time
+  130 interrupted";
+
+#[derive(Parser)]
+#[command(
+    name = "weighbridge",
+    version,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    propagate_version = true,
+    max_term_width = 110
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Form of the answer on standard output
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "WEIGHBRIDGE_OUTPUT",
+        hide_env = true,
+        value_name = "FORM"
+    )]
+    output: Output,
+    /// Say more on standard error; RUST_LOG says in detail what
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a workload file on this machine, to the end
+    Run(run::Args),
+    #[command(hide = true)]
+    Supervisor(supervisor::Args),
+}
+
+/// What every command is told.
+#[derive(Clone, Copy)]
+struct Context {
+    output: Output,
+}
+
+/// Parses the command line, runs the command and reports what failed.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    let context = Context { output: cli.output };
+    let result = dispatch(cli.command, context);
+    ExitCode::from(result.unwrap_or_else(|failure| output::report(&failure, context.output)).code())
+}
+
+fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(args) => run::run(&args, context),
+        Command::Supervisor(args) => supervisor::run(&args),
+    }
+}
+
+fn log_to_stderr(is_verbose: bool) {
+    let level = if is_verbose { "weighbridge=debug" } else { "weighbridge=error" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

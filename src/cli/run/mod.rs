@@ -1,0 +1,316 @@
+//! `weighbridge run`: queues a workload file, runs it on this machine to the end, and tells what
+//! came of it.
+//!
+//! Protocol:
+//! 1. The workload is read and checked, and its globs are listed. A fault ends it: nothing is made.
+//! 2. The store is opened; its lock keeps others out.
+//! 3. A store without jobs is told which workload it belongs to, then gets all of it in one
+//!    submission. A store with jobs goes on with those it has, if it belongs to this workload.
+//! 4. The executor is started; what became of earlier launches is taken up.
+//! 5. Jobs run until nothing runs and nothing that is queued can start.
+//!
+//! N1  The jobs of a store come from one submission: after a crash it is there as a whole, or
+//!     not at all and then it is made again.
+
+mod fresh;
+mod progress;
+mod record;
+mod room;
+mod stats;
+mod summary;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::clock::monotonic;
+use crate::engine::{Engine, Reconciled, View};
+use crate::model::SubmissionId;
+use crate::store::StoreFiles;
+use crate::workload::{Expanded, Workload, WorkloadError};
+
+use super::Context;
+use super::failure::{Exit, Failure};
+use super::machine::{Machine, MachineArgs, NODE};
+use super::output::{Output, counted, note, print, print_json};
+use super::signals::Interrupts;
+use progress::Progress;
+use record::{Found, Record};
+use summary::{Run, Summary};
+
+/// The submission that holds the whole workload.
+const SUBMISSION: &str = "run";
+
+/// Between two looks at how things stand.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// How long the disk may take for a submission, or for a view.
+const SYNC_WAIT: Duration = Duration::from_mins(2);
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The workload file (JSON; see docs/workload.md)
+    workload: PathBuf,
+    /// Directory of the queue's state; the same one goes on where it stopped [default:
+    /// .weighbridge/<name of the workload>]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Run everything anew; what the store holds is moved aside
+    #[arg(long)]
+    fresh: bool,
+    /// Where jobs put what they make, {out_dir} in the workload [default: <store>/out]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Show no progress
+    #[arg(long)]
+    no_progress: bool,
+}
+
+/// A workload file that was read, and what it says.
+struct Source {
+    /// Absolute.
+    path: PathBuf,
+    text: Vec<u8>,
+    workload: Workload,
+}
+
+impl Source {
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let (workload, text) = Workload::read_with_text(path).map_err(|error| workload_failure(&error))?;
+        let path = path
+            .canonicalize()
+            .map_err(|error| Failure::usage(format_args!("could not find {}: {error}", path.display())))?;
+        Ok(Self { path, text, workload })
+    }
+
+    fn expand(&self, out: &Path) -> Result<Expanded, Failure> {
+        self.workload.expand(Workload::folder_of(&self.path), out).map_err(|error| workload_failure(&error))
+    }
+}
+
+/// A fault in a workload file.
+pub(super) fn workload_failure(error: &WorkloadError) -> Failure {
+    let help = match error {
+        WorkloadError::Read { .. } => "name a workload file; docs/workload.md says what it may hold",
+        _ => "nothing was queued; correct the file, docs/workload.md says what it may hold",
+    };
+    Failure::new(Exit::Usage, "workload", error).help(help)
+}
+
+/// Where the store is when nobody says so.
+fn default_store(workload: &Path) -> PathBuf {
+    let stem = workload.file_stem().unwrap_or(workload.as_os_str());
+    Path::new(".weighbridge").join(stem)
+}
+
+pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
+    let begun = monotonic();
+    let progress = Progress::new(args.no_progress);
+    let source = Source::read(&args.workload)?;
+    let store = args.store.clone().unwrap_or_else(|| default_store(&args.workload));
+    if args.fresh
+        && let Some(aside) = fresh::set_aside(&store)?
+    {
+        progress.note(&format!("the earlier run is kept in {}", aside.display()));
+    }
+    let out = absolute(args.out.as_deref().unwrap_or(&store.join("out")))?;
+    let is_begun = StoreFiles::new(&store).is_there();
+    // Before a store is made: a file with a fault leaves nothing behind.
+    let expanded = if is_begun { None } else { Some(source.expand(&out)?) };
+    let interrupts = Interrupts::listen()
+        .map_err(|error| Failure::failed("signals", format_args!("could not listen for Ctrl-C: {error}")))?;
+    let mut machine = Machine::open(&store, &args.machine)?;
+    let before = machine.engine.fresh_view(SYNC_WAIT);
+    let is_resumed = before.totals.total() > 0;
+    let out = if is_resumed {
+        resumed(&machine.store, &source, args.out.is_some().then_some(out))?
+    } else {
+        let expanded = expanded.map_or_else(|| source.expand(&out), Ok)?;
+        begin(&machine, &source, &out, &expanded)?;
+        out
+    };
+    let mut run = Run {
+        workload: source.path,
+        name: source.workload.name().to_owned(),
+        store: machine.store.clone(),
+        out,
+        is_resumed,
+        is_interrupted: false,
+        n_ended_before: before.totals.n_ended(),
+        wall: Duration::ZERO,
+        found: Reconciled::default(),
+    };
+    let view = machine.engine.fresh_view(SYNC_WAIT);
+    if !is_settled(&view) {
+        warn_too_big(&machine, &view, &progress);
+        run.found = machine.start()?.reconciled();
+        tell_found(run.found, &progress);
+        run.is_interrupted = watch(&machine, &interrupts, progress)?;
+    }
+    run.wall = monotonic().duration_since(begun);
+    finish(machine, run, context)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::usage(format_args!("could not find {}: {error}", path.display())))
+}
+
+/// Where the results of the run go that `store` holds; an error where that is another run.
+fn resumed(store: &Path, source: &Source, out: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let failure = |message: String| {
+        Failure::failed("another-workload", message)
+            .help("--fresh moves it aside and runs this workload anew; --store DIR uses another place")
+    };
+    let at = store.display();
+    let found = record::look(store, &source.path, &source.text)
+        .map_err(|error| Failure::failed("store", format_args!("could not read {at}/run.json: {error}")))?;
+    let record = match found {
+        Found::Same(record) => record,
+        Found::Nothing => return Err(failure(format!("the store {at} holds jobs that no `run` put there"))),
+        Found::Changed(record) => {
+            let path = record.workload.display();
+            return Err(failure(format!("{path} has changed since the store {at} was begun with it")));
+        }
+        Found::Another(record) => {
+            let other = record.workload.display();
+            return Err(failure(format!("the store {at} holds another workload, {other}")));
+        }
+    };
+    match out.filter(|out| *out != record.out) {
+        None => Ok(record.out),
+        Some(_) => Err(failure(format!("the results of this run go to {}", record.out.display()))),
+    }
+}
+
+/// Queues the whole workload in a store that holds no job.
+fn begin(machine: &Machine, source: &Source, out: &Path, expanded: &Expanded) -> Result<(), Failure> {
+    let failed = |what: &Path, error: std::io::Error| {
+        Failure::failed("store", format_args!("could not write {}: {error}", what.display()))
+    };
+    std::fs::create_dir_all(out).map_err(|error| failed(out, error))?;
+    let record = Record { workload: source.path.clone(), out: out.to_owned() };
+    record::write(&machine.store, &record, &source.text).map_err(|error| failed(&machine.store, error))?;
+    submit(&machine.engine, expanded)
+}
+
+fn submit(engine: &Engine, expanded: &Expanded) -> Result<(), Failure> {
+    let refused = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Usage, "workload", format_args!("the workload was not accepted: {error}"))
+            .help("nothing was queued")
+    };
+    let tickets = expanded.job_types.iter().map(|spec| engine.put_job_type(spec.clone()));
+    let tickets = tickets.collect::<Result<Vec<_>, _>>().map_err(|busy| refused(&busy))?;
+    let ids = tickets.into_iter().map(|ticket| ticket.wait_durable(SYNC_WAIT));
+    let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| refused(&error))?;
+    let id = SubmissionId::new(SUBMISSION).expect("a constant that is right");
+    let ticket = engine.submit(expanded.submission(id, &ids)).map_err(|busy| refused(&busy))?;
+    ticket.wait_durable(SYNC_WAIT).map_err(|error| refused(&error))?;
+    Ok(())
+}
+
+fn warn_too_big(machine: &Machine, view: &View, progress: &Progress) {
+    let name = |id| {
+        let kind = view.types.iter().find(|kind| kind.job_type.id == id);
+        kind.map_or_else(String::new, |kind| kind.job_type.spec.name.clone())
+    };
+    for group in room::too_big(&machine.engine, &machine.total, name) {
+        progress.note(&format!("warning: {group}; the rest runs"));
+    }
+}
+
+fn tell_found(found: Reconciled, progress: &Progress) {
+    let Reconciled { n_running, n_ended, n_returned, n_lost } = found;
+    let parts = [
+        (n_ended, "had ended meanwhile"),
+        (n_running, "still run"),
+        (n_returned, "had not begun and start now"),
+        (n_lost, "were lost with the supervisor and are run again"),
+    ];
+    let told: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if !told.is_empty() {
+        progress.note(&format!("going on: of what an earlier process launched, {}", told.join(", ")));
+    }
+}
+
+/// True where nothing runs and nothing waits that could ever run.
+fn is_settled(view: &View) -> bool {
+    n_taken(view) == 0 && view.totals.queued == 0
+}
+
+/// Executions that run, and picks that are about to.
+fn n_taken(view: &View) -> u32 {
+    view.types.iter().map(|kind| kind.n_running_exes).sum()
+}
+
+/// True where nothing runs and none of what is queued can start. Exact: what the engine decides
+/// between both views shows in the second one, as an event or as a pick.
+fn is_stuck(engine: &Engine, view: &View) -> bool {
+    if n_taken(view) > 0 || view.totals.running > 0 {
+        return false;
+    }
+    let before = engine.fresh_view(SYNC_WAIT);
+    let nothing_fits = engine.offer_declared(NODE).is_empty();
+    let after = engine.fresh_view(SYNC_WAIT);
+    let is_still = after.position == before.position && n_taken(&before) == 0 && n_taken(&after) == 0;
+    if !nothing_fits {
+        engine.wake();
+    }
+    nothing_fits && is_still
+}
+
+/// Watches until all has ended that can; true when a signal came first.
+fn watch(machine: &Machine, interrupts: &Interrupts, mut progress: Progress) -> Result<bool, Failure> {
+    let engine = &machine.engine;
+    loop {
+        let view = engine.view();
+        if is_settled(&view) || is_stuck(engine, &view) {
+            break progress.finish();
+        }
+        if let Some(error) = engine.failure() {
+            progress.finish();
+            return Err(Failure::failed("log", format_args!("the log takes nothing any more: {error}"))
+                .help(
+                    "make room on the disk or repair it; the same command goes on where this one stopped",
+                ));
+        }
+        if let Some(error) = machine.service().and_then(|service| service.take_driver_error()) {
+            progress.note(&format!("warning: the executor did not take something: {error}"));
+        }
+        progress.show(engine, &view);
+        if interrupts.wait(LOOK_EVERY) {
+            progress.finish();
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Stops, tells what came of it, and closes everything.
+fn finish(mut machine: Machine, run: Run, context: Context) -> Result<Exit, Failure> {
+    machine.stop();
+    let view = machine.engine.fresh_view(SYNC_WAIT);
+    let summary = Summary::new(run, &machine.engine, &view, &machine.total);
+    let closed = machine.close();
+    match context.output {
+        Output::Json => print_json(&summary)?,
+        Output::Table if summary.is_interrupted() => note(&interrupted_text(&view)),
+        Output::Table => print(&summary.text())?,
+    }
+    closed.map(|()| summary.exit())
+}
+
+fn interrupted_text(view: &View) -> String {
+    let totals = &view.totals;
+    let n_left = totals.total() - totals.n_ended();
+    let runs = match totals.running {
+        0 => String::new(),
+        n => format!("; {} still running will finish by themselves and count", counted(n, "job")),
+    };
+    format!(
+        "interrupted with {} left{runs}\nhelp: the same command goes on from here",
+        counted(n_left, "job")
+    )
+}
