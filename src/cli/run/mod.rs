@@ -106,7 +106,7 @@ fn default_store(workload: &Path) -> PathBuf {
 
 pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let begun = monotonic();
-    let progress = Progress::new(args.no_progress);
+    let mut progress = Progress::new(args.no_progress);
     let source = Source::read(&args.workload)?;
     let store = args.store.clone().unwrap_or_else(|| default_store(&args.workload));
     if args.fresh
@@ -143,6 +143,7 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     };
     let view = machine.engine.fresh_view(SYNC_WAIT);
     if !is_settled(&view) {
+        progress.begin(&view);
         warn_too_big(&machine, &view, &progress);
         run.found = machine.start()?.reconciled();
         tell_found(run.found, &progress);

@@ -53,6 +53,11 @@ impl Progress {
         }
     }
 
+    /// Counts the rate from here on.
+    pub(super) fn begin(&mut self, view: &View) {
+        self.seen.push_back((monotonic(), view.totals.n_ended()));
+    }
+
     /// A line above the bar.
     pub(super) fn note(&self, text: &str) {
         match &self.bar {

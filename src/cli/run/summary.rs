@@ -78,6 +78,8 @@ struct Totals {
     /// Executions that were lost with what ran them, and run again.
     lost: u64,
     cpu_s: f64,
+    #[serde(skip)]
+    cpu_us: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -133,7 +135,8 @@ impl Totals {
         if matches!(job.status, JobStatus::Completed | JobStatus::Failed) {
             self.lost += u64::from(job.num_exes.saturating_sub(u32::from(job.tries)));
         }
-        self.cpu_s += job.end.as_ref().map_or(0.0, |end| seconds(end.usage.cpu_us));
+        self.cpu_us += job.end.as_ref().map_or(0, |end| end.usage.cpu_us);
+        self.cpu_s = seconds(self.cpu_us);
     }
 }
 
