@@ -39,10 +39,10 @@ pub(super) struct Machine {
     at_work: Option<AtWork>,
 }
 
-/// The threads that decide, and the driver they speak to.
+/// The threads that decide, and the driver they speak to, where there is one.
 struct AtWork {
     service: Service,
-    driver: Arc<LocalDriver>,
+    driver: Option<Arc<LocalDriver>>,
 }
 
 impl Machine {
@@ -72,7 +72,15 @@ impl Machine {
         let driver = Arc::new(driver.map_err(|error| failed(&error))?);
         let service = Service::start(self.engine.clone(), driver.clone(), NODE, &self.name, &self.total);
         let service = service.map_err(|error| failed(&error))?;
-        Ok(&self.at_work.insert(AtWork { service, driver }).service)
+        Ok(&self.at_work.insert(AtWork { service, driver: Some(driver) }).service)
+    }
+
+    /// Takes in, keeps and answers, and launches nothing.
+    pub(super) fn start_without_driver(&mut self) -> Result<(), Failure> {
+        let service = Service::start_without_driver(self.engine.clone());
+        let service = service.map_err(|error| Failure::failed("engine", error))?;
+        self.at_work = Some(AtWork { service, driver: None });
+        Ok(())
     }
 
     /// The threads that decide, once started.
@@ -84,7 +92,7 @@ impl Machine {
     pub(super) fn stop(&mut self) {
         if let Some(AtWork { service, driver }) = self.at_work.take() {
             service.stop();
-            if let Err(error) = driver.close() {
+            if let Some(Err(error)) = driver.map(|driver| driver.close()) {
                 tracing::warn!(%error, "the supervisor was left to itself");
             }
         }

@@ -4,19 +4,34 @@
 //! goes to standard output is the command's answer, as a table or as one JSON value; everything
 //! else goes to standard error.
 
+mod answer;
+mod cancel;
 mod duration;
+mod explain;
 mod failure;
+mod http;
 mod ids;
+mod job;
+mod jobs;
+mod limit;
+mod load;
 mod machine;
 mod output;
+mod pause;
+mod priority;
+mod queue;
 mod run;
+mod serve;
 mod signals;
+mod status;
+mod submit;
 mod supervisor;
 
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use failure::{Exit, Failure};
@@ -83,6 +98,32 @@ struct Cli {
 enum Command {
     /// Run a workload file on this machine, to the end
     Run(run::Args),
+    /// Run as a daemon with REST, which takes workloads from `submit`
+    Serve(serve::Args),
+    /// Queue a workload file at a daemon
+    Submit(submit::Args),
+    /// What runs, what waits and why
+    Status(status::Args),
+    /// What waits for a node, in the order it would start
+    Queue(queue::Args),
+    /// Jobs by id
+    Jobs(jobs::Args),
+    /// One job in full
+    Job(job::Args),
+    /// Why a job waits
+    Explain(explain::Args),
+    /// End jobs, wherever they stand
+    Cancel(cancel::Args),
+    /// Give jobs another priority
+    Priority(priority::Args),
+    /// Hold a job type back; what runs goes on
+    Pause(pause::Args),
+    /// Let a paused job type go on
+    Resume(pause::Args),
+    /// How many of a job type run at once
+    Limit(limit::Args),
+    /// Pending, queued and running jobs over time
+    Load(load::Args),
     #[command(hide = true)]
     Supervisor(supervisor::Args),
 }
@@ -91,6 +132,16 @@ enum Command {
 #[derive(Clone, Copy)]
 struct Context {
     output: Output,
+}
+
+impl Context {
+    /// Prints a daemon's answer: as it came, or as `shown` makes a text of it.
+    fn print(self, answer: &Value, shown: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+        match self.output {
+            Output::Json => output::print_json(answer),
+            Output::Table => output::print(&shown(answer)),
+        }
+    }
 }
 
 /// Parses the command line, runs the command and reports what failed.
@@ -105,12 +156,25 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(&args, context),
+        Command::Serve(args) => serve::run(&args),
+        Command::Submit(args) => submit::run(&args, context),
+        Command::Status(args) => status::run(&args, context),
+        Command::Queue(args) => queue::run(&args, context),
+        Command::Jobs(args) => jobs::run(&args, context),
+        Command::Job(args) => job::run(&args, context),
+        Command::Explain(args) => explain::run(&args, context),
+        Command::Cancel(args) => cancel::run(&args, context),
+        Command::Priority(args) => priority::run(&args, context),
+        Command::Pause(args) => pause::pause(&args, context),
+        Command::Resume(args) => pause::resume(&args, context),
+        Command::Limit(args) => limit::run(&args, context),
+        Command::Load(args) => load::run(&args, context),
         Command::Supervisor(args) => supervisor::run(&args),
     }
 }
 
 fn log_to_stderr(is_verbose: bool) {
-    let level = if is_verbose { "weighbridge=debug" } else { "weighbridge=error" };
+    let level = if is_verbose { "weighbridge=debug" } else { "weighbridge=warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

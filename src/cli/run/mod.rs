@@ -19,9 +19,11 @@ mod room;
 mod stats;
 mod summary;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::api::{ApiState, Server};
 use crate::clock::monotonic;
 use crate::engine::{Engine, Reconciled, View};
 use crate::model::SubmissionId;
@@ -32,6 +34,7 @@ use super::Context;
 use super::failure::{Exit, Failure};
 use super::machine::{Machine, MachineArgs, NODE};
 use super::output::{Output, counted, note, print, print_json};
+use super::serve::{address, bind_failure, log_failure};
 use super::signals::Interrupts;
 use progress::Progress;
 use record::{Found, Record};
@@ -65,6 +68,9 @@ pub(super) struct Args {
     /// Show no progress
     #[arg(long)]
     no_progress: bool,
+    /// Answer REST while it runs, on this address
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    listen: Option<SocketAddr>,
 }
 
 /// A workload file that was read, and what it says.
@@ -143,11 +149,16 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     };
     let view = machine.engine.fresh_view(SYNC_WAIT);
     if !is_settled(&view) {
+        let server = args.listen.map(|listen| Server::bind(listen, ApiState::new(machine.engine.clone())));
+        let server = server.transpose().map_err(|error| bind_failure(&error))?;
+        if let Some(server) = &server {
+            progress.note(&format!("listens on http://{}", server.local_addr()));
+        }
         progress.begin(&view);
         warn_too_big(&machine, &view, &progress);
         run.found = machine.start()?.reconciled();
         tell_found(run.found, &progress);
-        run.is_interrupted = watch(&machine, &interrupts, progress)?;
+        run.is_interrupted = watch(&machine, &interrupts, progress, server.is_some())?;
     }
     run.wall = monotonic().duration_since(begun);
     finish(machine, run, context)
@@ -262,12 +273,22 @@ fn is_stuck(engine: &Engine, view: &View) -> bool {
     nothing_fits && is_still
 }
 
+/// True where somebody who can reach us may let something go on.
+fn may_be_resumed(view: &View, is_served: bool) -> bool {
+    is_served && view.types.iter().any(|kind| kind.job_type.spec.is_paused && kind.counts.queued > 0)
+}
+
 /// Watches until all has ended that can; true when a signal came first.
-fn watch(machine: &Machine, interrupts: &Interrupts, mut progress: Progress) -> Result<bool, Failure> {
+fn watch(
+    machine: &Machine,
+    interrupts: &Interrupts,
+    mut progress: Progress,
+    is_served: bool,
+) -> Result<bool, Failure> {
     let engine = &machine.engine;
     loop {
         let view = engine.view();
-        if is_settled(&view) || is_stuck(engine, &view) {
+        if is_settled(&view) || (!may_be_resumed(&view, is_served) && is_stuck(engine, &view)) {
             break progress.finish();
         }
         if let Some(error) = engine.failure() {

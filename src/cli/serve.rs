@@ -1,0 +1,104 @@
+//! `weighbridge serve`: a daemon with REST, whose jobs run on this machine or nowhere.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::failure::{Exit, Failure};
+use super::http::DEFAULT_LISTEN;
+use super::machine::{Machine, MachineArgs};
+use super::output::print;
+use super::signals::Interrupts;
+use crate::api::{ApiState, ServeError, Server};
+
+/// Between two looks at the log and the driver.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How long requests under way may take once the daemon was told to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the first view may take.
+const VIEW_WAIT: Duration = Duration::from_mins(2);
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Address to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN, value_parser = address)]
+    listen: SocketAddr,
+    /// Directory of the queue's state
+    #[arg(long, value_name = "DIR", default_value = ".weighbridge/serve")]
+    store: PathBuf,
+    /// What runs the jobs
+    #[arg(long, value_enum, default_value_t)]
+    driver: Driver,
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Driver {
+    /// Processes of this machine
+    #[default]
+    Local,
+    /// Nothing: jobs are queued and kept
+    None,
+}
+
+/// An address to listen on.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let bad = || format!("{text:?} is no address to listen on; write for instance {DEFAULT_LISTEN}");
+    text.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(bad)
+}
+
+/// Why there is no server.
+pub(super) fn bind_failure(error: &ServeError) -> Failure {
+    let code = if matches!(error, ServeError::InUse { .. }) { "address-in-use" } else { "listen" };
+    Failure::failed(code, error)
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+    let interrupts = Interrupts::listen()
+        .map_err(|error| Failure::failed("signals", format_args!("could not listen for signals: {error}")))?;
+    let mut machine = Machine::open(&args.store, &args.machine)?;
+    let server = Server::bind(args.listen, ApiState::new(machine.engine.clone()));
+    let server = server.map_err(|error| bind_failure(&error))?;
+    match args.driver {
+        Driver::Local => drop(machine.start()?),
+        Driver::None => machine.start_without_driver()?,
+    }
+    let view = machine.engine.fresh_view(VIEW_WAIT);
+    print(&format!(
+        "weighbridge {} listens on http://{}, store {}, {} jobs, epoch {}",
+        env!("CARGO_PKG_VERSION"),
+        server.local_addr(),
+        machine.store.display(),
+        view.totals.total(),
+        view.epoch,
+    ))?;
+    let watched = watch(&machine, &interrupts);
+    if !server.shutdown(GRACE) {
+        tracing::warn!("requests that took longer than {GRACE:?} were cut");
+    }
+    watched.and(machine.close()).map(|()| Exit::Done)
+}
+
+/// Returns when a signal asks to end, or when the log fails.
+fn watch(machine: &Machine, interrupts: &Interrupts) -> Result<(), Failure> {
+    while !interrupts.wait(LOOK_EVERY) {
+        if let Some(error) = machine.service().and_then(|service| service.take_driver_error()) {
+            tracing::error!(%error, "the executor did not take something");
+        }
+        if let Some(error) = machine.engine.failure() {
+            return Err(log_failure(&error));
+        }
+    }
+    Ok(())
+}
+
+/// The log failed while something ran.
+pub(super) fn log_failure(error: &crate::wal::LogError) -> Failure {
+    Failure::failed("log", format_args!("the log takes nothing any more: {error}"))
+        .help("make room on the disk or repair it; the same command goes on where this one stopped")
+}

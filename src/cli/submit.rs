@@ -1,0 +1,243 @@
+//! `weighbridge submit`: queues a workload file at a daemon, and waits for its end where asked to.
+//!
+//! U1  The submission has one id per invocation, so sending it again queues nothing twice.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::Context;
+use super::answer::{list, number, text};
+use super::failure::{Exit, Failure};
+use super::http::{Client, ServerArgs};
+use super::output::{counted, note};
+use super::run::workload_failure;
+use crate::clock::monotonic;
+use crate::limits::LIST_MAX;
+use crate::model::SubmissionId;
+use crate::workload::{Expanded, SubmissionBody, Workload};
+
+/// How often a submission is sent while the daemon does not answer.
+const TRIES: u32 = 5;
+
+/// Between two looks at jobs that are waited for: grows from the first to the second.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The workload file (JSON; see docs/workload.md)
+    workload: PathBuf,
+    /// Name of the submission: the same again queues nothing and gives the first answer [default: a
+    /// new one]
+    #[arg(long, value_parser = |text: &str| SubmissionId::new(text))]
+    id: Option<SubmissionId>,
+    /// Where jobs put what they make, {out_dir} in the workload [default: <name of the workload>.out]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Wait until all of its jobs have ended
+    #[arg(long)]
+    wait: bool,
+    /// Wait no longer than that
+    #[arg(long, value_name = "LENGTH", requires = "wait", value_parser = super::duration::duration)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
+    let client = Client::new(&args.server)?;
+    let expanded = expand(args)?;
+    let id = args.id.clone().unwrap_or_else(new_id);
+    let body = SubmissionBody::new(&id, &expanded);
+    let again = |failure: &Failure| note(&format!("{}; trying again", failure.message));
+    let answer = client.post_again("/api/v1/submissions", &body, TRIES, again)?;
+    if !args.wait {
+        context.print(&answer, accepted)?;
+        return Ok(Exit::Done);
+    }
+    note(&accepted(&answer));
+    let end = args.timeout.map(|timeout| monotonic() + timeout);
+    let counts = wait(&client, number(&answer, "/first_job"), number(&answer, "/n_jobs"), end)?;
+    let ended = json!({ "submission": answer, "counts": counts.json() });
+    context.print(&ended, |_| counts.text())?;
+    Ok(counts.exit())
+}
+
+fn new_id() -> SubmissionId {
+    let draw = || RandomState::new().hash_one("a submission");
+    SubmissionId::new(&format!("cli-{:016x}{:016x}", draw(), draw())).expect("printable and short")
+}
+
+/// Reads the file and lists its globs here, where its files are.
+fn expand(args: &Args) -> Result<Expanded, Failure> {
+    let workload = Workload::read(&args.workload).map_err(|error| workload_failure(&error))?;
+    let out = args.out.clone().unwrap_or_else(|| args.workload.with_extension("out"));
+    let folder = Workload::folder_of(&args.workload);
+    let expanded = workload.expand(folder, &out).map_err(|error| workload_failure(&error))?;
+    if uses_out(&expanded) {
+        std::fs::create_dir_all(&out).map_err(|error| {
+            Failure::failed("output", format_args!("could not make {}: {error}", out.display()))
+        })?;
+    }
+    Ok(expanded)
+}
+
+fn uses_out(expanded: &Expanded) -> bool {
+    let nodes = expanded.recipes.iter().flat_map(|recipe| &recipe.request.nodes);
+    let mut jobs = expanded.jobs.iter().map(|(_, job)| job).chain(nodes.map(|node| &node.job));
+    jobs.any(|job| job.values.iter().any(|(name, _)| name == "out_dir"))
+}
+
+fn accepted(answer: &Value) -> String {
+    let (first, n) = (number(answer, "/first_job"), number(answer, "/n_jobs"));
+    let ids = if n == 1 { format!("job {first}") } else { format!("jobs {first}-{}", first + n.max(1) - 1) };
+    let was = if answer["is_repeat"] == true { "was accepted before" } else { "accepted" };
+    format!("{was}: {}, {ids}, submission {}", counted(n, "job"), text(answer, "/id"))
+}
+
+/// Where the jobs of a submission stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    done: u64,
+    failed: u64,
+    canceled: u64,
+    blocked: u64,
+    pending: u64,
+    queued: u64,
+    running: u64,
+    /// Of those queued: can never be placed.
+    too_big: u64,
+}
+
+impl Counts {
+    fn add(&mut self, status: &str) {
+        match status {
+            "COMPLETED" => self.done += 1,
+            "FAILED" => self.failed += 1,
+            "CANCELED" => self.canceled += 1,
+            "BLOCKED" => self.blocked += 1,
+            "QUEUED" => self.queued += 1,
+            "RUNNING" => self.running += 1,
+            _ => self.pending += 1,
+        }
+    }
+
+    /// True when nothing of it will change by itself. What is PENDING waits for something of the
+    /// same submission.
+    fn is_settled(&self) -> bool {
+        self.running == 0 && self.queued == self.too_big
+    }
+
+    fn exit(&self) -> Exit {
+        if self.failed > 0 {
+            Exit::Failed
+        } else if self.too_big > 0 {
+            Exit::Unplaceable
+        } else if self.canceled + self.blocked + self.pending > 0 {
+            Exit::Failed
+        } else {
+            Exit::Done
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{} done", counted(self.done, "job"));
+        let not_run = self.blocked + self.pending + self.queued;
+        for (n, what) in [(self.failed, "failed"), (self.canceled, "canceled"), (not_run, "not run")] {
+            if n > 0 {
+                text += &format!(", {n} {what}");
+            }
+        }
+        if self.too_big > 0 {
+            text += &format!("; {} can never be placed, `weighbridge explain` says why", self.too_big);
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let Self { done, failed, canceled, blocked, pending, queued, running, too_big } = self;
+        json!({
+            "done": done, "failed": failed, "canceled": canceled, "blocked": blocked, "pending": pending,
+            "queued": queued, "running": running, "unplaceable": too_big,
+        })
+    }
+}
+
+/// Looks again and again until the `n` jobs from `first` on are settled.
+fn wait(client: &Client, first: u64, n: u64, end: Option<Instant>) -> Result<Counts, Failure> {
+    let mut pause = LOOK_EVERY.0;
+    // Jobs before it have ended for good and were counted.
+    let (mut from, mut ended) = (first, Counts::default());
+    loop {
+        let counts = look(client, &mut from, first + n, &mut ended)?;
+        if counts.is_settled() {
+            return Ok(counts);
+        }
+        if end.is_some_and(|end| monotonic() >= end) {
+            return Err(Failure::new(Exit::TimedOut, "timeout", "not all of its jobs have ended in time")
+                .help("they go on; `weighbridge status` says how far they are"));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LOOK_EVERY.1);
+    }
+}
+
+/// Counts the jobs from `from` to before `to`, and moves `from` past those that have ended, into
+/// `ended`.
+fn look(client: &Client, from: &mut u64, to: u64, ended: &mut Counts) -> Result<Counts, Failure> {
+    let mut counts = *ended;
+    // Of each kind of request that waits: one job, and how many.
+    let mut waits: Vec<(Value, u64, u64)> = Vec::new();
+    let (mut after, mut is_all_ended) = (*from - 1, true);
+    while after + 1 < to {
+        let limit = usize::try_from(to - after - 1).unwrap_or(LIST_MAX).min(LIST_MAX);
+        let page = client.get(&format!("/api/v1/jobs?after={after}&limit={limit}"))?;
+        let jobs = list(&page, "/jobs");
+        for job in jobs {
+            let status = text(job, "/status");
+            after = number(job, "/id").max(after + 1);
+            counts.add(&status);
+            is_all_ended &= matches!(status.as_str(), "COMPLETED" | "FAILED" | "CANCELED");
+            if is_all_ended {
+                (*from, *ended) = (after + 1, counts);
+            }
+            if status == "QUEUED" {
+                let kind = json!([job["job_type"]["id"], job["resources"]]);
+                match waits.iter_mut().find(|(known, ..)| *known == kind) {
+                    Some((_, _, n)) => *n += 1,
+                    None => waits.push((kind, after, 1)),
+                }
+            }
+        }
+        if jobs.is_empty() {
+            break;
+        }
+    }
+    if counts.running == 0 && counts.queued > 0 {
+        for (_, job, n) in waits {
+            let why = client.get(&format!("/api/v1/jobs/{job}/explain"))?;
+            counts.too_big += if text(&why, "/blocker/kind") == "too_big" { n } else { 0 };
+        }
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submission_is_settled_when_nothing_of_it_can_change() {
+        let check = |counts: Counts, is_settled, exit: Exit| {
+            assert_eq!((counts.is_settled(), counts.exit()), (is_settled, exit), "{counts:?}");
+        };
+        check(Counts { done: 3, ..Counts::default() }, true, Exit::Done);
+        check(Counts { done: 3, failed: 1, ..Counts::default() }, true, Exit::Failed);
+        check(Counts { done: 3, blocked: 1, ..Counts::default() }, true, Exit::Failed);
+        check(Counts { queued: 2, too_big: 2, pending: 1, ..Counts::default() }, true, Exit::Unplaceable);
+        assert!(!Counts { queued: 2, too_big: 1, ..Counts::default() }.is_settled());
+        assert!(!Counts { running: 1, ..Counts::default() }.is_settled());
+    }
+}
