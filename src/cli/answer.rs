@@ -13,12 +13,11 @@ pub(super) fn text(of: &Value, pointer: &str) -> String {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => printable(text),
         Some(Value::Object(members)) => {
-            let pairs: Vec<String> = members.iter().map(|(name, value)| format!("{name}:{}", plain(value))).collect();
+            let pairs: Vec<String> =
+                members.iter().map(|(name, value)| format!("{name}:{}", plain(value))).collect();
             printable(&pairs.join(","))
         }
-        Some(Value::Array(items)) => {
-            printable(&items.iter().map(plain).collect::<Vec<_>>().join(" "))
-        }
+        Some(Value::Array(items)) => printable(&items.iter().map(plain).collect::<Vec<_>>().join(" ")),
         Some(other) => plain(other),
     }
 }
@@ -45,7 +44,9 @@ pub(super) fn list<'v>(of: &'v Value, pointer: &str) -> &'v [Value] {
 /// How long ago the instant at `pointer` was: `3 m 20 s`.
 pub(super) fn age(of: &Value, pointer: &str) -> String {
     let then = of.pointer(pointer).and_then(Value::as_str);
-    let Some(then) = then.and_then(|text| text.parse::<jiff::Timestamp>().ok()) else { return "-".to_owned() };
+    let Some(then) = then.and_then(|text| text.parse::<jiff::Timestamp>().ok()) else {
+        return "-".to_owned();
+    };
     let micros = jiff::Timestamp::now().as_microsecond().saturating_sub(then.as_microsecond());
     human(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
 }

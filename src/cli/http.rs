@@ -81,8 +81,9 @@ impl Client {
         }
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("it names no host"))?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build();
-        let runtime = runtime
-            .map_err(|error| Failure::failed("client", format_args!("could not start the client: {error}")))?;
+        let runtime = runtime.map_err(|error| {
+            Failure::failed("client", format_args!("could not start the client: {error}"))
+        })?;
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(PORT),
@@ -141,12 +142,7 @@ impl Client {
         }
     }
 
-    async fn exchange(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<Bytes>,
-    ) -> Result<Answer, NoAnswer> {
+    async fn exchange(&self, method: &Method, path: &str, body: Option<Bytes>) -> Result<Answer, NoAnswer> {
         let connect = TcpStream::connect((self.host.as_str(), self.port));
         let stream = tokio::time::timeout(CONNECT_WAIT, connect)
             .await
@@ -183,7 +179,12 @@ impl Client {
         Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
     }
 
-    fn request(&self, method: &Method, path: &str, body: Option<Bytes>) -> Result<Request<Full<Bytes>>, String> {
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Request<Full<Bytes>>, String> {
         let host = self.url.trim_start_matches("http://").split('/').next().unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
@@ -198,7 +199,8 @@ impl Client {
 
     fn unreachable(&self, error: &NoAnswer) -> Failure {
         let url = &self.url;
-        let help = format!("start a daemon with `weighbridge serve`, or name another with --server; {url} is asked");
+        let help =
+            format!("start a daemon with `weighbridge serve`, or name another with --server; {url} is asked");
         match error {
             NoAnswer::Connect(error) => {
                 Failure::new(Exit::Unreachable, "unreachable", format_args!("could not reach {url}: {error}"))
@@ -206,7 +208,8 @@ impl Client {
             }
             NoAnswer::Broken(why) => {
                 let message = format!("{url} ended the connection without an answer: {why}");
-                Failure::new(Exit::Unreachable, "unreachable", message).help("try again; see the daemon's output")
+                Failure::new(Exit::Unreachable, "unreachable", message)
+                    .help("try again; see the daemon's output")
             }
             NoAnswer::Late(waited) => {
                 let message = format!("{url} did not answer within {waited:?}");
@@ -227,7 +230,9 @@ pub(super) fn segment(text: &str) -> String {
 
 fn encoded(body: &impl Serialize) -> Result<Bytes, Failure> {
     let bytes = serde_json::to_vec(body);
-    bytes.map(Bytes::from).map_err(|error| Failure::failed("client", format_args!("could not write JSON: {error}")))
+    bytes
+        .map(Bytes::from)
+        .map_err(|error| Failure::failed("client", format_args!("could not write JSON: {error}")))
 }
 
 /// A problem document as a failure.
@@ -243,7 +248,9 @@ fn refused(answer: &Answer) -> Failure {
     let message = field("detail").or(field("title")).map(printable);
     let message = message.unwrap_or_else(|| format!("the server answered with status {}", answer.status));
     match field("field") {
-        Some(place) if !message.contains(place) => Failure::new(exit, code, format_args!("{}: {message}", printable(place))),
+        Some(place) if !message.contains(place) => {
+            Failure::new(exit, code, format_args!("{}: {message}", printable(place)))
+        }
         _ => Failure::new(exit, code, message),
     }
 }

@@ -47,7 +47,10 @@ fn shown(job: &Value) -> String {
     }
     if job.pointer("/end/text").is_some() {
         rows.push(("outcome", text(job, "/end/text")));
-        rows.push(("ran for", format!("{}, {} of CPU", seconds(job, "/end/wall_s"), seconds(job, "/end/cpu_s"))));
+        rows.push((
+            "ran for",
+            format!("{}, {} of CPU", seconds(job, "/end/wall_s"), seconds(job, "/end/cpu_s")),
+        ));
         rows.push(("memory", format!("{} MiB", number(job, "/end/mem_kib").div_ceil(1_024))));
     }
     let values = job.pointer("/values").and_then(Value::as_object);

@@ -41,7 +41,8 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
 }
 
 fn shown(answer: &Value) -> String {
-    let mut table = table(&[">JOB", "STATUS", "JOB TYPE", ">PRIORITY", ">TRIES", "CHANGED", ">RAN FOR", "OUTCOME"]);
+    let mut table =
+        table(&[">JOB", "STATUS", "JOB TYPE", ">PRIORITY", ">TRIES", "CHANGED", ">RAN FOR", "OUTCOME"]);
     let jobs = list(answer, "/jobs");
     for job in jobs {
         table.add_row([

@@ -36,7 +36,16 @@ fn shown(answer: &Value) -> String {
         text(answer, "/n_queued"),
     )];
     let mut types = table(&[
-        "JOB TYPE", ">PENDING", ">BLOCKED", ">QUEUED", ">RUNNING", ">FAILED", ">DONE", ">CANCELED", "OLDEST", "STATE",
+        "JOB TYPE",
+        ">PENDING",
+        ">BLOCKED",
+        ">QUEUED",
+        ">RUNNING",
+        ">FAILED",
+        ">DONE",
+        ">CANCELED",
+        "OLDEST",
+        "STATE",
     ]);
     for kind in list(answer, "/job_types") {
         types.add_row([
