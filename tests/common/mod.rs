@@ -2,7 +2,7 @@
 //! into a store.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -154,6 +154,54 @@ fn reader(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Strin
         from.read_to_end(&mut text).expect("readable");
         String::from_utf8_lossy(&text).into_owned()
     })
+}
+
+/// A daemon on a port of its own.
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) url: String,
+    /// The line that says it is ready.
+    pub(crate) line: String,
+}
+
+impl Daemon {
+    pub(crate) fn start(place: &Place, args: &[&str]) -> Self {
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.args(args).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("piped");
+        std::io::BufReader::new(out).read_line(&mut line).expect("readable");
+        let url = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = url.unwrap_or_else(|| panic!("no address in {line:?}")).trim_end_matches(',').to_owned();
+        Self { child, url, line }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Runs a command that speaks to it.
+    pub(crate) fn ask(&self, place: &Place, args: &[&str]) -> Ended {
+        let mut command = place.command(args);
+        command.env("WEIGHBRIDGE_SERVER", &self.url);
+        Process::start(command).wait()
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::TERM)
+            .expect("it lives");
+        until("the end of the daemon", || self.child.try_wait().expect("a child").is_some());
+        self.child.wait().expect("it has ended")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// All jobs in the store at `path`, which nobody uses.

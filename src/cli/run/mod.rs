@@ -293,10 +293,7 @@ fn watch(
         }
         if let Some(error) = engine.failure() {
             progress.finish();
-            return Err(Failure::failed("log", format_args!("the log takes nothing any more: {error}"))
-                .help(
-                    "make room on the disk or repair it; the same command goes on where this one stopped",
-                ));
+            return Err(log_failure(&error));
         }
         if let Some(error) = machine.service().and_then(|service| service.take_driver_error()) {
             progress.note(&format!("warning: the executor did not take something: {error}"));
