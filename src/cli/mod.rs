@@ -89,7 +89,7 @@ struct Cli {
         value_name = "FORM"
     )]
     output: Output,
-    /// Say more on standard error; RUST_LOG says in detail what
+    /// Say more on standard error; `RUST_LOG` says in detail what
     #[arg(long, short, global = true)]
     verbose: bool,
 }

@@ -92,6 +92,12 @@ pub(super) fn counted(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
+/// `first`, and `N what` of each that is not zero.
+pub(super) fn enumerated(first: String, rest: &[(u64, &str)]) -> String {
+    let rest = rest.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+    std::iter::once(first).chain(rest).collect::<Vec<_>>().join(", ")
+}
+
 /// A text from elsewhere with what a terminal could take for an order made visible.
 pub(super) fn printable(text: &str) -> String {
     let shown = |c: char| match c {

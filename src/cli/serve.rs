@@ -12,6 +12,7 @@ use super::machine::{Machine, MachineArgs};
 use super::output::print;
 use super::signals::Interrupts;
 use crate::api::{ApiState, ServeError, Server};
+use crate::engine::Service;
 
 /// Between two looks at the log and the driver.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -87,7 +88,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
 /// Returns when a signal asks to end, or when the log fails.
 fn watch(machine: &Machine, interrupts: &Interrupts) -> Result<(), Failure> {
     while !interrupts.wait(LOOK_EVERY) {
-        if let Some(error) = machine.service().and_then(|service| service.take_driver_error()) {
+        if let Some(error) = machine.service().and_then(Service::take_driver_error) {
             tracing::error!(%error, "the executor did not take something");
         }
         if let Some(error) = machine.engine.failure() {

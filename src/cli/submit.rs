@@ -12,7 +12,7 @@ use super::Context;
 use super::answer::{list, number, text};
 use super::failure::{Exit, Failure};
 use super::http::{Client, ServerArgs};
-use super::output::{counted, note};
+use super::output::{counted, enumerated, note};
 use super::run::workload_failure;
 use crate::clock::monotonic;
 use crate::limits::LIST_MAX;
@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// new one]
     #[arg(long, value_parser = |text: &str| SubmissionId::new(text))]
     id: Option<SubmissionId>,
-    /// Where jobs put what they make, {out_dir} in the workload [default: <name of the workload>.out]
+    /// Where jobs put what they make: `{out_dir}` in the workload [default: <name of the workload>.out]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Wait until all of its jobs have ended
@@ -143,17 +143,14 @@ impl Counts {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{} done", counted(self.done, "job"));
+        let done = format!("{} done", counted(self.done, "job"));
         let not_run = self.blocked + self.pending + self.queued;
-        for (n, what) in [(self.failed, "failed"), (self.canceled, "canceled"), (not_run, "not run")] {
-            if n > 0 {
-                text += &format!(", {n} {what}");
-            }
+        let rest = [(self.failed, "failed"), (self.canceled, "canceled"), (not_run, "not run")];
+        let text = enumerated(done, &rest);
+        match self.too_big {
+            0 => text,
+            n => format!("{text}; {n} can never be placed, `weighbridge explain` says why"),
         }
-        if self.too_big > 0 {
-            text += &format!("; {} can never be placed, `weighbridge explain` says why", self.too_big);
-        }
-        text
     }
 
     fn json(&self) -> Value {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use weighbridge::{Engine, Job, JobId, Options};
 
 /// Longest wait for anything, on a machine that is busy with other tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Between two looks at what is waited for.
 const LOOK: Duration = Duration::from_millis(5);

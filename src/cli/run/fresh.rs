@@ -14,6 +14,9 @@ use super::super::supervisor;
 /// Held by a living supervisor.
 const SUPERVISOR_LOCK: &str = "supervisor.lock";
 
+/// Names that are tried for one second.
+const ASIDE_MAX: u32 = 1_000;
+
 /// Moves what is at `store` to `<store>.old-<time>`; where to, if there was something.
 ///
 /// # Errors
@@ -82,5 +85,6 @@ fn name_aside(store: &Path) -> PathBuf {
         name.push(if n == 0 { format!(".old-{now}") } else { format!(".old-{now}-{n}") });
         PathBuf::from(name)
     };
-    (0..).map(name).find(|path| !path.exists()).expect("some name is free")
+    // Several in one second are numbered; a rename over an empty directory would do no harm either.
+    (0..ASIDE_MAX).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(ASIDE_MAX))
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use crate::api::{ApiState, Server};
 use crate::clock::monotonic;
-use crate::engine::{Engine, Reconciled, View};
+use crate::engine::{Engine, Reconciled, Service, View};
 use crate::model::SubmissionId;
 use crate::store::StoreFiles;
 use crate::workload::{Expanded, Workload, WorkloadError};
@@ -60,7 +60,7 @@ pub(super) struct Args {
     /// Run everything anew; what the store holds is moved aside
     #[arg(long)]
     fresh: bool,
-    /// Where jobs put what they make, {out_dir} in the workload [default: <store>/out]
+    /// Where jobs put what they make: `{out_dir}` in the workload [default: <store>/out]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -295,7 +295,7 @@ fn watch(
             progress.finish();
             return Err(log_failure(&error));
         }
-        if let Some(error) = machine.service().and_then(|service| service.take_driver_error()) {
+        if let Some(error) = machine.service().and_then(Service::take_driver_error) {
             progress.note(&format!("warning: the executor did not take something: {error}"));
         }
         progress.show(engine, &view);

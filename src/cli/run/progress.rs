@@ -10,7 +10,7 @@ use crate::clock::monotonic;
 use crate::decision::{Blocker, Shortage, Why};
 use crate::engine::{Engine, View};
 
-use super::super::output::{human, note};
+use super::super::output::{enumerated, human, note};
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -23,6 +23,9 @@ const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// Between two questions to the engine why things wait.
 const WHY_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest time left that is told, in seconds.
+const LONGEST_S: f64 = 1e9;
 
 /// Job types of which it is told why they wait.
 const WHY_MAX: usize = 2;
@@ -81,17 +84,14 @@ impl Progress {
         let done = view.totals.n_ended();
         let rate = self.rate(now, done);
         let counts = counts(view, rate);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_length(view.totals.total());
-                bar.set_position(done);
-                bar.set_prefix(self.waits.clone());
-                bar.set_message(counts);
-            }
-            None => {
-                let waits = if self.waits.is_empty() { "" } else { "; " };
-                note(&format!("{done}/{} done, {counts}{waits}{}", view.totals.total(), self.waits));
-            }
+        if let Some(bar) = &self.bar {
+            bar.set_length(view.totals.total());
+            bar.set_position(done);
+            bar.set_prefix(self.waits.clone());
+            bar.set_message(counts);
+        } else {
+            let waits = if self.waits.is_empty() { "" } else { "; " };
+            note(&format!("{done}/{} done, {counts}{waits}{}", view.totals.total(), self.waits));
         }
     }
 
@@ -125,18 +125,13 @@ fn new_bar() -> ProgressBar {
 fn counts(view: &View, rate: f64) -> String {
     let totals = &view.totals;
     let left = totals.queued + totals.running + totals.pending;
-    let mut text = format!("{} running, {} queued", totals.running, totals.queued);
-    if totals.pending > 0 {
-        text += &format!(", {} pending", totals.pending);
-    }
-    if totals.failed > 0 {
-        text += &format!(", {} failed", totals.failed);
-    }
-    text += &format!(", {rate:.1}/s");
+    let running = format!("{} running, {} queued", totals.running, totals.queued);
+    let text = enumerated(running, &[(totals.pending, "pending"), (totals.failed, "failed")]);
     if rate > 0.0 && left > 0 {
-        text += &format!(", about {} left", human(Duration::from_secs_f64((left as f64 / rate).min(1e9))));
+        let seconds = (left as f64 / rate).min(LONGEST_S);
+        return format!("{text}, {rate:.1}/s, about {} left", human(Duration::from_secs_f64(seconds)));
     }
-    text
+    format!("{text}, {rate:.1}/s")
 }
 
 /// What waits and why, shortened: only reasons that are more than "others come first".

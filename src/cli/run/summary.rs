@@ -12,7 +12,7 @@ use crate::engine::{Engine, Reconciled, View};
 use crate::model::{ExeEnd, Job, JobId, JobStatus, NodeResources};
 
 use super::super::failure::Exit;
-use super::super::output::{counted, human, lines, printable, table};
+use super::super::output::{counted, enumerated, human, lines, printable, table};
 use super::room::{self, TooBig};
 use super::stats::{Spread, seconds, spread};
 
@@ -280,12 +280,8 @@ impl Summary {
 
     fn total_line(&self) -> String {
         let Totals { jobs, done, failed, canceled, not_run, .. } = self.totals;
-        let mut line = format!("{done} of {} done", counted(jobs, "job"));
-        for (n, what) in [(failed, "failed"), (canceled, "canceled"), (not_run, "not run")] {
-            if n > 0 {
-                line += &format!(", {n} {what}");
-            }
-        }
+        let done = format!("{done} of {} done", counted(jobs, "job"));
+        let line = enumerated(done, &[(failed, "failed"), (canceled, "canceled"), (not_run, "not run")]);
         let wall = human(Duration::from_secs_f64(self.wall_s));
         let cpu = human(Duration::from_secs_f64(self.totals.cpu_s));
         format!("{line}; {wall}, {:.1} jobs/s, {cpu} of CPU", self.jobs_per_s)
