@@ -20,6 +20,8 @@ mod sync;
 #[cfg(test)]
 mod testing;
 mod wal;
+#[cfg(feature = "server")]
+mod workload;
 
 pub use clock::{Clock, SystemClock};
 pub use decision::{Blocker, Shortage, Why};
@@ -38,3 +40,5 @@ pub use model::*;
 pub use offer::{NodeView, Offer};
 pub use store::{OpenError, StoreFiles};
 pub use wal::{BatchError, Durable, LogError};
+#[cfg(feature = "server")]
+pub use workload::*;
