@@ -39,7 +39,7 @@ use crate::model::{
 };
 use crate::offer::Offer;
 use crate::state::State;
-use crate::store::{OpenError, Opened, SnapshotFile, StoreFiles, open};
+use crate::store::{OpenError, Opened, SnapshotFile, StoreFiles, StoreLock, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError};
 
@@ -176,10 +176,17 @@ struct Inner {
     /// When the rings were last drained.
     moved: AtomicI64,
     options: Options,
-    store: Option<(StoreId, SnapshotFile)>,
+    /// What is left to do and to give back when the engine closes.
+    store: Mutex<Option<OpenStore>>,
     n_replayed: u64,
-    /// Last, so that the store is unlocked only after everything else is gone.
-    _lock: Option<Box<dyn Send + Sync>>,
+}
+
+/// The store's side of an open engine.
+struct OpenStore {
+    id: StoreId,
+    snapshot: SnapshotFile,
+    /// Last, so that the store is unlocked only after its files are closed.
+    _lock: StoreLock,
 }
 
 /// The engine: queue, decisions and log in one. Cheap to clone; all clones are the same engine.
@@ -231,9 +238,8 @@ impl Engine {
         let next = EventNumber(state.last_event.0 + 1);
         let log = Log::start(log, (id, epoch), next, move |effect| releases.release(effect));
         let log = log.map_err(OpenError::Thread)?;
-        let lock: Option<Box<dyn Send + Sync>> = Some(Box::new(lock));
-        let inner = Inner::new(state, epoch, log, outside, options, Some((id, snapshot)), n_replayed, lock);
-        Ok(Self(Arc::new(inner)))
+        let store = OpenStore { id, snapshot, _lock: lock };
+        Ok(Self(Arc::new(Inner::new(state, epoch, log, outside, options, Some(store), n_replayed))))
     }
 
     /// An engine without a store: nothing is promised beyond its life, and nothing is waited for.
@@ -242,7 +248,7 @@ impl Engine {
         let outside = Outside::new(&state);
         let releases = outside.clone();
         let log = Log::volatile(EventNumber(1), move |effect| releases.release(effect));
-        Self(Arc::new(Inner::new(state, Epoch(1), log, outside, options, None, 0, None)))
+        Self(Arc::new(Inner::new(state, Epoch(1), log, outside, options, None, 0)))
     }
 
     fn pump_fn(&self) -> Pump {
@@ -313,6 +319,9 @@ impl Engine {
     }
 
     fn send_status(&self, status: Status) -> Result<(), Busy> {
+        if self.0.is_closed.load(Ordering::Acquire) {
+            return Err(Busy);
+        }
         self.0.intake.push_status(status)?;
         self.0.bell.ring();
         Ok(())
@@ -369,7 +378,7 @@ impl Engine {
         let now = self.0.drain(&mut owned);
         let Owned { core, picks, .. } = &mut *owned;
         picks.clear();
-        if self.0.log.failure().is_none() {
+        if !self.0.log.is_failed() && !self.0.is_closed.load(Ordering::Acquire) {
             let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(core.state.running.len()));
             decide(core, most, now, picks);
         }
@@ -581,8 +590,9 @@ impl Engine {
         if let Some(error) = self.0.log.failure() {
             return Err(CloseError::Log(error));
         }
-        if let (Some((id, snapshot)), Some(mut log)) = (&self.0.store, file) {
-            snapshot.write(&owned.core.state, *id).map_err(CloseError::Snapshot)?;
+        let store = self.0.store.lock().take();
+        if let (Some(store), Some(mut log)) = (store, file) {
+            store.snapshot.write(&owned.core.state, store.id).map_err(CloseError::Snapshot)?;
             log.trim().map_err(CloseError::Log)?;
         }
         Ok(())
@@ -597,16 +607,14 @@ impl Outside {
 }
 
 impl Inner {
-    #[expect(clippy::too_many_arguments, reason = "called twice, from the two ways to make an engine")]
     fn new(
         state: State,
         epoch: Epoch,
         log: Log<Effect>,
         outside: Arc<Outside>,
         options: Options,
-        store: Option<(StoreId, SnapshotFile)>,
+        store: Option<OpenStore>,
         n_replayed: u64,
-        lock: Option<Box<dyn Send + Sync>>,
     ) -> Self {
         let mut core = Core::new(state, options.framework.clone());
         let now = core.clamp(options.clock.now());
@@ -623,9 +631,8 @@ impl Inner {
             is_closed: AtomicBool::new(false),
             moved: AtomicI64::new(now.0),
             options,
-            store,
+            store: Mutex::new(store),
             n_replayed,
-            _lock: lock,
         };
         {
             let mut owned = inner.owned.lock();
@@ -640,8 +647,11 @@ impl Inner {
             Order::Kill(name) => Effect::Kill(name),
             Order::Acknowledge(name) => Effect::Acknowledge(name),
         });
-        self.log.append(&core.out.events, effects.into_iter().chain(orders));
-        core.out.events.clear();
+        let mut effects = effects.into_iter().chain(orders).peekable();
+        if !core.out.events.is_empty() || effects.peek().is_some() {
+            self.log.append(&core.out.events, effects);
+            core.out.events.clear();
+        }
     }
 
     /// Applies what the rings hold at this moment. Returns the time it used.
@@ -649,6 +659,11 @@ impl Inner {
         let now = owned.core.clamp(self.options.clock.now());
         // Relaxed: a sign of life that orders nothing.
         self.moved.store(now.0, Ordering::Relaxed);
+        if self.log.is_failed() {
+            // Nothing can be put on record any more: what waits is dropped, and so told.
+            while self.intake.pop_status().is_some() || self.intake.pop_command().is_some() {}
+            return now;
+        }
         for _ in 0..self.intake.n_statuses() {
             let Some(status) = self.intake.pop_status() else { break };
             self.apply_status(&mut owned.core, status);

@@ -7,6 +7,7 @@ mod recovery;
 mod snapshot;
 
 pub use directory::StoreFiles;
+pub(crate) use directory::StoreLock;
 pub use recovery::OpenError;
 pub(crate) use recovery::{Opened, open};
 pub(crate) use snapshot::SnapshotFile;

@@ -5,6 +5,7 @@
 //! V2  Opening changes nothing but what it says: the snapshot is brought up to the log, then the
 //!     log is trimmed.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 
 use super::directory::{StoreFiles, StoreLock};
@@ -94,6 +95,22 @@ pub(crate) struct Opened {
 /// Opens the store, or makes it under the id `new_store`.
 pub(crate) fn open(files: &StoreFiles, new_store: StoreId) -> Result<Opened, OpenError> {
     let lock = StoreLock::take(files)?;
+    // The storage library panics on pages that are not what it wrote. Nothing it held survives
+    // such a panic here, so it is an error like any other damage.
+    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| open_files(files, new_store, lock)));
+    opened.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+        let cause = format!("the storage gave up on it ({text})");
+        Err(OpenError::Damaged {
+            file: "log.redb or state.redb",
+            place: "one of its pages".to_owned(),
+            cause,
+        })
+    })
+}
+
+fn open_files(files: &StoreFiles, new_store: StoreId, lock: StoreLock) -> Result<Opened, OpenError> {
     if files.state().exists() && !files.log().exists() {
         let cause = "it is missing, and state.redb is there".to_owned();
         return Err(OpenError::Damaged { file: "log.redb", place: "its start".to_owned(), cause });

@@ -51,6 +51,16 @@ impl LogFile {
         Self::with_database(db, new_store)
     }
 
+    /// The same on a storage of the caller's making.
+    #[cfg(test)]
+    pub(crate) fn on_disk(
+        disk: impl redb::StorageBackend,
+        new_store: StoreId,
+    ) -> Result<(Self, StoreId), LogError> {
+        let db = Database::builder().create_with_backend(disk).map_err(storage("open the log"))?;
+        Self::with_database(db, new_store)
+    }
+
     fn with_database(db: Database, new_store: StoreId) -> Result<(Self, StoreId), LogError> {
         let txn = db.begin_write().map_err(storage("open the log"))?;
         let store = {

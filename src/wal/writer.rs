@@ -15,7 +15,7 @@ use super::durable::Durable;
 use super::file::{LogError, LogFile};
 use crate::limits::{BATCH_BYTES, GATHER_BYTES_MAX};
 use crate::model::{Epoch, Event, EventNumber, StoreId};
-use crate::sync::{AtomicU64, Condvar, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
 
 /// What has gathered since the last commit began.
 struct Gather<E> {
@@ -33,6 +33,7 @@ struct Shared<E> {
     durable: AtomicU64,
     /// Commits so far.
     n_commits: AtomicU64,
+    is_failed: AtomicBool,
 }
 
 /// Where events go. With a file they are synced by a thread; without one they are forgotten, and
@@ -96,6 +97,12 @@ impl<E: Send + 'static> Log<E> {
         self.has_file && self.shared.gather.lock().bytes() > GATHER_BYTES_MAX
     }
 
+    /// True once a commit failed.
+    pub(crate) fn is_failed(&self) -> bool {
+        // Acquire, with the Release where it is set: who sees it sees the reason.
+        self.shared.is_failed.load(Ordering::Acquire)
+    }
+
     /// Why the log takes nothing any more, if so.
     pub(crate) fn failure(&self) -> Option<LogError> {
         self.shared.gather.lock().failure.clone()
@@ -129,6 +136,7 @@ impl<E> Shared<E> {
             wake: Condvar::new(),
             durable: AtomicU64::new(next.0 - 1),
             n_commits: AtomicU64::new(0),
+            is_failed: AtomicBool::new(false),
         })
     }
 
@@ -145,6 +153,7 @@ impl<E> Shared<E> {
             if let Err(error) = result {
                 let mut gather = self.gather.lock();
                 gather.failure = Some(error);
+                self.is_failed.store(true, Ordering::Release);
                 // Dropped outside the lock: whoever waits on them is told that they will not come.
                 let waiting = std::mem::take(&mut gather.effects);
                 gather.batches.clear();
@@ -199,5 +208,84 @@ impl<E> Drop for Log<E> {
             // A panic of the writer was reported by its thread.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::monotonic;
+    use crate::model::Timestamp;
+    use crate::testing::FailingDisk;
+
+    fn event(n: u32) -> (Event, u64) {
+        (Event::EngineStarted { epoch: Epoch(n), when: Timestamp(0) }, 0)
+    }
+
+    /// What was released, in order; each effect is a number that counts its drops.
+    struct Effect(u32, Arc<AtomicUsize>);
+
+    impl Drop for Effect {
+        fn drop(&mut self) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    type Released = Arc<Mutex<Vec<u32>>>;
+
+    fn start(disk: &FailingDisk) -> (Log<Effect>, Released, Arc<AtomicUsize>) {
+        let (file, id) = LogFile::on_disk(disk.clone(), StoreId(1)).expect("a new log");
+        let released = Released::default();
+        let its = released.clone();
+        let release = move |effect: Durable<Effect>| its.lock().push(effect.get().0);
+        let log = Log::start(file, (id, Epoch(1)), EventNumber(1), release).expect("a thread");
+        (log, released, Arc::default())
+    }
+
+    fn until(what: impl Fn() -> bool) {
+        let end = monotonic() + Duration::from_secs(10);
+        while !what() {
+            assert!(monotonic() < end, "it did not happen in time");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn effects_come_in_order_and_events_read_back() {
+        let disk = FailingDisk::default();
+        let (log, released, drops) = start(&disk);
+        for n in 1..=500 {
+            log.append(&[event(n), event(n)], [Effect(n, drops.clone())]);
+        }
+        let file = log.close().expect("the file");
+        assert_eq!(*released.lock(), (1..=500).collect::<Vec<_>>());
+        assert_eq!(log.durable(), EventNumber(1_000));
+        let mut next = 1;
+        file.for_each(|_, row| {
+            let batch = crate::wal::ReadBatch::read(row, StoreId(1)).expect("a batch");
+            assert_eq!(batch.first.0, next);
+            next = batch.last.0 + 1;
+            Ok::<_, LogError>(())
+        })
+        .expect("readable");
+        assert_eq!(next, 1_001);
+    }
+
+    #[test]
+    fn after_a_failed_commit_nothing_is_released_and_every_effect_is_dropped() {
+        let disk = FailingDisk::default();
+        let (log, released, drops) = start(&disk);
+        log.append(&[event(1)], [Effect(1, drops.clone())]);
+        until(|| released.lock().len() == 1);
+        disk.fail();
+        for n in 2..=10 {
+            log.append(&[event(n)], [Effect(n, drops.clone())]);
+        }
+        until(|| drops.load(Ordering::Relaxed) == 10);
+        assert!(log.is_failed() && log.failure().is_some());
+        assert_eq!((&*released.lock(), log.durable()), (&vec![1], EventNumber(1)));
     }
 }

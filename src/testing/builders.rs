@@ -1,0 +1,32 @@
+//! Plain values with nothing special about them.
+
+use std::sync::Arc;
+
+use crate::model::{Job, JobId, JobStatus, JobTypeId, NodeResources, TenantId, Timestamp};
+
+/// A pending job.
+pub(crate) fn job() -> Job {
+    Job {
+        id: JobId(1),
+        job_type: JobTypeId(1),
+        revision: 1,
+        tenant: TenantId(0),
+        status: JobStatus::Pending,
+        priority: 100,
+        resources: Arc::new(NodeResources::new()),
+        values: Arc::default(),
+        recipe: None,
+        num_exes: 0,
+        tries: 0,
+        max_tries: 3,
+        exe: None,
+        launches: 0,
+        created: Timestamp(0),
+        queued: None,
+        started: None,
+        ended: None,
+        last_status_change: Timestamp(0),
+        end: None,
+        node: None,
+    }
+}
