@@ -4,6 +4,7 @@
 mod catalog;
 mod clock;
 mod decision;
+mod driver;
 mod engine;
 mod intake;
 mod job;
@@ -25,6 +26,11 @@ mod workload;
 
 pub use clock::{Clock, SystemClock};
 pub use decision::{Blocker, Shortage, Why};
+#[cfg(feature = "local")]
+pub use driver::{
+    LocalDriver, LocalOptions, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
+    SupervisorOptions, machine_resources, run_supervisor,
+};
 pub use engine::{
     Changed, CloseError, Engine, JobTypeError, JobTypeView, JobsError, NodeStatus, Options, Outgoing,
     PendingLaunches, Pick, Picks, Reconciled, RunningLaunch, Service, ServiceError, StatusOutcome,

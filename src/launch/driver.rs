@@ -36,7 +36,7 @@ pub struct Launch {
 }
 
 /// What became of a launch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum TaskState {
     /// It runs.
     Running,
@@ -55,7 +55,7 @@ pub enum TaskState {
 }
 
 /// News of one launch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StatusUpdate {
     /// Which.
     pub name: LaunchName,
@@ -66,7 +66,7 @@ pub struct StatusUpdate {
 }
 
 /// What a driver knows of a launch that the store has as running.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Known {
     /// It runs.
     Running,
