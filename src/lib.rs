@@ -1,6 +1,8 @@
 //! The scheduler core that a Mesos-style framework loop calls for every resource offer.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "server")]
+mod api;
 mod catalog;
 mod clock;
 mod decision;
@@ -24,6 +26,8 @@ mod wal;
 #[cfg(feature = "server")]
 mod workload;
 
+#[cfg(feature = "server")]
+pub use api::{ApiState, ServeError, Server, ServerOptions};
 pub use clock::{Clock, SystemClock};
 pub use decision::{Blocker, Shortage, Why};
 #[cfg(feature = "local")]

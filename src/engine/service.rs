@@ -1,7 +1,8 @@
-//! The threads of a daemon: one decides for one declared node, one speaks to its driver.
+//! The threads of a daemon: one decides for one declared node, one speaks to its driver. Without
+//! a driver, one that applies what comes in.
 //!
 //! T1  Nothing is launched before every launch on record was reconciled with the driver.
-//! T2  Both threads end, in order, when the service is stopped or the log fails.
+//! T2  The threads end, in order, when the service is stopped or the log fails.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,8 +15,11 @@ use crate::model::{NodeId, NodeResources, Outcome, Usage};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::wal::Durable;
 
-/// Longest sleep of both threads: load rows and views are at most this late.
+/// Longest sleep of the threads: load rows and views are at most this late.
 const NAP: Duration = Duration::from_millis(50);
+
+/// Pause after a launch was refused, before the next decision.
+const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 
 /// Pause before a full status ring is tried again.
 const RETRY: Duration = Duration::from_millis(1);
@@ -76,6 +80,17 @@ impl Service {
         Ok(service)
     }
 
+    /// Starts without anything to run on: what comes in is applied, kept and answered, and nothing
+    /// is launched. Launches on record stay as they are until a driver is asked.
+    pub fn start_without_driver(engine: Engine) -> Result<Self, ServiceError> {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let driver_error = Arc::new(Mutex::new(None));
+        let reconciled = Reconciled::default();
+        let mut service = Self { engine, is_stopped, threads: Vec::new(), driver_error, reconciled };
+        service.spawn("weighbridge-core", |engine, is_stopped, _| pump_all(engine, is_stopped))?;
+        Ok(service)
+    }
+
     fn spawn(
         &mut self,
         name: &str,
@@ -98,7 +113,7 @@ impl Service {
         self.driver_error.lock().take()
     }
 
-    /// Decides nothing any more and waits for both threads. What runs goes on.
+    /// Decides nothing any more and waits for the threads. What runs goes on.
     pub fn stop(mut self) {
         self.stop_threads();
     }
@@ -121,8 +136,23 @@ impl Drop for Service {
 
 fn decide_all(engine: &Engine, node: NodeId, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
+    let mut n_returned = engine.n_returned();
     while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() {
         engine.offer_declared(node).hand_over();
+        engine.wait_for_work(NAP);
+        engine.pump();
+        let n_now = engine.n_returned();
+        if n_now != std::mem::replace(&mut n_returned, n_now) {
+            // The machine has no room for a process at this moment, whatever our books say.
+            std::thread::sleep(REFUSED_PAUSE);
+        }
+    }
+}
+
+fn pump_all(engine: &Engine, is_stopped: &AtomicBool) {
+    // Acquire, with the Release in `stop_threads`.
+    while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() {
+        engine.pump();
         engine.wait_for_work(NAP);
     }
 }

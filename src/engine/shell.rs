@@ -35,12 +35,12 @@ use crate::limits::{INTAKE_LEN_MAX, LIST_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RUNN
 use crate::load::{LoadRow, is_due};
 use crate::model::{
     Accepted, Epoch, Event, EventNumber, ExeId, Job, JobId, JobStatus, JobTypeId, JobTypeSpec, LaunchName,
-    NodeId, NodeResources, QueueMode, QueuedJobExecution, StoreId, Submission, Timestamp,
+    NodeId, NodeResources, QueueMode, QueuedJobExecution, StoreId, Submission, SubmissionId, Timestamp,
 };
 use crate::offer::Offer;
 use crate::state::State;
 use crate::store::{OpenError, Opened, SnapshotFile, StoreFiles, StoreLock, open};
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError};
 
 /// Accepted submissions whose answers are kept for callers that ask again at once. Older ones are
@@ -173,6 +173,8 @@ struct Inner {
     bell: Bell,
     answers: Arc<DashMap<Arc<str>, Accepted>>,
     is_closed: AtomicBool,
+    /// When the rings were last drained.
+    moved: AtomicI64,
     options: Options,
     /// What is left to do and to give back when the engine closes.
     store: Mutex<Option<OpenStore>>,
@@ -265,7 +267,7 @@ impl Engine {
     }
 
     /// Makes a job type, or edits the one of the same name and version; an equal spec changes
-    /// nothing. The answer is its id.
+    /// nothing, and a known type stays paused or not as it was. The answer is its id.
     pub fn put_job_type(&self, spec: JobTypeSpec) -> Result<Ticket<JobTypeId, JobTypeError>, Busy> {
         self.send(|promise| Command::PutJobType(Box::new(spec), promise))
     }
@@ -431,17 +433,38 @@ impl Engine {
     /// A view of everything applied so far, once that is durable; the newest there is when
     /// `timeout` passes before. Cost: job types and nodes, under the core's lock.
     pub fn fresh_view(&self, timeout: Duration) -> Arc<View> {
-        let position = {
-            let mut owned = self.0.owned.lock();
-            let now = self.0.drain(&mut owned);
-            self.0.publish(&mut owned, now);
-            owned.core.state.last_event
-        };
+        let position = self.publish();
         let end = monotonic() + timeout;
         while self.view().position < position && monotonic() < end && self.0.log.failure().is_none() {
             std::thread::sleep(Duration::from_micros(100));
         }
         self.view()
+    }
+
+    /// Applies the intake and publishes a view of it, without waiting: the view comes when it is
+    /// durable. Returns the newest event it shows. Cost: job types and nodes, under the core's
+    /// lock.
+    pub fn publish(&self) -> EventNumber {
+        let mut owned = self.0.owned.lock();
+        let now = self.0.drain(&mut owned);
+        self.0.publish(&mut owned, now);
+        owned.core.state.last_event
+    }
+
+    /// When the intake was last applied, by the engine's clock: a sign that somebody moves it.
+    pub fn moved(&self) -> Timestamp {
+        Timestamp(self.0.moved.load(Ordering::Relaxed))
+    }
+
+    /// The second part of cluster ids.
+    pub fn framework(&self) -> &str {
+        &self.0.options.framework
+    }
+
+    /// True when a submission of that id was applied. It may not be durable yet: submit again
+    /// under the same id to be sure.
+    pub fn knows_submission(&self, id: &SubmissionId) -> bool {
+        self.0.owned.lock().core.state.submission(id.as_str()).is_some()
     }
 
     /// A job on record. May be ahead of the disk by the commit under way.
@@ -532,6 +555,11 @@ impl Engine {
         self.0.log.n_commits()
     }
 
+    /// Launches that their drivers refused, since the engine was made.
+    pub fn n_returned(&self) -> u64 {
+        self.0.owned.lock().core.n_returned
+    }
+
     /// Events read from the log when the store was opened.
     pub fn n_replayed(&self) -> u64 {
         self.0.n_replayed
@@ -606,6 +634,7 @@ impl Inner {
             bell: Bell::default(),
             answers: Arc::default(),
             is_closed: AtomicBool::new(false),
+            moved: AtomicI64::new(now.0),
             options,
             store: Mutex::new(store),
             n_replayed,
@@ -633,6 +662,8 @@ impl Inner {
     /// Applies what the rings hold at this moment. Returns the time it used.
     fn drain(&self, owned: &mut Owned) -> Timestamp {
         let now = owned.core.clamp(self.options.clock.now());
+        // Relaxed: a sign of life that orders nothing.
+        self.moved.store(now.0, Ordering::Relaxed);
         if self.log.is_failed() {
             // Nothing can be put on record any more: what waits is dropped, and so told.
             while self.intake.pop_status().is_some() || self.intake.pop_command().is_some() {}

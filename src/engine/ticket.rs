@@ -1,6 +1,14 @@
 //! The answer to a command, which comes once its events are durable.
+//!
+//! A ticket can be polled, waited for, or awaited from any async runtime: it keeps one
+//! [`Waker`] and wakes it when the answer is there.
+//!
+//! T1  A promise answers once; dropped before that, it says that no answer will come.
+//! T2  Whoever looked before the answer came is woken by it: slot and waker share a lock.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::monotonic;
@@ -29,8 +37,14 @@ enum Slot<T> {
     Lost,
 }
 
+struct Waiting<T> {
+    slot: Slot<T>,
+    /// Of the task that awaits the ticket.
+    waker: Option<Waker>,
+}
+
 struct Shared<T> {
-    slot: Mutex<Slot<T>>,
+    waiting: Mutex<Waiting<T>>,
     answered: Condvar,
 }
 
@@ -49,16 +63,21 @@ pub(super) struct Promise<T, E>(Arc<Shared<Result<T, E>>>);
 
 impl<T, E> Promise<T, E> {
     pub(super) fn new(pump: Pump) -> (Self, Ticket<T, E>) {
-        let shared = Arc::new(Shared { slot: Mutex::new(Slot::Waiting), answered: Condvar::new() });
+        let waiting = Mutex::new(Waiting { slot: Slot::Waiting, waker: None });
+        let shared = Arc::new(Shared { waiting, answered: Condvar::new() });
         (Self(shared.clone()), Ticket { shared, pump })
     }
 
     fn set(&self, slot: Slot<Result<T, E>>) {
-        let mut current = self.0.slot.lock();
-        if matches!(*current, Slot::Waiting) {
-            *current = slot;
-            drop(current);
+        let mut waiting = self.0.waiting.lock();
+        if matches!(waiting.slot, Slot::Waiting) {
+            waiting.slot = slot;
+            let waker = waiting.waker.take();
+            drop(waiting);
             self.0.answered.notify_all();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 
@@ -73,15 +92,19 @@ impl<T, E> Drop for Promise<T, E> {
     }
 }
 
+fn answer_in<T: Clone, E: Clone>(slot: &Slot<Result<T, E>>) -> Option<Result<T, TicketError<E>>> {
+    match slot {
+        Slot::Waiting => None,
+        Slot::Answered(Ok(value)) => Some(Ok(value.clone())),
+        Slot::Answered(Err(error)) => Some(Err(TicketError::Refused(error.clone()))),
+        Slot::Lost => Some(Err(TicketError::Lost)),
+    }
+}
+
 impl<T: Clone, E: Clone> Ticket<T, E> {
     /// The answer, where there is one. Never blocks, and moves nothing along.
     pub fn poll(&self) -> Option<Result<T, TicketError<E>>> {
-        match &*self.shared.slot.lock() {
-            Slot::Waiting => None,
-            Slot::Answered(Ok(value)) => Some(Ok(value.clone())),
-            Slot::Answered(Err(error)) => Some(Err(TicketError::Refused(error.clone()))),
-            Slot::Lost => Some(Err(TicketError::Lost)),
-        }
+        answer_in(&self.shared.waiting.lock().slot)
     }
 
     /// Waits until the command is durable. The waiting thread applies what is in the intake, so it
@@ -95,14 +118,14 @@ impl<T: Clone, E: Clone> Ticket<T, E> {
 impl<T, E> Ticket<T, E> {
     /// Waits, at most `timeout`, until there is an answer or it is sure that none will come.
     fn wait_ready(&self, timeout: Duration) {
-        if !matches!(*self.shared.slot.lock(), Slot::Waiting) {
+        if !matches!(self.shared.waiting.lock().slot, Slot::Waiting) {
             return;
         }
         (self.pump)();
         let end = monotonic() + timeout;
-        let mut slot = self.shared.slot.lock();
-        while matches!(*slot, Slot::Waiting) {
-            if self.shared.answered.wait_until(&mut slot, end).timed_out() {
+        let mut waiting = self.shared.waiting.lock();
+        while matches!(waiting.slot, Slot::Waiting) {
+            if self.shared.answered.wait_until(&mut waiting, end).timed_out() {
                 return;
             }
         }
@@ -111,10 +134,70 @@ impl<T, E> Ticket<T, E> {
     /// The same as `wait_durable` for an answer that cannot be copied.
     pub(super) fn wait_taken(self, timeout: Duration) -> Result<T, TicketError<E>> {
         self.wait_ready(timeout);
-        match std::mem::replace(&mut *self.shared.slot.lock(), Slot::Lost) {
+        match std::mem::replace(&mut self.shared.waiting.lock().slot, Slot::Lost) {
             Slot::Waiting => Err(TicketError::TimedOut(timeout)),
             Slot::Answered(answer) => answer.map_err(TicketError::Refused),
             Slot::Lost => Err(TicketError::Lost),
         }
+    }
+}
+
+/// Awaiting a ticket moves nothing along, unlike [`Ticket::wait_durable`]: somebody else has to
+/// move the engine, such as a [`Service`](crate::Service). The same ticket may be awaited again.
+impl<T: Clone, E: Clone> Future for Ticket<T, E> {
+    type Output = Result<T, TicketError<E>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut waiting = self.shared.waiting.lock();
+        if let Some(answer) = answer_in(&waiting.slot) {
+            return Poll::Ready(answer);
+        }
+        if waiting.waker.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
+            waiting.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn look(ticket: &mut Ticket<u8, u8>, woken: &Arc<Woken>) -> Poll<Result<u8, TicketError<u8>>> {
+        let waker = Waker::from(woken.clone());
+        Future::poll(Pin::new(ticket), &mut Context::from_waker(&waker))
+    }
+
+    #[test]
+    fn an_awaited_ticket_is_woken_by_its_answer_and_answers_again() {
+        let woken = Arc::new(Woken::default());
+        let (promise, mut ticket) = Promise::new(Arc::new(|| {}));
+        assert!(look(&mut ticket, &woken).is_pending());
+        assert!(look(&mut ticket, &woken).is_pending());
+        promise.answer(Ok(7));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(look(&mut ticket, &woken), Poll::Ready(Ok(7)));
+        assert_eq!(look(&mut ticket, &woken), Poll::Ready(Ok(7)));
+    }
+
+    #[test]
+    fn a_promise_that_is_dropped_wakes_and_says_so() {
+        let woken = Arc::new(Woken::default());
+        let (promise, mut ticket) = Promise::new(Arc::new(|| {}));
+        assert!(look(&mut ticket, &woken).is_pending());
+        drop(promise);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(look(&mut ticket, &woken), Poll::Ready(Err(TicketError::Lost)));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::load::StatusCounts;
-use crate::model::{Epoch, EventNumber, JobType, NodeId, NodeResources, QueueMode, Timestamp};
+use crate::model::{Epoch, EventNumber, JobType, JobTypeId, NodeId, NodeResources, QueueMode, Timestamp};
 use crate::offer::NodeView;
 
 use super::core::Core;
@@ -64,6 +64,12 @@ pub struct View {
 }
 
 impl View {
+    /// The job type of that id.
+    pub fn job_type(&self, id: JobTypeId) -> Option<&JobTypeView> {
+        let at = self.types.binary_search_by_key(&id, |kind| kind.job_type.id).ok()?;
+        self.types.get(at)
+    }
+
     /// The node of that id.
     pub fn node(&self, id: NodeId) -> Option<&NodeStatus> {
         self.nodes.iter().find(|status| status.node.id == id)

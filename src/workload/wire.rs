@@ -37,7 +37,9 @@ use super::problem::Problem;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubmissionBody {
-    /// The caller's name for it; the same again returns the first answer.
+    /// The caller's name for it; the same again returns the first answer. Over HTTP it may come in
+    /// a header instead.
+    #[serde(default)]
     pub id: String,
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -1,0 +1,57 @@
+//! Every bound of the server, with its reason.
+
+use std::time::Duration;
+
+use crate::limits::COMMAND_JOBS_MAX;
+use crate::workload::WORKLOAD_BYTES_MAX;
+
+/// Bytes of an ordinary body: a command that names as many jobs as it may, each with sixteen
+/// digits and a comma.
+pub(super) const BODY_BYTES_MAX: usize = 2 << 20;
+
+/// Bytes of a submission: as large as a workload file.
+pub(super) const SUBMISSION_BYTES_MAX: usize = WORKLOAD_BYTES_MAX;
+
+/// Submissions that are read at once: each may hold [`SUBMISSION_BYTES_MAX`] of text and several
+/// times that once it is parsed.
+pub(super) const SUBMISSIONS_AT_ONCE_MAX: usize = 4;
+
+/// Longest wait for a write to be on disk before the caller is told to ask again.
+pub(super) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Longest wait of a read for the position it wants to see.
+pub(super) const VIEW_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Pause between two looks at the published view.
+pub(super) const VIEW_LOOK: Duration = Duration::from_millis(1);
+
+/// Age of the core's last sign of life above which it counts as stuck. It gives one every 50 ms;
+/// a submission of a million jobs takes it about a second.
+pub(super) const CORE_SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Rows of one page of `/v6/`, where nothing else is asked for.
+pub(super) const PAGE_LEN: usize = 100;
+
+/// Most rows of one page of `/v6/`.
+pub(super) const PAGE_LEN_MAX: usize = 1_000;
+
+/// Rows of one answer of `/api/v1/`, where nothing else is asked for.
+pub(super) const LIST_LEN: usize = 100;
+
+/// Load rows of one answer, where nothing else is asked for.
+pub(super) const LOAD_ROWS: usize = 1_000;
+
+/// Most load rows of one answer.
+pub(super) const LOAD_ROWS_MAX: usize = 10_000;
+
+/// Jobs looked at for one answer, when they are filtered; the answer says where to go on.
+pub(super) const JOBS_SCANNED_MAX: usize = 100_000;
+
+/// Job types with metrics of their own. The rest is summed up, so that a scrape stays small.
+pub(super) const METRIC_TYPES_MAX: usize = 500;
+
+/// Nodes with metrics of their own.
+pub(super) const METRIC_NODES_MAX: usize = 500;
+
+const _: () = assert!(COMMAND_JOBS_MAX * 17 < BODY_BYTES_MAX);
+const _: () = assert!(PAGE_LEN <= PAGE_LEN_MAX && LIST_LEN <= crate::limits::LIST_MAX);

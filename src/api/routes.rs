@@ -1,0 +1,222 @@
+//! Every call there is, and the router made from that list.
+//!
+//! R1  docs/openapi.json lists exactly the calls of these tables.
+//! R2  Every call of Scale is there under `/v6` and `/v7`, with the same handler.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get, post, put};
+
+use super::errors::{Problem, ScaleError};
+use super::state::ApiState;
+use super::{health, metrics, scale, v1};
+
+/// Versions of Scale's interface; they behave alike.
+const SCALE_VERSIONS: [&str; 2] = ["/v6", "/v7"];
+
+/// One call.
+struct Endpoint {
+    method: Method,
+    path: &'static str,
+    /// For people; also in docs/openapi.json.
+    #[cfg_attr(not(test), expect(dead_code, reason = "compared with the document by a test"))]
+    summary: &'static str,
+    route: fn() -> MethodRouter<ApiState>,
+}
+
+const fn reads(path: &'static str, summary: &'static str, route: fn() -> MethodRouter<ApiState>) -> Endpoint {
+    Endpoint { method: Method::GET, path, summary, route }
+}
+
+const fn posts(path: &'static str, summary: &'static str, route: fn() -> MethodRouter<ApiState>) -> Endpoint {
+    Endpoint { method: Method::POST, path, summary, route }
+}
+
+const fn puts(path: &'static str, summary: &'static str, route: fn() -> MethodRouter<ApiState>) -> Endpoint {
+    Endpoint { method: Method::PUT, path, summary, route }
+}
+
+/// Calls of Scale, without the version in front.
+#[rustfmt::skip]
+const SCALE: &[Endpoint] = &[
+    reads("/queue/status/", "What is queued, by job type", || get(scale::queue::status)),
+    reads("/load/", "Pending, queued and running jobs over time", || get(scale::load::list)),
+    posts("/jobs/", "Queue a job", || post(scale::jobs::create)),
+    reads("/jobs/{id}/", "A job in detail", || get(scale::jobs::detail)),
+    reads("/version/", "The version", || get(health::scale_version)),
+];
+
+/// Our own calls.
+#[rustfmt::skip]
+const OWN: &[Endpoint] = &[
+    reads("/api/v1/status", "The whole at a glance", || get(v1::status::status)),
+    reads("/api/v1/waiting", "Why the first entry of each job type waits", || get(v1::status::waiting)),
+    reads("/api/v1/queue", "The first entries of the queue, in order", || get(v1::queue::list)),
+    puts("/api/v1/queue/mode", "Oldest or youngest first", || put(v1::queue::set_mode)),
+    reads("/api/v1/job-types", "All job types", || get(v1::job_types::list)),
+    reads("/api/v1/job-types/{job_type}", "A job type", || get(v1::job_types::detail)),
+    posts("/api/v1/job-types/{job_type}/pause", "Hold a job type back", || post(v1::job_types::pause)),
+    posts("/api/v1/job-types/{job_type}/resume", "Let a job type go on", || post(v1::job_types::resume)),
+    puts("/api/v1/job-types/{job_type}/limit", "How many of a job type run at once", || put(v1::job_types::limit)),
+    reads("/api/v1/jobs", "Jobs by id", || get(v1::jobs::list)),
+    reads("/api/v1/jobs/{id}", "A job", || get(v1::jobs::detail)),
+    reads("/api/v1/jobs/{id}/explain", "Why a job waits", || get(v1::jobs::explain)),
+    posts("/api/v1/jobs/cancel", "End jobs, wherever they stand", || post(v1::jobs::cancel)),
+    posts("/api/v1/jobs/priority", "Give jobs another priority", || post(v1::jobs::set_priority)),
+    reads("/api/v1/load", "Load rows, as measured", || get(v1::load::list)),
+    posts("/api/v1/submissions", "Queue jobs and recipes, all or none", || post(v1::submissions::create)),
+    reads("/metrics", "Metrics in OpenMetrics text", || get(metrics::scrape)),
+    reads("/livez", "Whether the core moves", || get(health::live)),
+    reads("/readyz", "Whether requests can be answered", || get(health::ready)),
+    reads("/healthz", "The same as /readyz", || get(health::ready)),
+    reads("/version", "Version and build", || get(health::version)),
+];
+
+/// Calls by path, with the methods each path takes.
+fn by_path(endpoints: &[Endpoint]) -> BTreeMap<&'static str, (MethodRouter<ApiState>, String)> {
+    let mut paths: BTreeMap<&'static str, (MethodRouter<ApiState>, Vec<&str>)> = BTreeMap::new();
+    for endpoint in endpoints {
+        let (router, methods) = paths.entry(endpoint.path).or_default();
+        *router = std::mem::take(router).merge((endpoint.route)());
+        methods.push(endpoint.method.as_str());
+    }
+    let finish = |(path, (router, methods)): (_, (_, Vec<&str>))| {
+        let heads: &[&str] = if methods.contains(&"GET") { &["HEAD", "OPTIONS"] } else { &["OPTIONS"] };
+        (path, (router, [methods.as_slice(), heads].concat().join(", ")))
+    };
+    paths.into_iter().map(finish).collect()
+}
+
+/// All calls, over `state`.
+pub(super) fn router(state: ApiState) -> Router {
+    let mut router = Router::new();
+    for (path, (calls, allow)) in by_path(SCALE) {
+        for version in SCALE_VERSIONS {
+            let (full, allow) = (format!("{version}{path}"), allow.clone());
+            let bare = full.trim_end_matches('/').to_owned();
+            let calls = calls.clone().fallback(|method| async move { scale_method(method, &allow) });
+            router = router.route(&full, calls).route(&bare, any(add_slash));
+        }
+    }
+    for (path, (calls, allow)) in by_path(OWN) {
+        let calls = calls.fallback(|method| async move { own_method(method, &allow) });
+        router = router.route(path, calls);
+    }
+    router.fallback(not_found).with_state(state)
+}
+
+fn allowing(allow: &str, response: impl IntoResponse) -> Response {
+    let mut response = response.into_response();
+    let allow = HeaderValue::from_str(allow).expect("names of methods");
+    response.headers_mut().insert(ALLOW, allow);
+    response
+}
+
+fn scale_method(method: Method, allow: &str) -> Response {
+    if method == Method::OPTIONS {
+        return allowing(allow, StatusCode::NO_CONTENT);
+    }
+    allowing(allow, ScaleError::Method(method))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as the handler gets it")]
+fn own_method(method: Method, allow: &str) -> Response {
+    if method == Method::OPTIONS {
+        return allowing(allow, StatusCode::NO_CONTENT);
+    }
+    allowing(allow, Problem::method(&method, allow))
+}
+
+/// Sends the caller to the same address with a slash at its end.
+async fn add_slash(uri: Uri, RawQuery(query): RawQuery) -> Response {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let location = HeaderValue::from_str(&format!("{}/{query}", uri.path()));
+    let location = location.expect("an address has only characters that a header may have");
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location), (CONTENT_TYPE, kind)]).into_response()
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let is_scale = SCALE_VERSIONS.iter().any(|version| {
+        uri.path().strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    if is_scale {
+        ScaleError::NotFound.into_response()
+    } else {
+        Problem::not_found(uri.path()).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn document() -> Value {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        let text = std::fs::read_to_string(path).expect("docs/openapi.json is there");
+        serde_json::from_str(&text).expect("it is JSON")
+    }
+
+    /// Method, path and summary of every call the document lists.
+    fn listed(document: &Value) -> Vec<(String, String, String)> {
+        let mut all = Vec::new();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            let item = match item.get("$ref") {
+                Some(pointer) => {
+                    let pointer = pointer.as_str().and_then(|p| p.strip_prefix('#')).expect("a pointer");
+                    document.pointer(pointer).expect(pointer)
+                }
+                None => item,
+            };
+            for (method, call) in item.as_object().expect("calls") {
+                if method != "parameters" {
+                    let summary = call["summary"].as_str().unwrap_or_default();
+                    all.push((method.to_uppercase(), path.clone(), summary.to_owned()));
+                }
+            }
+        }
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn the_document_lists_exactly_the_calls_there_are() {
+        let call = |prefix: &str, endpoint: &Endpoint| {
+            let path = format!("{prefix}{}", endpoint.path);
+            (endpoint.method.to_string(), path, endpoint.summary.to_owned())
+        };
+        let scale = SCALE_VERSIONS.iter().flat_map(|v| SCALE.iter().map(move |e| call(v, e)));
+        let mut all: Vec<_> = scale.chain(OWN.iter().map(|e| call("", e))).collect();
+        all.sort();
+        assert_eq!(listed(&document()), all);
+    }
+
+    #[test]
+    fn every_reference_of_the_document_leads_somewhere() {
+        fn walk(document: &Value, value: &Value, found: &mut usize) {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(pointer)) = members.get("$ref") {
+                        let inner = pointer.strip_prefix('#').expect("inside the document");
+                        assert!(document.pointer(inner).is_some(), "{pointer} leads nowhere");
+                        *found += 1;
+                    }
+                    members.values().for_each(|value| walk(document, value, found));
+                }
+                Value::Array(values) => values.iter().for_each(|value| walk(document, value, found)),
+                _ => {}
+            }
+        }
+        let document = document();
+        let mut found = 0;
+        walk(&document, &document, &mut found);
+        assert!(found > SCALE.len(), "{found} references");
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+}

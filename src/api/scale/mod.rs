@@ -1,0 +1,8 @@
+//! Calls in Scale's shapes, the same under `/v6/` and `/v7/`.
+//!
+//! # Source
+//! The REST interface of Scale 7.2.2. What differs on purpose stands in docs/compat.md.
+
+pub(super) mod jobs;
+pub(super) mod load;
+pub(super) mod queue;

@@ -1,0 +1,213 @@
+//! What every handler shares: the engine, and what was told to callers so far.
+//!
+//! S1  `told` never runs backwards, and is raised before the answer that tells a position leaves.
+//! S2  However many readers want a newer view, one is made at a time, and all of them look at it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+
+use super::limits::{ANSWER_WAIT_MAX, CORE_SILENCE_MAX, SUBMISSIONS_AT_ONCE_MAX, VIEW_LOOK, VIEW_WAIT_MAX};
+use crate::engine::{Engine, Ticket, TicketError, View};
+use crate::intake::Busy;
+use crate::model::{EventNumber, JobTypeId, SubmissionId, Timestamp};
+use crate::sync::{AtomicU64, Ordering};
+
+/// What callers are told when the intake is full.
+pub(super) const BUSY: &str = "the engine takes no more commands at this moment; try again in a second";
+
+/// What callers are told of a write that the closing engine did not take.
+pub(super) const CLOSING: &str =
+    "the engine closed before the write was on disk; try again once the daemon is back";
+
+/// What callers are told of a write that takes too long.
+pub(super) const NO_ANSWER: &str =
+    "the write is not on disk yet and may still come; ask again, a submission under the same id";
+
+/// Why a write has no good answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unsettled<E> {
+    /// The engine refused it; nothing changed.
+    Refused(E),
+    /// The intake is full.
+    Busy,
+    /// The log takes nothing any more; says why.
+    LogFailed(String),
+    /// The engine closed before it was durable.
+    Closing,
+    /// It is not durable yet.
+    NoAnswer,
+}
+
+/// The view did not reach the position in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotReached {
+    /// What was asked for.
+    pub(super) wanted: EventNumber,
+    /// What there is.
+    pub(super) reached: EventNumber,
+}
+
+struct Shared {
+    engine: Engine,
+    /// The newest position that was told to anybody.
+    told: AtomicU64,
+    /// Makes the ids of submissions whose caller gave none.
+    submissions: AtomicU64,
+    /// Drawn at the start, so that those ids differ between two starts.
+    prefix: String,
+    started: Timestamp,
+    reading: Semaphore,
+    /// Held by whoever has a view made.
+    publishing: Mutex<()>,
+}
+
+/// The engine as the server sees it. Cheap to clone.
+///
+/// Somebody has to move the engine along while the server runs: a [`Service`](crate::Service).
+#[derive(Clone)]
+pub struct ApiState(Arc<Shared>);
+
+impl ApiState {
+    /// Serves `engine`.
+    pub fn new(engine: Engine) -> Self {
+        let draw = || RandomState::new().hash_one("a start of the server");
+        let started = engine.now();
+        Self(Arc::new(Shared {
+            engine,
+            told: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
+            prefix: format!("rest-{:016x}{:016x}", draw(), draw()),
+            started,
+            reading: Semaphore::new(SUBMISSIONS_AT_ONCE_MAX),
+            publishing: Mutex::new(()),
+        }))
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// When the server started, by the engine's clock.
+    pub(super) fn started(&self) -> Timestamp {
+        self.0.started
+    }
+
+    /// A submission id nobody else has.
+    pub(super) fn own_submission_id(&self) -> SubmissionId {
+        // Relaxed: only that it differs matters.
+        let number = self.0.submissions.fetch_add(1, Ordering::Relaxed);
+        SubmissionId::new(&format!("{}-{number}", self.0.prefix)).expect("printable and short")
+    }
+
+    /// A place among the submissions that are read at once.
+    pub(super) async fn reading(&self) -> SemaphorePermit<'_> {
+        self.0.reading.acquire().await.expect("it is never closed")
+    }
+
+    /// Hands a command in with `send` and waits until it is on disk. Gives the answer, and a
+    /// position of the log at which it is there.
+    pub(super) async fn write<T: Clone, E: Clone>(
+        &self,
+        send: impl FnOnce(&Engine) -> Result<Ticket<T, E>, Busy>,
+    ) -> Result<(T, EventNumber), Unsettled<E>> {
+        let engine = self.engine();
+        if let Some(error) = engine.failure() {
+            return Err(Unsettled::LogFailed(error.to_string()));
+        }
+        let ticket = send(engine).map_err(|Busy| Unsettled::Busy)?;
+        let answer = tokio::time::timeout(ANSWER_WAIT_MAX, ticket).await;
+        match answer.unwrap_or(Err(TicketError::TimedOut(ANSWER_WAIT_MAX))) {
+            Ok(value) => {
+                let position = engine.durable();
+                // Release, with the Acquire in `view`: who reads after this answer waits for it.
+                self.0.told.fetch_max(position.0, Ordering::Release);
+                Ok((value, position))
+            }
+            Err(TicketError::Refused(error)) => Err(Unsettled::Refused(error)),
+            Err(TicketError::TimedOut(_)) => Err(Unsettled::NoAnswer),
+            Err(TicketError::Lost) => Err(match engine.failure() {
+                Some(error) => Unsettled::LogFailed(error.to_string()),
+                None => Unsettled::Closing,
+            }),
+        }
+    }
+
+    /// Asks the engine something that takes the core's lock, beside the runtime's threads.
+    pub(super) async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Engine) -> T + Send + 'static) -> T {
+        let engine = self.engine().clone();
+        let asked = tokio::task::spawn_blocking(move || ask(&engine)).await;
+        match asked.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(answer) => answer,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it this request.
+            Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
+    /// A view that shows everything this server told anybody so far.
+    pub(super) async fn view(&self) -> Arc<View> {
+        // Acquire, with the Release in `write`.
+        let told = EventNumber(self.0.told.load(Ordering::Acquire));
+        // One that is late is still the newest there is: the log may have failed.
+        self.view_at(told).await.unwrap_or_else(|_| self.engine().view())
+    }
+
+    /// A view that shows at least `position`, where that comes in time.
+    pub(super) async fn view_at(&self, position: EventNumber) -> Result<Arc<View>, NotReached> {
+        let look = async {
+            if self.engine().view().position < position {
+                self.publish(position).await;
+                self.look(position).await;
+            }
+        };
+        // In time or not, what there is now decides.
+        let _ = tokio::time::timeout(VIEW_WAIT_MAX, look).await;
+        let view = self.engine().view();
+        let reached = view.position;
+        if reached >= position { Ok(view) } else { Err(NotReached { wanted: position, reached }) }
+    }
+
+    /// Has a view made of all there is, unless another reader's view shows `position` meanwhile.
+    async fn publish(&self, position: EventNumber) {
+        let _turn = self.0.publishing.lock().await;
+        if self.engine().view().position < position {
+            let made = self.ask(Engine::publish).await;
+            // No longer than for what was made: a position that does not exist keeps nobody else.
+            self.look(made.min(position)).await;
+        }
+    }
+
+    /// Waits until the view shows `position`, or never will.
+    async fn look(&self, position: EventNumber) {
+        while self.engine().view().position < position && self.engine().failure().is_none() {
+            tokio::time::sleep(VIEW_LOOK).await;
+        }
+    }
+
+    /// Any view that knows `job_type`, if there is one; it may be behind what was told. Nothing is
+    /// published for it, so it costs a flood of writes nothing.
+    pub(super) async fn known_view(&self, job_type: JobTypeId) -> Arc<View> {
+        let view = self.engine().view();
+        if view.job_type(job_type).is_some() { view } else { self.newest_view().await }
+    }
+
+    /// A view that knows `job_type`, if there is one: types can be made by others than this server.
+    pub(super) async fn view_with(&self, job_type: JobTypeId) -> Arc<View> {
+        let view = self.view().await;
+        if view.job_type(job_type).is_some() { view } else { self.newest_view().await }
+    }
+
+    /// A view of everything applied up to now.
+    pub(super) async fn newest_view(&self) -> Arc<View> {
+        let position = self.ask(Engine::publish).await;
+        self.view_at(position).await.unwrap_or_else(|_| self.engine().view())
+    }
+
+    /// How long the core has given no sign of life, where that is too long.
+    pub(super) fn silence(&self) -> Option<std::time::Duration> {
+        let silence = self.engine().now().since(self.engine().moved());
+        Some(silence).filter(|silence| *silence > CORE_SILENCE_MAX)
+    }
+}

@@ -1,0 +1,505 @@
+//! Our own shapes, under `/api/v1/`.
+
+use serde::Serialize;
+
+use super::{Amounts, Texts, Time};
+use crate::decision::{Blocker, Shortage, Why};
+use crate::engine::{JobTypeView, NodeStatus, View};
+use crate::load::{LoadRow, StatusCounts};
+use crate::model::{ExeEnd, Job, JobStatus, JobTypeId, NodeId, QueueMode, QueuedJobExecution};
+
+/// The word for a mode.
+fn mode(mode: QueueMode) -> &'static str {
+    match mode {
+        QueueMode::Fifo => "FIFO",
+        QueueMode::Lifo => "LIFO",
+    }
+}
+
+/// Jobs by status.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(in crate::api) struct Counts {
+    pending: u64,
+    blocked: u64,
+    queued: u64,
+    running: u64,
+    failed: u64,
+    completed: u64,
+    canceled: u64,
+    total: u64,
+}
+
+impl From<&StatusCounts> for Counts {
+    fn from(counts: &StatusCounts) -> Self {
+        Self {
+            pending: counts.pending,
+            blocked: counts.blocked,
+            queued: counts.queued,
+            running: counts.running,
+            failed: counts.failed,
+            completed: counts.completed,
+            canceled: counts.canceled,
+            total: counts.total(),
+        }
+    }
+}
+
+/// A job type by name, as it stands in other answers.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobTypeRef {
+    pub(in crate::api) id: u32,
+    pub(in crate::api) name: String,
+    pub(in crate::api) version: String,
+}
+
+impl JobTypeRef {
+    /// The type of that id; nameless where `view` is older than it.
+    pub(in crate::api) fn of(id: JobTypeId, view: &View) -> Self {
+        let spec = view.job_type(id).map(|kind| &kind.job_type.spec);
+        let (name, version) = spec.map(|spec| (spec.name.clone(), spec.version.clone())).unwrap_or_default();
+        Self { id: id.0, name, version }
+    }
+}
+
+/// How things stand with a job type.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobTypeStatus {
+    id: u32,
+    name: String,
+    version: String,
+    title: String,
+    description: String,
+    revision: u32,
+    command: Vec<String>,
+    env: Texts,
+    resources: Amounts,
+    timeout_s: Option<u32>,
+    max_tries: u16,
+    max_scheduled: Option<u32>,
+    priority: i32,
+    mode: Option<&'static str>,
+    is_active: bool,
+    is_paused: bool,
+    paused: Option<Time>,
+    created: Time,
+    last_modified: Time,
+    counts: Counts,
+    n_running_exes: u32,
+    longest_queued: Option<Time>,
+    highest_priority: Option<i32>,
+}
+
+impl From<&JobTypeView> for JobTypeStatus {
+    fn from(view: &JobTypeView) -> Self {
+        let kind = &view.job_type;
+        let spec = &kind.spec;
+        Self {
+            id: kind.id.0,
+            name: spec.name.clone(),
+            version: spec.version.clone(),
+            title: spec.title.clone(),
+            description: spec.description.clone(),
+            revision: kind.revision,
+            command: spec.command.clone(),
+            env: Texts(spec.env.clone()),
+            resources: Amounts::from(&spec.resources),
+            timeout_s: spec.timeout_s,
+            max_tries: spec.max_tries,
+            max_scheduled: spec.max_scheduled,
+            priority: spec.priority,
+            mode: spec.mode.map(mode),
+            is_active: spec.is_active,
+            is_paused: spec.is_paused,
+            paused: kind.paused.map(Time),
+            created: Time(kind.created),
+            last_modified: Time(kind.last_modified),
+            counts: Counts::from(&view.counts),
+            n_running_exes: view.n_running_exes,
+            longest_queued: view.longest_queued.map(Time),
+            highest_priority: view.highest_priority,
+        }
+    }
+}
+
+/// The same in a line, for the whole at a glance.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobTypeLine {
+    id: u32,
+    name: String,
+    version: String,
+    is_active: bool,
+    is_paused: bool,
+    max_scheduled: Option<u32>,
+    counts: Counts,
+    n_running_exes: u32,
+    longest_queued: Option<Time>,
+    highest_priority: Option<i32>,
+}
+
+impl From<&JobTypeView> for JobTypeLine {
+    fn from(view: &JobTypeView) -> Self {
+        let spec = &view.job_type.spec;
+        Self {
+            id: view.job_type.id.0,
+            name: spec.name.clone(),
+            version: spec.version.clone(),
+            is_active: spec.is_active,
+            is_paused: spec.is_paused,
+            max_scheduled: spec.max_scheduled,
+            counts: Counts::from(&view.counts),
+            n_running_exes: view.n_running_exes,
+            longest_queued: view.longest_queued.map(Time),
+            highest_priority: view.highest_priority,
+        }
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Node {
+    id: u32,
+    name: String,
+    total: Amounts,
+    free: Amounts,
+    in_use: Amounts,
+    seen: Time,
+}
+
+impl From<&NodeStatus> for Node {
+    fn from(status: &NodeStatus) -> Self {
+        Self {
+            id: status.node.id.0,
+            name: status.node.name.clone(),
+            total: Amounts::from(&status.node.total),
+            free: Amounts::from(&status.node.free),
+            in_use: Amounts::from(&status.in_use),
+            seen: Time(status.node.seen),
+        }
+    }
+}
+
+/// The log.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Log {
+    pub(in crate::api) is_healthy: bool,
+    pub(in crate::api) failure: Option<String>,
+    pub(in crate::api) durable: u64,
+    pub(in crate::api) n_commits: u64,
+}
+
+/// The whole at a glance.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Status {
+    version: &'static str,
+    epoch: u32,
+    position: u64,
+    made: Time,
+    uptime_s: f64,
+    mode: &'static str,
+    totals: Counts,
+    n_queued: usize,
+    n_lanes: usize,
+    n_running: usize,
+    n_recipes: u64,
+    log: Log,
+    job_types: Vec<JobTypeLine>,
+    nodes: Vec<Node>,
+}
+
+impl Status {
+    pub(in crate::api) fn new(view: &View, log: Log, uptime: std::time::Duration) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            epoch: view.epoch.0,
+            position: view.position.0,
+            made: Time(view.made),
+            uptime_s: uptime.as_secs_f64(),
+            mode: mode(view.mode),
+            totals: Counts::from(&view.totals),
+            n_queued: view.n_queued,
+            n_lanes: view.n_lanes,
+            n_running: view.n_running,
+            n_recipes: view.n_recipes,
+            log,
+            job_types: view.types.iter().map(JobTypeLine::from).collect(),
+            nodes: view.nodes.iter().map(Node::from).collect(),
+        }
+    }
+}
+
+/// A queued execution. `position` is its place in the queue, from 0.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Entry {
+    position: usize,
+    job: u64,
+    exe: u64,
+    exe_num: u32,
+    job_type: JobTypeRef,
+    priority: i32,
+    queued: Time,
+    asks: Amounts,
+}
+
+impl Entry {
+    pub(in crate::api) fn new(position: usize, entry: &QueuedJobExecution, view: &View) -> Self {
+        Self {
+            position,
+            job: entry.job.0,
+            exe: entry.id.0,
+            exe_num: entry.exe_num,
+            job_type: JobTypeRef::of(entry.job_type, view),
+            priority: entry.priority,
+            queued: Time(entry.queued),
+            asks: Amounts::from(&entry.resources),
+        }
+    }
+}
+
+/// A node by name, as it stands in other answers.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct NodeRef {
+    id: u32,
+    name: String,
+}
+
+impl NodeRef {
+    fn of(id: NodeId, view: &View) -> Self {
+        // Nodes are known again only once they were seen again.
+        let known = view.node(id).map(|status| status.node.name.clone());
+        Self { id: id.0, name: known.unwrap_or_else(|| format!("node-{id}")) }
+    }
+}
+
+/// The node of a recipe that a job is.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct RecipeRef {
+    id: u64,
+    node: String,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct End {
+    exe_num: u32,
+    launch: String,
+    code: &'static str,
+    text: String,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    wall_s: f64,
+    cpu_s: f64,
+    mem_kib: u64,
+    ended: Time,
+}
+
+impl From<&ExeEnd> for End {
+    fn from(end: &ExeEnd) -> Self {
+        use crate::model::Outcome;
+        let exit_code = if let Outcome::Exited { code } = end.outcome { Some(code) } else { None };
+        let signal = if let Outcome::Signaled { signal } = end.outcome { Some(signal) } else { None };
+        let seconds = |micros| std::time::Duration::from_micros(micros).as_secs_f64();
+        Self {
+            exe_num: end.exe_num,
+            launch: end.launch.to_string(),
+            code: end.outcome.code(),
+            text: end.outcome.to_string(),
+            exit_code,
+            signal,
+            wall_s: seconds(end.usage.wall_us),
+            cpu_s: seconds(end.usage.cpu_us),
+            mem_kib: end.usage.mem_kib,
+            ended: Time(end.ended),
+        }
+    }
+}
+
+/// A job.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobView {
+    id: u64,
+    job_type: JobTypeRef,
+    revision: u32,
+    status: &'static str,
+    priority: i32,
+    resources: Amounts,
+    values: Texts,
+    recipe: Option<RecipeRef>,
+    num_exes: u32,
+    tries: u16,
+    max_tries: u16,
+    exe: Option<u64>,
+    launches: u32,
+    node: Option<NodeRef>,
+    created: Time,
+    queued: Option<Time>,
+    started: Option<Time>,
+    ended: Option<Time>,
+    last_status_change: Time,
+    end: Option<End>,
+}
+
+impl JobView {
+    pub(in crate::api) fn new(job: &Job, view: &View) -> Self {
+        let recipe = job.recipe.as_ref().map(|(id, node)| RecipeRef { id: id.0, node: node.to_string() });
+        Self {
+            id: job.id.0,
+            job_type: JobTypeRef::of(job.job_type, view),
+            revision: job.revision,
+            status: job.status.as_str(),
+            priority: job.priority,
+            resources: Amounts::from(&*job.resources),
+            values: Texts(job.values.to_vec()),
+            recipe,
+            num_exes: job.num_exes,
+            tries: job.tries,
+            max_tries: job.max_tries,
+            exe: job.exe.map(|exe| exe.0),
+            launches: job.launches,
+            node: job.node.map(|id| NodeRef::of(id, view)),
+            created: Time(job.created),
+            queued: job.queued.map(Time),
+            started: job.started.map(Time),
+            ended: job.ended.map(Time),
+            last_status_change: Time(job.last_status_change),
+            end: job.end.as_ref().map(End::from),
+        }
+    }
+}
+
+/// How much of one resource is missing.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Short {
+    resource: String,
+    asked: f64,
+    most: f64,
+    short: f64,
+    n_nodes: usize,
+    nearest: NodeRef,
+}
+
+impl From<&Shortage> for Short {
+    fn from(shortage: &Shortage) -> Self {
+        Self {
+            resource: shortage.resource.clone(),
+            asked: shortage.asked.as_f64(),
+            most: shortage.most.as_f64(),
+            short: shortage.short.as_f64(),
+            n_nodes: shortage.n_nodes,
+            nearest: NodeRef { id: shortage.nearest.0, name: shortage.nearest_name.clone() },
+        }
+    }
+}
+
+/// The first thing in the way of a job.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub(in crate::api) enum Reason {
+    NotQueued { status: &'static str },
+    Parents { jobs: Vec<u64> },
+    BlockedBy { jobs: Vec<u64> },
+    Paused { job_type: JobTypeRef, since: Option<Time> },
+    Limit { job_type: JobTypeRef, max_scheduled: u32, running: u32 },
+    NoNodes,
+    TooBig { shortages: Vec<Short> },
+    Busy { shortages: Vec<Short> },
+    Behind { n_ahead: usize },
+    Next,
+}
+
+impl Reason {
+    fn new(blocker: &Blocker, view: &View) -> Self {
+        let ids = |jobs: &[crate::model::JobId]| jobs.iter().map(|job| job.0).collect();
+        let shorts = |all: &[Shortage]| all.iter().map(Short::from).collect();
+        match blocker {
+            Blocker::NotQueued { status } => Self::NotQueued { status: status.as_str() },
+            Blocker::Parents { jobs } => Self::Parents { jobs: ids(jobs) },
+            Blocker::BlockedBy { jobs } => Self::BlockedBy { jobs: ids(jobs) },
+            Blocker::Paused { job_type, since } => {
+                Self::Paused { job_type: JobTypeRef::of(*job_type, view), since: since.map(Time) }
+            }
+            Blocker::Limit { job_type, max_scheduled, running } => Self::Limit {
+                job_type: JobTypeRef::of(*job_type, view),
+                max_scheduled: *max_scheduled,
+                running: *running,
+            },
+            Blocker::NoNodes => Self::NoNodes,
+            Blocker::TooBig { shortages } => Self::TooBig { shortages: shorts(shortages) },
+            Blocker::Busy { shortages } => Self::Busy { shortages: shorts(shortages) },
+            Blocker::Behind { n_ahead } => Self::Behind { n_ahead: *n_ahead },
+            Blocker::Next => Self::Next,
+        }
+    }
+
+    /// For people, with names in place of ids.
+    fn text(&self, blocker: &Blocker) -> String {
+        match self {
+            Self::Paused { job_type, .. } => {
+                format!("job type {}:{} is paused", job_type.name, job_type.version)
+            }
+            Self::Limit { job_type, max_scheduled, running } => {
+                let (name, version) = (&job_type.name, &job_type.version);
+                format!("job type {name}:{version} is at its limit: {running} of {max_scheduled} run")
+            }
+            _ => blocker.to_string(),
+        }
+    }
+}
+
+/// Why a job waits. `position` is its place in the queue, from 0.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Explanation {
+    job: u64,
+    status: &'static str,
+    asks: Amounts,
+    position: Option<usize>,
+    n_queued: usize,
+    blocker: Reason,
+    text: String,
+}
+
+impl Explanation {
+    pub(in crate::api) fn new(why: &Why, view: &View) -> Self {
+        let blocker = Reason::new(&why.blocker, view);
+        let reason = blocker.text(&why.blocker);
+        let text = match (why.status, why.position) {
+            (JobStatus::Queued, Some(place)) => {
+                format!("job {} is QUEUED, number {} of {}: {reason}", why.job, place + 1, why.n_queued)
+            }
+            (status, _) if status.is_final() || status == JobStatus::Running => {
+                format!("job {} does not wait: it is {status}", why.job)
+            }
+            (status, _) => format!("job {} is {status}: {reason}", why.job),
+        };
+        Self {
+            job: why.job.0,
+            status: why.status.as_str(),
+            asks: Amounts::from(&why.asks),
+            position: why.position,
+            n_queued: why.n_queued,
+            blocker,
+            text,
+        }
+    }
+}
+
+/// Load of one job type at one instant; no type: an idle system.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Load {
+    measured: Time,
+    job_type: Option<JobTypeRef>,
+    pending: u64,
+    queued: u64,
+    running: u64,
+}
+
+impl Load {
+    pub(in crate::api) fn new(row: &LoadRow, view: &View) -> Self {
+        Self {
+            measured: Time(row.measured),
+            job_type: row.job_type.map(|id| JobTypeRef::of(id, view)),
+            pending: row.pending,
+            queued: row.queued,
+            running: row.running,
+        }
+    }
+}
