@@ -212,7 +212,7 @@ impl Pair {
         let is_kept = |exe: u64| match keep {
             Keep::All => true,
             Keep::None => false,
-            Keep::EverySecond => exe % 2 == 0,
+            Keep::EverySecond => exe.is_multiple_of(2),
         };
         picks.retain(|pick| is_kept(pick.exe.0));
         let launches = picks.commit().wait(SYNC).expect("durable");
@@ -258,7 +258,7 @@ impl Pair {
                     // A retry has the job's own priority and a new place.
                     let priority = self.engine().job(JobId(entry.job)).expect("on record").priority;
                     let (exe, queued) = (self.last_exe, self.clock.now().0);
-                    self.model.entries.push(ModelEntry { exe, queued, priority, ..entry });
+                    self.model.entries.push(ModelEntry { exe, priority, queued, ..entry });
                 }
             }
             How::Well | How::Stale => {}

@@ -28,25 +28,24 @@ pub(super) async fn bytes(headers: &HeaderMap, body: Body, max: usize) -> Result
         return Err(BodyError::TooLarge { max });
     }
     // The only other cause is a connection that broke, and then nobody reads the answer.
-    to_bytes(body, max).await.map_err(|error| match is_length_limit(&error) {
-        true => BodyError::TooLarge { max },
-        false => BodyError::Unread,
+    to_bytes(body, max).await.map_err(|error| {
+        if is_length_limit(&error) { BodyError::TooLarge { max } } else { BodyError::Unread }
     })
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {
     use std::error::Error;
-    error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
+    error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>)
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), BodyError> {
     let Some(found) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let found = String::from_utf8_lossy(found.as_bytes());
     let kind = found.split(';').next().unwrap_or_default().trim();
-    match kind.eq_ignore_ascii_case("application/json") {
-        true => Ok(()),
-        false => Err(BodyError::MediaType(kind.to_owned())),
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
     }
+    Err(BodyError::MediaType(kind.to_owned()))
 }
 
 /// Reads a body of that shape.

@@ -221,11 +221,11 @@ impl From<BodyError> for Problem {
 }
 
 /// What `refused` makes of a refusal; everything else is the same for every write.
-pub(super) fn unsettled<E>(error: Unsettled<E>, refused: impl FnOnce(E) -> Problem) -> Problem {
+pub(super) fn unsettled<E>(error: Unsettled<E>, refused: impl FnOnce(&E) -> Problem) -> Problem {
     let unavailable =
         |code, title, detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, title, detail);
     match error {
-        Unsettled::Refused(error) => refused(error),
+        Unsettled::Refused(error) => refused(&error),
         Unsettled::Busy => unavailable("busy", "The engine is busy", super::state::BUSY).retry(),
         Unsettled::LogFailed(text) => unavailable("log-failed", "The log failed", &text),
         Unsettled::Closing => unavailable("closing", "The engine is closing", super::state::CLOSING).retry(),
@@ -236,9 +236,9 @@ pub(super) fn unsettled<E>(error: Unsettled<E>, refused: impl FnOnce(E) -> Probl
 }
 
 /// The same in Scale's shape.
-pub(super) fn scale_unsettled<E>(error: Unsettled<E>, refused: impl FnOnce(E) -> ScaleError) -> ScaleError {
+pub(super) fn scale_unsettled<E>(error: Unsettled<E>, refused: impl FnOnce(&E) -> ScaleError) -> ScaleError {
     match error {
-        Unsettled::Refused(error) => refused(error),
+        Unsettled::Refused(error) => refused(&error),
         Unsettled::Busy => ScaleError::Unavailable(super::state::BUSY.to_owned()),
         Unsettled::LogFailed(text) => ScaleError::Unavailable(text),
         Unsettled::Closing => ScaleError::Unavailable(super::state::CLOSING.to_owned()),

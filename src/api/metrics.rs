@@ -1,4 +1,4 @@
-//! Metrics in OpenMetrics text, made at each scrape from the published view: the core is not
+//! Metrics in `OpenMetrics` text, made at each scrape from the published view: the core is not
 //! touched, and nothing is counted twice.
 //!
 //! M1  Labels are names of job types and nodes only, both capped. Job types beyond the cap are

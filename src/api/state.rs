@@ -1,11 +1,12 @@
 //! What every handler shares: the engine, and what was told to callers so far.
 //!
 //! S1  `told` never runs backwards, and is raised before the answer that tells a position leaves.
+//! S2  However many readers want a newer view, one is made at a time, and all of them look at it.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::limits::{ANSWER_WAIT_MAX, CORE_SILENCE_MAX, SUBMISSIONS_AT_ONCE_MAX, VIEW_LOOK, VIEW_WAIT_MAX};
 use crate::engine::{Engine, Ticket, TicketError, View};
@@ -58,6 +59,8 @@ struct Shared {
     prefix: String,
     started: Timestamp,
     reading: Semaphore,
+    /// Held by whoever has a view made.
+    publishing: Mutex<()>,
 }
 
 /// The engine as the server sees it. Cheap to clone.
@@ -78,6 +81,7 @@ impl ApiState {
             prefix: format!("rest-{:016x}{:016x}", draw(), draw()),
             started,
             reading: Semaphore::new(SUBMISSIONS_AT_ONCE_MAX),
+            publishing: Mutex::new(()),
         }))
     }
 
@@ -134,10 +138,12 @@ impl ApiState {
     pub(super) async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Engine) -> T + Send + 'static) -> T {
         let engine = self.engine().clone();
         let asked = tokio::task::spawn_blocking(move || ask(&engine)).await;
-        asked.unwrap_or_else(|error| match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => panic!("the runtime ends, and with it this request"),
-        })
+        match asked.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(answer) => answer,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it this request.
+            Err(Err(_)) => std::future::pending().await,
+        }
     }
 
     /// A view that shows everything this server told anybody so far.
@@ -150,23 +156,41 @@ impl ApiState {
 
     /// A view that shows at least `position`, where that comes in time.
     pub(super) async fn view_at(&self, position: EventNumber) -> Result<Arc<View>, NotReached> {
-        let view = self.engine().view();
-        if view.position >= position {
-            return Ok(view);
-        }
-        self.ask(Engine::publish).await;
         let look = async {
-            loop {
-                let view = self.engine().view();
-                if view.position >= position || self.engine().failure().is_some() {
-                    break view;
-                }
-                tokio::time::sleep(VIEW_LOOK).await;
+            if self.engine().view().position < position {
+                self.publish(position).await;
+                self.look(position).await;
             }
         };
-        let view = tokio::time::timeout(VIEW_WAIT_MAX, look).await.unwrap_or_else(|_| self.engine().view());
+        // In time or not, what there is now decides.
+        let _ = tokio::time::timeout(VIEW_WAIT_MAX, look).await;
+        let view = self.engine().view();
         let reached = view.position;
         if reached >= position { Ok(view) } else { Err(NotReached { wanted: position, reached }) }
+    }
+
+    /// Has a view made of all there is, unless another reader's view shows `position` meanwhile.
+    async fn publish(&self, position: EventNumber) {
+        let _turn = self.0.publishing.lock().await;
+        if self.engine().view().position < position {
+            let made = self.ask(Engine::publish).await;
+            // No longer than for what was made: a position that does not exist keeps nobody else.
+            self.look(made.min(position)).await;
+        }
+    }
+
+    /// Waits until the view shows `position`, or never will.
+    async fn look(&self, position: EventNumber) {
+        while self.engine().view().position < position && self.engine().failure().is_none() {
+            tokio::time::sleep(VIEW_LOOK).await;
+        }
+    }
+
+    /// Any view that knows `job_type`, if there is one; it may be behind what was told. Nothing is
+    /// published for it, so it costs a flood of writes nothing.
+    pub(super) async fn known_view(&self, job_type: JobTypeId) -> Arc<View> {
+        let view = self.engine().view();
+        if view.job_type(job_type).is_some() { view } else { self.newest_view().await }
     }
 
     /// A view that knows `job_type`, if there is one: types can be made by others than this server.

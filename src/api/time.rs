@@ -18,8 +18,9 @@ const DAY_US: i64 = 24 * HOUR_US;
 
 /// ISO 8601 in UTC, with microseconds only where there are any.
 pub(super) fn text(at: Timestamp) -> String {
-    let (min, max) = (jiff::Timestamp::MIN.as_microsecond() + 1, jiff::Timestamp::MAX.as_microsecond() - 1);
-    let known = jiff::Timestamp::from_microsecond(at.0.clamp(min, max)).expect("it was clamped");
+    let micros = |end: jiff::Timestamp| end.as_second() * Timestamp::PER_SECOND;
+    let within = at.0.clamp(micros(jiff::Timestamp::MIN), micros(jiff::Timestamp::MAX));
+    let known = jiff::Timestamp::from_microsecond(within).expect("it was clamped");
     let t = Offset::UTC.to_datetime(known);
     let (year, month, day) = (t.year(), t.month(), t.day());
     let (hour, minute, second) = (t.hour(), t.minute(), t.second());

@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub(super) out: Output,
     /// The cluster ids' second part.
     pub(super) framework: String,
+    /// Launches that were refused since the engine was made.
+    pub(super) n_returned: u64,
 }
 
 impl Core {

@@ -162,7 +162,7 @@ fn is_name(text: &str) -> bool {
 impl Core {
     pub(super) fn put_job_type(
         &mut self,
-        spec: JobTypeSpec,
+        mut spec: JobTypeSpec,
         now: Timestamp,
     ) -> Result<JobTypeId, JobTypeError> {
         if !is_name(&spec.name) || !is_name(&spec.version) {
@@ -181,6 +181,8 @@ impl Core {
         if !self.state.queue.dims().has_room([&spec.resources]) {
             return Err(JobTypeError::TooManyResources);
         }
+        // Whoever edits a type does not know who paused it, and why.
+        spec.is_paused = known.map_or(spec.is_paused, |known| known.spec.is_paused);
         let is_same = known.is_some_and(|known| known.spec == spec);
         if !is_same {
             let when = self.clamp(now);
@@ -408,6 +410,7 @@ impl Core {
                 if is_known {
                     let when = self.clamp(when);
                     self.emit(Event::LaunchReturned { launch: name, when });
+                    self.n_returned += 1;
                 }
             }
         }

@@ -18,6 +18,9 @@ use crate::wal::Durable;
 /// Longest sleep of the threads: load rows and views are at most this late.
 const NAP: Duration = Duration::from_millis(50);
 
+/// Pause after a launch was refused, before the next decision.
+const REFUSED_PAUSE: Duration = Duration::from_millis(250);
+
 /// Pause before a full status ring is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -133,9 +136,16 @@ impl Drop for Service {
 
 fn decide_all(engine: &Engine, node: NodeId, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
+    let mut n_returned = engine.n_returned();
     while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() {
         engine.offer_declared(node).hand_over();
         engine.wait_for_work(NAP);
+        engine.pump();
+        let n_now = engine.n_returned();
+        if n_now != std::mem::replace(&mut n_returned, n_now) {
+            // The machine has no room for a process at this moment, whatever our books say.
+            std::thread::sleep(REFUSED_PAUSE);
+        }
     }
 }
 

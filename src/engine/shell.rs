@@ -267,7 +267,7 @@ impl Engine {
     }
 
     /// Makes a job type, or edits the one of the same name and version; an equal spec changes
-    /// nothing. The answer is its id.
+    /// nothing, and a known type stays paused or not as it was. The answer is its id.
     pub fn put_job_type(&self, spec: JobTypeSpec) -> Result<Ticket<JobTypeId, JobTypeError>, Busy> {
         self.send(|promise| Command::PutJobType(Box::new(spec), promise))
     }
@@ -553,6 +553,11 @@ impl Engine {
     /// Commits of the log since it was opened.
     pub fn n_commits(&self) -> u64 {
         self.0.log.n_commits()
+    }
+
+    /// Launches that their drivers refused, since the engine was made.
+    pub fn n_returned(&self) -> u64 {
+        self.0.owned.lock().core.n_returned
     }
 
     /// Events read from the log when the store was opened.

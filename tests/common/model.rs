@@ -7,31 +7,31 @@ use weighbridge::QueueMode;
 
 /// One queued execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelEntry {
-    pub exe: u64,
-    pub job: u64,
-    pub kind: usize,
-    pub priority: i32,
-    pub queued: i64,
-    pub asks: [u64; 3],
+pub(crate) struct ModelEntry {
+    pub(crate) exe: u64,
+    pub(crate) job: u64,
+    pub(crate) kind: usize,
+    pub(crate) priority: i32,
+    pub(crate) queued: i64,
+    pub(crate) asks: [u64; 3],
 }
 
 /// One job type's switches.
 #[derive(Clone, Debug, Default)]
-pub struct ModelKind {
-    pub mode: Option<QueueMode>,
-    pub is_paused: bool,
-    pub limit: Option<u32>,
-    pub n_running: u32,
+pub(crate) struct ModelKind {
+    pub(crate) mode: Option<QueueMode>,
+    pub(crate) is_paused: bool,
+    pub(crate) limit: Option<u32>,
+    pub(crate) n_running: u32,
 }
 
 /// The whole.
 #[derive(Clone, Debug, Default)]
-pub struct Model {
-    pub mode: QueueMode,
-    pub kinds: Vec<ModelKind>,
-    pub entries: Vec<ModelEntry>,
-    pub running: BTreeMap<u64, ModelEntry>,
+pub(crate) struct Model {
+    pub(crate) mode: QueueMode,
+    pub(crate) kinds: Vec<ModelKind>,
+    pub(crate) entries: Vec<ModelEntry>,
+    pub(crate) running: BTreeMap<u64, ModelEntry>,
 }
 
 type Key = (i32, i64, i128);
@@ -46,7 +46,7 @@ fn key(mode: QueueMode, entry: &ModelEntry) -> Key {
 impl Model {
     /// All entries in order: each type sorted by its own mode, their heads merged by the global
     /// one.
-    pub fn order(&self) -> Vec<ModelEntry> {
+    pub(crate) fn order(&self) -> Vec<ModelEntry> {
         let mut lists: Vec<Vec<ModelEntry>> = vec![Vec::new(); self.kinds.len()];
         for entry in &self.entries {
             lists[entry.kind].push(entry.clone());
@@ -65,7 +65,7 @@ impl Model {
     }
 
     /// What an offer of `free` takes: one walk over the order.
-    pub fn picks(&self, free: [u64; 3]) -> Vec<ModelEntry> {
+    pub(crate) fn picks(&self, free: [u64; 3]) -> Vec<ModelEntry> {
         let mut left = free;
         let mut counts: Vec<u32> = self.kinds.iter().map(|kind| kind.n_running).collect();
         let mut picks = Vec::new();
@@ -84,7 +84,7 @@ impl Model {
         picks
     }
 
-    pub fn remove(&mut self, exe: u64) -> Option<ModelEntry> {
+    pub(crate) fn remove(&mut self, exe: u64) -> Option<ModelEntry> {
         let at = self.entries.iter().position(|entry| entry.exe == exe)?;
         Some(self.entries.remove(at))
     }

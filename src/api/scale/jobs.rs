@@ -87,7 +87,7 @@ fn read_values(input: &Map<String, Value>) -> Result<Vec<(String, String)>, Scal
     Ok(json.map(|(name, value)| (name.clone(), to_text(value))).collect())
 }
 
-fn refused(error: SubmitError) -> ScaleError {
+fn refused(error: &SubmitError) -> ScaleError {
     match error {
         SubmitError::UnknownJobType(_) => ScaleError::NotFound,
         SubmitError::MissingValue { name, .. } => {
@@ -108,9 +108,8 @@ pub(in crate::api) async fn create(
     body: Body,
 ) -> Result<Response, ScaleError> {
     let asked = read_body(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
-    if api.view_with(asked.job_type).await.job_type(asked.job_type).is_none() {
-        return Err(ScaleError::NotFound);
-    }
+    let view = api.known_view(asked.job_type).await;
+    let kind = view.job_type(asked.job_type).ok_or(ScaleError::NotFound)?;
     let mut request = JobRequest::new(asked.job_type);
     request.priority = read_priority(&asked.configuration)?;
     let request = request.values(read_values(&asked.input)?);
@@ -118,7 +117,8 @@ pub(in crate::api) async fn create(
     let settled = api.write(|engine| engine.submit(submission)).await;
     let (accepted, _) = settled.map_err(|error| scale_unsettled(error, refused))?;
     let id = accepted.first_job;
-    let details = find(&api, id).await?;
+    let job = api.ask(move |engine| engine.job(id)).await.ok_or(ScaleError::NotFound)?;
+    let details = job_details(&job, &kind.job_type, &view, api.engine().framework());
     let location = HeaderValue::from_str(&format!("{}{}/", address.url(), id));
     let mut response = (StatusCode::CREATED, Json(details)).into_response();
     if let Ok(location) = location {
@@ -133,17 +133,13 @@ pub(in crate::api) async fn detail(
     Path(id): Path<String>,
 ) -> Result<Json<JobDetails>, ScaleError> {
     let is_number = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
-    let id = id.parse().ok().filter(|_| is_number).ok_or(ScaleError::NotFound)?;
-    Ok(Json(find(&api, id).await?))
-}
-
-async fn find(api: &ApiState, id: JobId) -> Result<JobDetails, ScaleError> {
+    let id: JobId = id.parse().ok().filter(|_| is_number).ok_or(ScaleError::NotFound)?;
     let job = api.ask(move |engine| engine.job(id)).await.ok_or(ScaleError::NotFound)?;
     let view = api.view_with(job.job_type).await;
     let kind = view.job_type(job.job_type).ok_or_else(|| {
         ScaleError::Unavailable("The job type is not on disk yet; try again in a second.".to_owned())
     })?;
-    Ok(job_details(&job, &kind.job_type, &view, api.engine().framework()))
+    Ok(Json(job_details(&job, &kind.job_type, &view, api.engine().framework())))
 }
 
 #[cfg(test)]

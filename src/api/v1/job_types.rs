@@ -46,7 +46,7 @@ pub(in crate::api) async fn detail(
 }
 
 /// What the engine says of a job type.
-pub(super) fn refused(error: JobTypeError) -> Problem {
+pub(super) fn refused(error: &JobTypeError) -> Problem {
     let text = error.to_string();
     match error {
         JobTypeError::Unknown(_) => Problem::no_such_job_type(text),

@@ -114,7 +114,7 @@ pub(in crate::api) async fn explain(
     Ok(Json(Explanation::new(&why, &view)))
 }
 
-fn refused(error: JobsError) -> Problem {
+fn refused(error: &JobsError) -> Problem {
     let text = error.to_string();
     match error {
         JobsError::Unknown(_) => Problem::no_such_job(format!("{text}; nothing was changed")),

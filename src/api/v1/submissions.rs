@@ -54,7 +54,7 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().map(str::to_owned).map_err(wrong)).transpose()
 }
 
-fn refused(error: SubmitError) -> Problem {
+fn refused(error: &SubmitError) -> Problem {
     let text = error.to_string();
     match error {
         SubmitError::QueueFull | SubmitError::TooManyLanes => {

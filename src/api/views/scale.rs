@@ -18,6 +18,7 @@ const STANDARD: [&str; 4] = ["cpus", "mem", "disk", "gpus"];
 const REVISIONS: u64 = 1 << 20;
 
 /// A job type, as it stands in other answers.
+#[expect(clippy::struct_excessive_bools, reason = "as Scale shows it")]
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::api) struct JobTypeBase {
     id: u32,
@@ -403,8 +404,9 @@ pub(in crate::api) fn to_text(value: &Value) -> String {
 
 /// The input that a text came from: JSON where the text is exactly what we write for it.
 fn from_text(text: &str) -> Value {
-    let read: Option<Value> = serde_json::from_str(text).ok();
-    read.filter(|value| !value.is_string() && value.to_string() == text).unwrap_or_else(|| text.into())
+    let Ok(value) = serde_json::from_str::<Value>(text) else { return text.into() };
+    let written = value.to_string();
+    if written == text && !value.is_string() { value } else { text.into() }
 }
 
 #[cfg(test)]

@@ -204,6 +204,18 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Stops all threads of a process.
+fn stop(pid: Pid) {
+    kill_process(pid, Signal::STOP).expect("a signal");
+    eventually("stop of the process", || {
+        let threads = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).expect("a process");
+        threads.map(|thread| fs::read_to_string(thread.expect("a thread").path().join("stat"))).all(|stat| {
+            let stat = stat.expect("a thread");
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        })
+    });
+}
+
 fn assert_gone(pid: Pid) {
     eventually("end of the process", || test_kill_process(pid).is_err());
 }
@@ -474,7 +486,7 @@ fn a_supervisor_that_dies_is_replaced_and_what_it_had_is_told() {
     fixture.launch(vec![shell(1, "echo $$ >self; exec sleep 100")]);
     let stray = fixture.pid(1, "self");
     // It reads nothing any more, so the second launch never arrives.
-    kill_process(old, Signal::STOP).expect("a signal");
+    stop(old);
     fixture.launch(vec![shell(2, "touch $WEIGHBRIDGE_STORE/ran")]);
     fixture.kill_supervisor();
     let mut news = [fixture.next(), fixture.next()];
@@ -486,6 +498,79 @@ fn a_supervisor_that_dies_is_replaced_and_what_it_had_is_told() {
     assert!(!fixture.store.join("ran").exists());
     assert_eq!(fixture.run(launch(3, &["true"])).0, SUCCESS, "and it goes on");
     assert_gone(old);
+}
+
+/// Starts jobs that each write their number down, kills the supervisor after some ends, and compares
+/// what was told with what ran.
+fn check_supervisor_death_after(n_ends: usize) {
+    let fixture = Fixture::new();
+    let n_jobs = 60;
+    let script = "echo $WEIGHBRIDGE_EXE_ID >>$WEIGHBRIDGE_STORE/ran";
+    fixture.launch((1..=n_jobs).map(|exe| shell(exe, script)).collect());
+    let mut told: Vec<_> = (0..n_ends).map(|_| fixture.next()).collect();
+    fixture.kill_supervisor();
+    while (told.len() as u64) < n_jobs {
+        told.push(fixture.next());
+    }
+    fixture.assert_quiet();
+    let ran = fs::read_to_string(fixture.store.join("ran")).unwrap_or_default();
+    for exe in 1..=n_jobs {
+        let n_ran = ran.lines().filter(|line| line.parse() == Ok(exe)).count();
+        let states: Vec<_> = told.iter().filter(|status| status.name == name(exe)).collect();
+        let [status] = states[..] else { panic!("{exe}: {states:?}") };
+        let is_right = match &status.state {
+            TaskState::Ended { outcome: Outcome::Lost { .. }, .. } => n_ran <= 1,
+            TaskState::Ended { outcome, .. } => *outcome == SUCCESS && n_ran == 1,
+            TaskState::Refused { .. } => n_ran == 0,
+            TaskState::Running => false,
+        };
+        assert!(is_right, "killed after {n_ends}: ran {n_ran} times, {status:?}");
+    }
+}
+
+#[test]
+fn each_launch_is_settled_once_whenever_the_supervisor_dies() {
+    [0, 1, 7, 30, 55].into_iter().for_each(check_supervisor_death_after);
+}
+
+#[test]
+fn each_launch_ends_once_however_often_the_daemon_dies() {
+    let mut fixture = Fixture::new();
+    let n_jobs = 60;
+    let script = "echo $WEIGHBRIDGE_EXE_ID >>$WEIGHBRIDGE_STORE/ran";
+    fixture.launch((1..=n_jobs).map(|exe| shell(exe, script)).collect());
+    let all: Vec<_> = (1..=n_jobs).map(asked).collect();
+    for n_ends in [0, 5, 20] {
+        (0..n_ends).for_each(|_| drop(fixture.next()));
+        fixture.crash();
+        fixture.come_back();
+        let known = fixture.driver().reconcile(&all).expect("answers");
+        assert!(known.iter().all(|known| matches!(known, Known::Running | Known::Ended(_))), "{known:?}");
+    }
+    eventually("end of all", || {
+        let known = fixture.driver().reconcile(&all).expect("answers");
+        known.iter().all(|known| matches!(known, Known::Ended(_)))
+    });
+    let ran = fs::read_to_string(fixture.store.join("ran")).expect("a file");
+    let mut ran: Vec<u64> = ran.lines().map(|line| line.parse().expect("a number")).collect();
+    ran.sort_unstable();
+    assert_eq!(ran, (1..=n_jobs).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_launch_that_the_machine_has_no_room_for_is_refused_and_leaves_no_trace() {
+    let fixture = Fixture::new();
+    let folder = fixture.store.join("sandbox");
+    fs::remove_dir(&folder).expect("an empty folder");
+    fixture.launch(vec![launch(1, &["true"])]);
+    let status = fixture.next();
+    assert!(
+        matches!(&status.state, TaskState::Refused { reason } if reason.contains("sandbox/1x1.1")),
+        "{status:?}"
+    );
+    assert_eq!(fixture.known(1), Known::NeverStarted);
+    fs::create_dir(&folder).expect("a folder");
+    assert_eq!(fixture.run(launch(1, &["true"])).0, SUCCESS);
 }
 
 #[test]
