@@ -2,7 +2,9 @@
 
 mod common;
 
+use std::fs::File;
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use common::{Daemon, Place, jobs_in, until};
 use weighbridge::JobStatus;
@@ -121,6 +123,23 @@ fn a_daemon_without_a_driver_keeps_what_it_gets() {
         daemon.ask(&place, &["job", "3", "--output", "json"]).json()["status"] == "COMPLETED"
     });
     assert_eq!(daemon.end().code(), Some(0));
+}
+
+#[test]
+fn a_run_that_listens_waits_for_what_is_paused_and_can_be_told_to_go_on() {
+    let place = Place::new();
+    place.write("w.json", &one_type(r#"["true"], "paused": true"#));
+    let mut command = place.command(&["run", "w.json", "--no-progress", "--listen", "127.0.0.1:0"]);
+    command.stdout(Stdio::null()).stderr(File::create(place.path("stderr")).expect("writable"));
+    let mut run = command.spawn().expect("it starts");
+    until("its address", || place.read("stderr").contains("listens on http://"));
+    let text = place.read("stderr");
+    let url = text.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
+    let why = place.run(&["explain", "1", "--server", url]).expect(0).stdout;
+    assert!(why.contains("is paused"), "{why}");
+    place.run(&["resume", "t", "--server", url]).expect(0);
+    until("its end", || run.try_wait().expect("a child").is_some());
+    assert_eq!(run.wait().expect("it has ended").code(), Some(0));
 }
 
 #[test]
