@@ -36,7 +36,7 @@ const WALLS: &[(&str, &str)] = &[
     ("store", "model limits sync clock wal state"),
     ("intake", "model limits sync clock"),
     ("engine", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake"),
-    ("driver", "model limits sync clock wal::Durable launch"),
+    ("driver", "model limits sync clock launch wal::Durable"),
     ("workload", "model limits launch"),
     ("api", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
              engine workload"),

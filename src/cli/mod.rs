@@ -1,6 +1,6 @@
 //! The commands of the binary, one file each: raw arguments first, then what they mean.
 //!
-//! Every command returns what to exit with or a [`Failure`]; only this file prints failures. What
+//! Every command returns what to exit with or a `Failure`; only this file prints failures. What
 //! goes to standard output is the command's answer, as a table or as one JSON value; everything
 //! else goes to standard error.
 

@@ -36,7 +36,7 @@ impl<T> Durable<T> {
     }
 
     /// Evidence for tests of drivers, which have no log.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "local"))]
     pub(crate) fn for_test(value: T) -> Self {
         Self(value)
     }
