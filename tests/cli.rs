@@ -129,6 +129,22 @@ fn what_can_never_fit_is_told_at_once_with_what_is_short_and_the_rest_runs() {
 }
 
 #[test]
+fn a_run_never_takes_what_is_about_to_start_for_what_cannot() {
+    let place = Place::new();
+    place.write(
+        "w.json",
+        r#"{ "job_types": [{ "name": "t", "command": ["true"], "resources": { "cpus": 2 } }],
+            "jobs": [{ "type": "t", "count": 2 }] }"#,
+    );
+    for n in 0..25 {
+        let store = format!("store-{n}");
+        let args = ["run", "w.json", "--no-progress", "--store", &store, "--resources", "cpus:2"];
+        let ended = place.run(&args).expect(0);
+        assert!(ended.stdout.contains("2 of 2 jobs done"), "{n}: {ended:#?}");
+    }
+}
+
+#[test]
 fn jobs_of_a_paused_type_do_not_keep_a_run_waiting() {
     let place = Place::new();
     place.write(

@@ -500,6 +500,13 @@ impl Engine {
             .collect()
     }
 
+    /// Executions on record as running, and picks that are neither committed nor put back. At this
+    /// moment, while a view may be older.
+    pub fn n_taken(&self) -> usize {
+        let owned = self.0.owned.lock();
+        owned.core.state.running.len() + owned.core.state.queue.n_picked()
+    }
+
     /// Launches on record as running, by execution id.
     pub fn running(&self) -> Vec<RunningLaunch> {
         let owned = self.0.owned.lock();

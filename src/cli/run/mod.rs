@@ -247,30 +247,30 @@ fn tell_found(found: Reconciled, progress: &Progress) {
     }
 }
 
-/// True where nothing runs and nothing waits that could ever run.
+/// True where nothing runs and nothing waits that could ever run. Executions of canceled jobs run
+/// until they are ended.
 fn is_settled(view: &View) -> bool {
-    n_taken(view) == 0 && view.totals.queued == 0
+    let n_taken: u32 = view.types.iter().map(|kind| kind.n_running_exes).sum();
+    n_taken == 0 && view.totals.queued == 0
 }
 
-/// Executions that run, and picks that are about to.
-fn n_taken(view: &View) -> u32 {
-    view.types.iter().map(|kind| kind.n_running_exes).sum()
-}
-
-/// True where nothing runs and none of what is queued can start. Exact: what the engine decides
-/// between both views shows in the second one, as an event or as a pick.
+/// True where nothing runs and none of what is queued can start.
+///
+/// Exact, whatever the thread that decides does meanwhile: what it has picked is counted by
+/// `n_taken`, and what it has done since the first view shows in the position of the second.
 fn is_stuck(engine: &Engine, view: &View) -> bool {
-    if n_taken(view) > 0 || view.totals.running > 0 {
+    if view.totals.running > 0 {
         return false;
     }
-    let before = engine.fresh_view(SYNC_WAIT);
+    let before = engine.fresh_view(SYNC_WAIT).position;
+    let was_idle = engine.n_taken() == 0;
     let nothing_fits = engine.offer_declared(NODE).is_empty();
-    let after = engine.fresh_view(SYNC_WAIT);
-    let is_still = after.position == before.position && n_taken(&before) == 0 && n_taken(&after) == 0;
+    let is_idle = engine.n_taken() == 0;
+    let after = engine.fresh_view(SYNC_WAIT).position;
     if !nothing_fits {
         engine.wake();
     }
-    nothing_fits && is_still
+    was_idle && nothing_fits && is_idle && before == after
 }
 
 /// True where somebody who can reach us may let something go on.
