@@ -5,16 +5,24 @@
 //! K1  An event is applied the moment it is emitted, so `out` and the state never disagree.
 //! K2  A command that is refused emits nothing.
 
+use std::collections::BTreeMap;
+
 use crate::decision::{self, Blocker, Why};
 use crate::launch::{LAUNCH_NAMES, Launch, TemplateError, fill};
+use crate::limits::EVENT_JOBS_MAX;
 use crate::model::{
-    Event, ExeEnd, ExeId, Job, JobId, JobStatus, JobType, LaunchName, NodeId, NodeResources, Outcome,
-    Timestamp, Usage, cluster_id,
+    Event, ExeEnd, ExeId, Job, JobId, JobRange, JobStatus, JobType, LaunchName, NodeId, Outcome, Timestamp,
+    Usage, cluster_id,
 };
 use crate::offer::{Nodes, Offer};
-use crate::queue::Entry;
+use crate::queue::{Amounts, Entry};
 
 use crate::state::State;
+
+/// `jobs` in pieces that each fit one event.
+pub(super) fn in_events(jobs: &[JobId]) -> impl Iterator<Item = Vec<JobId>> + '_ {
+    jobs.chunks(EVENT_JOBS_MAX as usize).map(<[JobId]>::to_vec)
+}
 
 /// What the outside has to do once the events that led to it are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +47,8 @@ pub(crate) struct Core {
     pub(super) state: State,
     pub(super) nodes: Nodes,
     pub(super) out: Output,
+    /// What outstanding picks would take of each node.
+    reserved: BTreeMap<NodeId, Amounts>,
     /// The cluster ids' second part.
     pub(super) framework: String,
     /// Launches that were refused since the engine was made.
@@ -63,9 +73,21 @@ impl Core {
     /// Takes note of an offer and decides on it. The picks are set aside until they are committed
     /// or put back.
     pub(super) fn offer(&mut self, offer: &Offer, most: usize, now: Timestamp, picks: &mut Vec<Entry>) {
-        self.nodes.seen(offer, &offer.free, now);
+        self.nodes.offered(offer, now);
         let free = self.state.queue.dims().lookup(&offer.free);
+        self.decide(offer.node, free, most, picks);
+    }
+
+    fn decide(&mut self, node: NodeId, free: Amounts, most: usize, picks: &mut Vec<Entry>) {
         decision::decide(&mut self.state.queue, free, most, picks);
+        let reserved = self.reserved.entry(node).or_default();
+        *reserved = picks.iter().fold(*reserved, |sum, pick| sum.plus(&pick.asks));
+    }
+
+    fn release(&mut self, node: NodeId, picks: &[Entry]) {
+        if let Some(reserved) = self.reserved.get_mut(&node) {
+            *reserved = picks.iter().fold(*reserved, |rest, pick| rest.minus_or_zero(&pick.asks));
+        }
     }
 
     /// Decides on what a declared node has in all, less what runs there.
@@ -78,30 +100,28 @@ impl Core {
     ) {
         let Some(seen) = self.nodes.get(node) else { return };
         let total = self.state.queue.dims().lookup(&seen.total);
-        let free = total.minus_or_zero(&self.state.in_use(node));
-        let offer = Offer { node, name: seen.name.clone(), free: self.state.queue.named(&free) };
-        self.offer(&offer, most, now, picks);
+        let in_use = self.state.in_use(node).plus(&self.reserved.get(&node).copied().unwrap_or_default());
+        let free = total.minus_or_zero(&in_use);
+        self.nodes.set_free(node, self.state.queue.named(&free), now);
+        self.decide(node, free, most, picks);
     }
 
-    /// Takes note of what a node has in all.
-    pub(super) fn node_total(&mut self, offer: &Offer, total: &NodeResources, now: Timestamp) {
-        self.nodes.seen(offer, total, now);
-    }
-
-    /// Puts picks back to their places.
-    pub(super) fn put_back(&mut self, picks: &[ExeId]) {
-        for &exe in picks {
-            self.state.queue.put_back(exe);
+    /// Puts picks for `node` back to their places.
+    pub(super) fn put_back(&mut self, node: NodeId, picks: &[Entry]) {
+        self.release(node, picks);
+        for pick in picks {
+            self.state.queue.put_back(pick.id);
         }
     }
 
     /// Launches picks on `node`, in order. Those canceled meanwhile are left out; one whose command
     /// cannot be made ends at once.
-    pub(super) fn commit(&mut self, node: NodeId, picks: &[ExeId], now: Timestamp) -> Vec<Launch> {
+    pub(super) fn commit(&mut self, node: NodeId, picks: &[Entry], now: Timestamp) -> Vec<Launch> {
         let now = self.clamp(now);
+        self.release(node, picks);
         let mut launches = Vec::with_capacity(picks.len());
         let mut left = self.nodes.get(node).map(|seen| seen.free.clone());
-        for &exe in picks {
+        for exe in picks.iter().map(|pick| pick.id) {
             if !self.state.queue.is_picked(exe) {
                 continue;
             }
@@ -119,7 +139,7 @@ impl Core {
             }
         }
         if let Some(left) = left {
-            self.nodes.set_free(node, left);
+            self.nodes.set_free(node, left, now);
         }
         launches
     }
@@ -161,7 +181,7 @@ impl Core {
         let end = ExeEnd { launch: name, exe_num: job.num_exes, outcome, usage, ended: when };
         self.emit(Event::ExeEnded { end, status: verdict.status, uses_try: verdict.uses_try });
         if verdict.is_retried {
-            self.queue_listed(vec![id], when);
+            self.queue_listed(&[id], when);
         } else if verdict.status == JobStatus::Completed {
             self.queue_ready_children(id, when);
         } else {
@@ -170,11 +190,10 @@ impl Core {
         true
     }
 
-    pub(super) fn queue_listed(&mut self, jobs: Vec<JobId>, when: Timestamp) {
-        if !jobs.is_empty() {
+    pub(super) fn queue_listed(&mut self, jobs: &[JobId], when: Timestamp) {
+        for jobs in in_events(jobs) {
             let first_exe = self.next_exe();
-            let jobs = crate::model::JobRange::List(jobs);
-            self.emit(Event::JobsQueued { first_exe, jobs, priority: None, when });
+            self.emit(Event::JobsQueued { first_exe, jobs: JobRange::List(jobs), priority: None, when });
         }
     }
 
@@ -188,18 +207,15 @@ impl Core {
         };
         let children = self.state.graph.children(job);
         let ready: Vec<JobId> = children.iter().copied().filter(is_due).collect();
-        self.queue_listed(ready, when);
+        self.queue_listed(&ready, when);
     }
 
     /// Marks what can never get its inputs.
     pub(super) fn block_descendants(&mut self, jobs: &[JobId], when: Timestamp) {
         let is_pending = |id| self.state.job(id).is_some_and(|job| job.status == JobStatus::Pending);
-        let mut blocked: Vec<JobId> =
-            jobs.iter().flat_map(|&job| self.state.graph.descendants(job, is_pending)).collect();
-        blocked.sort_unstable();
-        blocked.dedup();
-        if !blocked.is_empty() {
-            self.emit(Event::JobsMarked { jobs: blocked, status: JobStatus::Blocked, when });
+        let blocked = self.state.graph.descendants(jobs, is_pending);
+        for jobs in in_events(&blocked) {
+            self.emit(Event::JobsMarked { jobs, status: JobStatus::Blocked, when });
         }
     }
 

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::recipe::find_cycle;
 
-use super::core::{Core, Order};
+use super::core::{Core, Order, in_events};
 
 /// Why a job type was not put on record; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +87,9 @@ pub enum SubmitError {
     /// More names of resources than the queue has slots for.
     #[error("more different resource names than the queue has slots for; use fewer kinds")]
     TooManyResources,
+    /// A recipe without nodes.
+    #[error("a recipe of the submission holds no job")]
+    EmptyRecipe,
     /// A node of a recipe stands for more than one job.
     #[error("node {node:?} of a recipe must be one job")]
     NodeCount {
@@ -181,8 +184,14 @@ impl Core {
         if !self.state.queue.dims().has_room([&spec.resources]) {
             return Err(JobTypeError::TooManyResources);
         }
-        // Whoever edits a type does not know who paused it, and why.
-        spec.is_paused = known.map_or(spec.is_paused, |known| known.spec.is_paused);
+        spec.max_scheduled = spec.max_scheduled.filter(|&limit| limit > 0);
+        if let Some(known) = known {
+            // Switches have commands of their own: whoever edits a type does not know who paused
+            // or limited it, and why.
+            spec.is_paused = known.spec.is_paused;
+            spec.max_scheduled = known.spec.max_scheduled;
+            spec.mode = known.spec.mode;
+        }
         let is_same = known.is_some_and(|known| known.spec == spec);
         if !is_same {
             let when = self.clamp(now);
@@ -339,7 +348,7 @@ impl Core {
             parents.dedup();
             self.emit(Event::JobParents { child: job_at(place), parents });
         }
-        self.queue_listed(roots, when);
+        self.queue_listed(&roots, when);
     }
 
     fn check_jobs(&self, jobs: &[JobId]) -> Result<(), JobsError> {
@@ -375,7 +384,9 @@ impl Core {
             Some(Order::Kill(LaunchName { exe: job.exe?, number: job.launches }))
         };
         let kills: Vec<Order> = chosen.iter().filter(is_running).filter_map(launch_of).collect();
-        self.emit(Event::JobsCanceled { jobs: chosen.clone(), when });
+        for jobs in in_events(&chosen) {
+            self.emit(Event::JobsCanceled { jobs, when });
+        }
         self.out.orders.extend(kills);
         self.block_descendants(&chosen, when);
         Ok(changed)
@@ -388,23 +399,33 @@ impl Core {
         now: Timestamp,
     ) -> Result<Changed, JobsError> {
         self.check_jobs(jobs)?;
-        let (jobs, changed) = self.chosen(jobs, |job| !job.status.is_final());
-        if !jobs.is_empty() {
-            let when = self.clamp(now);
+        let (chosen, changed) = self.chosen(jobs, |job| !job.status.is_final());
+        let when = self.clamp(now);
+        for jobs in in_events(&chosen) {
             self.emit(Event::PriorityChanged { jobs, priority, when });
         }
         Ok(changed)
     }
 
-    pub(super) fn status(&mut self, update: StatusUpdate) -> StatusOutcome {
+    /// `acknowledges`: whether the driver hears of it through the outbox.
+    pub(super) fn status(
+        &mut self,
+        update: StatusUpdate,
+        acknowledges: bool,
+        now: Timestamp,
+    ) -> StatusOutcome {
         let StatusUpdate { name, state, when } = update;
+        // A driver's clock may be ahead; one such status must not set ours.
+        let when = when.min(now);
         let is_known = self.state.running.get(&name.exe).is_some_and(|run| run.launch == name.number);
         match state {
             TaskState::Running => {}
             TaskState::Ended { outcome, usage } => {
                 self.end_launch(name, outcome, usage, when);
                 // Also for a stale name: the driver may forget it.
-                self.out.orders.push(Order::Acknowledge(name));
+                if acknowledges {
+                    self.out.orders.push(Order::Acknowledge(name));
+                }
             }
             TaskState::Refused { .. } => {
                 if is_known {
@@ -425,6 +446,9 @@ impl Core {
 
 fn check_recipe(recipe: &RecipeRequest) -> Result<(), SubmitError> {
     let n = recipe.nodes.len();
+    if n == 0 {
+        return Err(SubmitError::EmptyRecipe);
+    }
     let mut names = HashSet::new();
     for node in &recipe.nodes {
         let name = || node.name.to_string();

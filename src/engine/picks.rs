@@ -34,18 +34,37 @@ pub struct Picks<'e> {
     entries: Vec<Entry>,
 }
 
-/// Launches that are on their way to the disk.
+/// Launches that are on their way to the disk. Dropped before they are there, they come out of the
+/// engine's outbox ([`Engine::outgoing`]) once they are: nothing on record is ever forgotten.
+///
+/// A job that is canceled meanwhile is among them all the same, and its kill is in the outbox: end
+/// what was started when it comes, also when it came first.
 #[must_use = "launches that nobody carries out hold their resources for ever"]
-pub struct PendingLaunches(pub(super) Ticket<Durable<Vec<Launch>>, Infallible>);
+pub struct PendingLaunches {
+    ticket: Ticket<Durable<Vec<Launch>>, Infallible>,
+    engine: Engine,
+}
 
 impl PendingLaunches {
-    /// Waits until they are durable.
+    /// Waits until they are durable, and gives them out once.
     ///
     /// # Errors
-    /// [`TicketError::TimedOut`] gives up waiting: the launches stay on record and have to be
-    /// returned with a `Refused` status. [`TicketError::Lost`] when the log failed.
-    pub fn wait(self, timeout: Duration) -> Result<Vec<Durable<Launch>>, TicketError<Infallible>> {
-        self.0.wait_taken(timeout).map(Durable::each)
+    /// [`TicketError::TimedOut`]: wait again. [`TicketError::Lost`] when the log failed, and after
+    /// they were given out.
+    pub fn wait(&mut self, timeout: Duration) -> Result<Vec<Durable<Launch>>, TicketError<Infallible>> {
+        self.ticket.wait_taken(timeout).map(Durable::each)
+    }
+
+    pub(super) fn new(ticket: Ticket<Durable<Vec<Launch>>, Infallible>, engine: Engine) -> Self {
+        Self { ticket, engine }
+    }
+}
+
+impl Drop for PendingLaunches {
+    fn drop(&mut self) {
+        if let Some(Ok(launches)) = self.ticket.give_up() {
+            self.engine.post(launches.each());
+        }
     }
 }
 
@@ -79,24 +98,21 @@ impl<'e> Picks<'e> {
         let keeps: Vec<bool> = self.iter().map(keep).collect();
         let (kept, back): (Vec<_>, Vec<_>) = self.entries.drain(..).zip(keeps).partition(|(_, keep)| *keep);
         self.entries = kept.into_iter().map(|(entry, _)| entry).collect();
-        let back: Vec<ExeId> = back.into_iter().map(|(entry, _)| entry.id).collect();
-        self.engine.put_back(&back);
-    }
-
-    fn take_ids(&mut self) -> Vec<ExeId> {
-        self.entries.drain(..).map(|entry| entry.id).collect()
+        let back: Vec<Entry> = back.into_iter().map(|(entry, _)| entry).collect();
+        self.engine.put_back(self.node, &back);
     }
 
     /// Puts the launches on record. Returns at once; `wait` on the answer before launching.
     pub fn commit(mut self) -> PendingLaunches {
-        let picks = self.take_ids();
+        let picks = std::mem::take(&mut self.entries);
         self.engine.commit(self.node, &picks)
     }
 
     /// Puts the launches on record, waits until they are durable, and gives them to `launch`.
     ///
     /// # Errors
-    /// As [`PendingLaunches::wait`]; `launch` was not called then.
+    /// As [`PendingLaunches::wait`]; `launch` was not called then, and the launches come out of the
+    /// outbox.
     pub fn commit_with<R>(
         self,
         timeout: Duration,
@@ -108,14 +124,13 @@ impl<'e> Picks<'e> {
     /// Puts the launches on record and lets them go to the engine's outbox once durable, for
     /// whoever calls [`Engine::outgoing`]. Returns how many there are.
     pub fn hand_over(mut self) -> usize {
-        let picks = self.take_ids();
+        let picks = std::mem::take(&mut self.entries);
         self.engine.hand_over(self.node, &picks)
     }
 }
 
 impl Drop for Picks<'_> {
     fn drop(&mut self) {
-        let picks = self.take_ids();
-        self.engine.put_back(&picks);
+        self.engine.put_back(self.node, &self.entries);
     }
 }

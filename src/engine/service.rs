@@ -21,6 +21,9 @@ const NAP: Duration = Duration::from_millis(50);
 /// Pause after a launch was refused, before the next decision.
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long an earlier service's last decisions are given to become durable.
+const OUTBOX_WAIT: Duration = Duration::from_secs(10);
+
 /// Pause before a full status ring is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -193,13 +196,22 @@ fn hand_over(driver: &dyn Driver, launches: &mut Vec<Durable<Launch>>) -> Result
 }
 
 fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconciled, DriverError> {
+    // What an earlier service left in the outbox was decided, but never reached a driver: it is
+    // settled by its name like everything else on record, and must not be carried out besides.
+    engine.fresh_view(OUTBOX_WAIT);
+    drop(engine.outgoing(Duration::ZERO));
     let running = engine.running();
     let names: Vec<_> = running.iter().map(|run| (run.name, run.job, run.exe_num)).collect();
     let mut found = Reconciled::default();
     if names.is_empty() {
         return Ok(found);
     }
-    for (run, known) in running.iter().zip(driver.reconcile(&names)?) {
+    let known = driver.reconcile(&names)?;
+    if known.len() != names.len() {
+        let reason = format!("it answered for {} of {} launches", known.len(), names.len());
+        return Err(DriverError::Gone { reason });
+    }
+    for (run, known) in running.iter().zip(known) {
         settle(engine, driver, run, known, &mut found)?;
     }
     engine.pump();

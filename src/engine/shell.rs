@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -38,13 +38,14 @@ use crate::model::{
     NodeId, NodeResources, QueueMode, QueuedJobExecution, StoreId, Submission, SubmissionId, Timestamp,
 };
 use crate::offer::Offer;
+use crate::queue::Entry;
 use crate::state::State;
 use crate::store::{OpenError, Opened, SnapshotFile, StoreFiles, StoreLock, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError};
 
-/// Accepted submissions whose answers are kept for callers that ask again at once. Older ones are
-/// answered by the core.
+/// Accepted submissions whose answers are kept for callers that ask again at once. When there are
+/// as many, later ones are answered by the core.
 const ANSWERS_MAX: usize = 1 << 16;
 
 /// How an engine is set up.
@@ -133,36 +134,37 @@ struct Outside {
 
 impl Outside {
     fn release(&self, effect: Durable<Effect>) {
-        match effect.get() {
-            Effect::Launch(_) | Effect::Kill(_) | Effect::Acknowledge(_) => {
-                let outgoing = match effect.split() {
-                    (Effect::Launch(launch), proof) => Outgoing::Launch(proof.map(|()| launch)),
-                    (Effect::Kill(name), proof) => Outgoing::Kill(proof.map(|()| name)),
-                    (Effect::Acknowledge(name), proof) => Outgoing::Acknowledge(proof.map(|()| name)),
-                    _ => return,
-                };
-                self.outbox.push([outgoing]);
-            }
-            _ => match effect.split() {
-                (Effect::Answer(answer), _) => answer(),
-                (Effect::Launches(launches, promise), proof) => {
-                    promise.answer(Ok(proof.map(|()| launches)));
+        match effect.split() {
+            (Effect::Answer(answer), _) => answer(),
+            (Effect::Launches(launches, promise), proof) => {
+                let given_up = promise.answer(Ok(proof.map(|()| launches)));
+                if let Some(Ok(launches)) = given_up {
+                    self.outbox.push(launches.each().into_iter().map(Outgoing::Launch));
                 }
-                (Effect::Publish(view), _) => self.view.store(view),
-                _ => {}
-            },
+            }
+            (Effect::Launch(launch), proof) => self.outbox.push([Outgoing::Launch(proof.map(|()| launch))]),
+            (Effect::Kill(name), proof) => self.outbox.push([Outgoing::Kill(proof.map(|()| name))]),
+            (Effect::Acknowledge(name), proof) => {
+                self.outbox.push([Outgoing::Acknowledge(proof.map(|()| name))]);
+            }
+            (Effect::Publish(view), _) => self.view.store(view),
         }
     }
+}
+
+/// Answers `promise` with `value` once that is durable.
+fn answer<T: Send + 'static, E: Send + 'static>(promise: Promise<T, E>, value: T) -> Effect {
+    Effect::Answer(Box::new(move || drop(promise.answer(Ok(value)))))
 }
 
 /// The core's side of what only its owner may touch.
 struct Owned {
     core: Core,
-    /// When the newest view was made, and of which event.
-    viewed: (Timestamp, EventNumber),
+    /// When, on the monotonic clock, the newest view was made, and of which event.
+    viewed: (Instant, EventNumber),
     /// Since when load is counted as taken, before the first row.
     load_since: Timestamp,
-    picks: Vec<crate::queue::Entry>,
+    picks: Vec<Entry>,
 }
 
 struct Inner {
@@ -267,7 +269,8 @@ impl Engine {
     }
 
     /// Makes a job type, or edits the one of the same name and version; an equal spec changes
-    /// nothing, and a known type stays paused or not as it was. The answer is its id.
+    /// nothing. A known type keeps its pause, limit and mode, which have commands of their own. The
+    /// answer is its id.
     pub fn put_job_type(&self, spec: JobTypeSpec) -> Result<Ticket<JobTypeId, JobTypeError>, Busy> {
         self.send(|promise| Command::PutJobType(Box::new(spec), promise))
     }
@@ -278,7 +281,7 @@ impl Engine {
         let known = self.0.answers.get(submission.id.as_str()).map(|answer| *answer.value());
         if let Some(first) = known {
             let (promise, ticket) = Promise::new(self.pump_fn());
-            promise.answer(Ok(Accepted { is_repeat: true, ..first }));
+            drop(promise.answer(Ok(Accepted { is_repeat: true, ..first })));
             return Ok(ticket);
         }
         self.send(|promise| Command::Submit(Box::new(submission), promise))
@@ -372,7 +375,7 @@ impl Engine {
     fn decide(
         &self,
         node: NodeId,
-        decide: impl FnOnce(&mut Core, usize, Timestamp, &mut Vec<crate::queue::Entry>),
+        decide: impl FnOnce(&mut Core, usize, Timestamp, &mut Vec<Entry>),
     ) -> Picks<'_> {
         let mut owned = self.0.owned.lock();
         let now = self.0.drain(&mut owned);
@@ -389,26 +392,31 @@ impl Engine {
     pub fn declare_node(&self, node: NodeId, name: &str, total: &NodeResources) {
         let offer = Offer::new(node, total.clone()).named(name);
         let now = self.0.options.clock.now();
-        self.0.owned.lock().core.node_total(&offer, total, now);
+        self.0.owned.lock().core.nodes.declared(&offer, now);
         self.0.bell.ring();
     }
 
-    pub(super) fn put_back(&self, picks: &[ExeId]) {
+    pub(super) fn put_back(&self, node: NodeId, picks: &[Entry]) {
         if !picks.is_empty() {
-            self.0.owned.lock().core.put_back(picks);
+            self.0.owned.lock().core.put_back(node, picks);
         }
     }
 
-    pub(super) fn commit(&self, node: NodeId, picks: &[ExeId]) -> PendingLaunches {
+    /// Leaves launches that somebody gave up for whoever reads the outbox.
+    pub(super) fn post(&self, launches: Vec<Durable<Launch>>) {
+        self.0.outside.outbox.push(launches.into_iter().map(Outgoing::Launch));
+    }
+
+    pub(super) fn commit(&self, node: NodeId, picks: &[Entry]) -> PendingLaunches {
         let (promise, ticket) = Promise::new(self.pump_fn());
         let now = self.0.options.clock.now();
         let mut owned = self.0.owned.lock();
         let launches = owned.core.commit(node, picks, now);
         self.0.flush(&mut owned.core, [Effect::Launches(launches, promise)]);
-        PendingLaunches(ticket)
+        PendingLaunches::new(ticket, self.clone())
     }
 
-    pub(super) fn hand_over(&self, node: NodeId, picks: &[ExeId]) -> usize {
+    pub(super) fn hand_over(&self, node: NodeId, picks: &[Entry]) -> usize {
         if picks.is_empty() {
             return 0;
         }
@@ -597,12 +605,18 @@ impl Engine {
     pub fn close(self) -> Result<(), CloseError> {
         self.0.is_closed.store(true, Ordering::Release);
         let mut owned = self.0.owned.lock();
-        self.0.drain(&mut owned);
+        // While the log is behind, one pass does not empty the intake.
+        while self.0.intake.n_commands() + self.0.intake.n_statuses() > 0 {
+            self.0.drain(&mut owned);
+            if self.0.log.is_full() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         let file = self.0.log.close();
+        let store = self.0.store.lock().take();
         if let Some(error) = self.0.log.failure() {
             return Err(CloseError::Log(error));
         }
-        let store = self.0.store.lock().take();
         if let (Some(store), Some(mut log)) = (store, file) {
             store.snapshot.write(&owned.core.state, store.id).map_err(CloseError::Snapshot)?;
             log.trim().map_err(CloseError::Log)?;
@@ -631,8 +645,7 @@ impl Inner {
         let mut core = Core::new(state, options.framework.clone());
         let now = core.clamp(options.clock.now());
         core.emit(Event::EngineStarted { epoch, when: now });
-        let owned =
-            Owned { core, viewed: (Timestamp(i64::MIN), EventNumber(0)), load_since: now, picks: Vec::new() };
+        let owned = Owned { core, viewed: (monotonic(), EventNumber(0)), load_since: now, picks: Vec::new() };
         let inner = Self {
             intake: Intake::new(options.intake_len, STATUSES_LEN_MAX),
             owned: Mutex::new(owned),
@@ -648,6 +661,8 @@ impl Inner {
         };
         {
             let mut owned = inner.owned.lock();
+            // What was recovered is durable; readers need not wait for the first sync.
+            inner.outside.view.store(view(&owned.core, now));
             inner.publish(&mut owned, now);
         }
         inner
@@ -678,7 +693,7 @@ impl Inner {
         }
         for _ in 0..self.intake.n_statuses() {
             let Some(status) = self.intake.pop_status() else { break };
-            self.apply_status(&mut owned.core, status);
+            self.apply_status(&mut owned.core, status, now);
         }
         for _ in 0..self.intake.n_commands() {
             if self.log.is_full() {
@@ -689,7 +704,7 @@ impl Inner {
         }
         self.take_load(owned, now);
         let (viewed, position) = owned.viewed;
-        if position != owned.core.state.last_event && now.since(viewed) >= VIEW_AGE_MAX {
+        if position != owned.core.state.last_event && monotonic() - viewed >= VIEW_AGE_MAX {
             self.publish(owned, now);
         }
         now
@@ -705,15 +720,15 @@ impl Inner {
     }
 
     fn publish(&self, owned: &mut Owned, now: Timestamp) {
-        owned.viewed = (now, owned.core.state.last_event);
+        owned.viewed = (monotonic(), owned.core.state.last_event);
         let view = view(&owned.core, now);
         self.flush(&mut owned.core, [Effect::Publish(view)]);
     }
 
-    fn apply_status(&self, core: &mut Core, Status(update, promise): Status) {
-        let outcome = core.status(update);
-        let answer = promise
-            .map(|promise| Effect::Answer(Box::new(move || promise.answer(Ok::<_, Infallible>(outcome)))));
+    fn apply_status(&self, core: &mut Core, Status(update, promise): Status, now: Timestamp) {
+        // Whoever holds a ticket acknowledges by it; else the outbox says when.
+        let outcome = core.status(update, promise.is_none(), now);
+        let answer = promise.map(|promise| answer(promise, outcome));
         self.flush(core, answer);
     }
 
@@ -758,8 +773,8 @@ impl Inner {
         promise: Promise<T, E>,
     ) {
         match result {
-            Err(error) => promise.answer(Err(error)),
-            Ok(value) => self.flush(core, [Effect::Answer(Box::new(move || promise.answer(Ok(value))))]),
+            Err(error) => drop(promise.answer(Err(error))),
+            Ok(value) => self.flush(core, [answer(promise, value)]),
         }
     }
 
@@ -776,7 +791,7 @@ impl Inner {
             if answers.len() < ANSWERS_MAX {
                 answers.insert(id, accepted);
             }
-            promise.answer(Ok(accepted));
+            drop(promise.answer(Ok(accepted)));
         };
         self.flush(core, [Effect::Answer(Box::new(answer))]);
     }

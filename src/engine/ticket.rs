@@ -48,6 +48,9 @@ struct Shared<T> {
     answered: Condvar,
 }
 
+/// How often somebody who waits moves the engine along.
+const PUMP_PERIOD: Duration = Duration::from_millis(20);
+
 /// Whoever waits on a ticket moves the engine along with this.
 pub(super) type Pump = Arc<dyn Fn() + Send + Sync>;
 
@@ -68,21 +71,28 @@ impl<T, E> Promise<T, E> {
         (Self(shared.clone()), Ticket { shared, pump })
     }
 
-    fn set(&self, slot: Slot<Result<T, E>>) {
+    /// Fills the slot, or gives back what nobody waits for any more.
+    fn set(&self, slot: Slot<Result<T, E>>) -> Option<Slot<Result<T, E>>> {
         let mut waiting = self.0.waiting.lock();
-        if matches!(waiting.slot, Slot::Waiting) {
-            waiting.slot = slot;
-            let waker = waiting.waker.take();
-            drop(waiting);
-            self.0.answered.notify_all();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+        if !matches!(waiting.slot, Slot::Waiting) {
+            return Some(slot);
         }
+        waiting.slot = slot;
+        let waker = waiting.waker.take();
+        drop(waiting);
+        self.0.answered.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        None
     }
 
-    pub(super) fn answer(self, answer: Result<T, E>) {
-        self.set(Slot::Answered(answer));
+    /// Answers; an answer that was given up comes back.
+    pub(super) fn answer(self, answer: Result<T, E>) -> Option<Result<T, E>> {
+        match self.set(Slot::Answered(answer)) {
+            Some(Slot::Answered(answer)) => Some(answer),
+            _ => None,
+        }
     }
 }
 
@@ -116,28 +126,44 @@ impl<T: Clone, E: Clone> Ticket<T, E> {
 }
 
 impl<T, E> Ticket<T, E> {
-    /// Waits, at most `timeout`, until there is an answer or it is sure that none will come.
+    /// Waits, at most `timeout`, until there is an answer or it is sure that none will come. Moves
+    /// the engine along again and again: while the log is behind, one time does not empty the
+    /// intake.
     fn wait_ready(&self, timeout: Duration) {
-        if !matches!(self.shared.waiting.lock().slot, Slot::Waiting) {
-            return;
-        }
-        (self.pump)();
         let end = monotonic() + timeout;
-        let mut waiting = self.shared.waiting.lock();
-        while matches!(waiting.slot, Slot::Waiting) {
-            if self.shared.answered.wait_until(&mut waiting, end).timed_out() {
+        while matches!(self.shared.waiting.lock().slot, Slot::Waiting) {
+            (self.pump)();
+            let slice = end.min(monotonic() + PUMP_PERIOD);
+            let mut waiting = self.shared.waiting.lock();
+            while matches!(waiting.slot, Slot::Waiting) {
+                if self.shared.answered.wait_until(&mut waiting, slice).timed_out() {
+                    break;
+                }
+            }
+            if slice == end {
                 return;
             }
         }
     }
 
-    /// The same as `wait_durable` for an answer that cannot be copied.
-    pub(super) fn wait_taken(self, timeout: Duration) -> Result<T, TicketError<E>> {
+    /// The same as `wait_durable` for an answer that cannot be copied; it is given out once.
+    pub(super) fn wait_taken(&mut self, timeout: Duration) -> Result<T, TicketError<E>> {
         self.wait_ready(timeout);
-        match std::mem::replace(&mut self.shared.waiting.lock().slot, Slot::Lost) {
-            Slot::Waiting => Err(TicketError::TimedOut(timeout)),
+        let slot = &mut self.shared.waiting.lock().slot;
+        if matches!(slot, Slot::Waiting) {
+            return Err(TicketError::TimedOut(timeout));
+        }
+        match std::mem::replace(slot, Slot::Lost) {
             Slot::Answered(answer) => answer.map_err(TicketError::Refused),
-            Slot::Lost => Err(TicketError::Lost),
+            Slot::Waiting | Slot::Lost => Err(TicketError::Lost),
+        }
+    }
+
+    /// Gives the answer up: one that is there comes back, one that comes goes back to its promise.
+    pub(super) fn give_up(&mut self) -> Option<Result<T, E>> {
+        match std::mem::replace(&mut self.shared.waiting.lock().slot, Slot::Lost) {
+            Slot::Answered(answer) => Some(answer),
+            Slot::Waiting | Slot::Lost => None,
         }
     }
 }

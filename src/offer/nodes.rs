@@ -1,7 +1,7 @@
 //! Nodes as far as offers and declarations tell. In memory only: after a restart nodes are seen
 //! again.
 //!
-//! N1  `total` of a node covers everything it ever offered at once.
+//! N1  `total` of a node is what was declared last, or more where it offered more since.
 
 use std::collections::BTreeMap;
 
@@ -60,26 +60,33 @@ fn larger(a: &NodeResources, b: &NodeResources) -> NodeResources {
 }
 
 impl Nodes {
-    /// Takes note of a node that has `total` in all and `free` now. At `NODES_MAX` nodes further
-    /// ones are not remembered; they are decided on all the same.
-    pub(crate) fn seen(&mut self, offer: &Offer, total: &NodeResources, when: Timestamp) {
+    /// Takes note of what a node offers. At `NODES_MAX` nodes further ones are not remembered; they
+    /// are decided on all the same.
+    pub(crate) fn offered(&mut self, offer: &Offer, when: Timestamp) {
         if let Some(node) = self.0.get_mut(&offer.node) {
-            node.total = larger(&node.total, total);
+            node.total = larger(&node.total, &offer.free);
             if node.name != offer.name {
                 node.name.clone_from(&offer.name);
             }
             node.free.clone_from(&offer.free);
             node.seen = when;
-        } else if self.0.len() < NODES_MAX {
-            let Offer { node: id, name, free } = offer.clone();
-            self.0.insert(id, NodeView { id, name, total: total.clone(), free, seen: when });
+        } else {
+            self.declared(offer, when);
         }
     }
 
-    /// What is left on a node after picks.
-    pub(crate) fn set_free(&mut self, node: NodeId, free: NodeResources) {
+    /// Takes note of what a node has in all, more or less than before.
+    pub(crate) fn declared(&mut self, offer: &Offer, when: Timestamp) {
+        if self.0.len() < NODES_MAX || self.0.contains_key(&offer.node) {
+            let Offer { node: id, name, free } = offer.clone();
+            self.0.insert(id, NodeView { id, name, total: free.clone(), free, seen: when });
+        }
+    }
+
+    /// What a node has left.
+    pub(crate) fn set_free(&mut self, node: NodeId, free: NodeResources, when: Timestamp) {
         if let Some(node) = self.0.get_mut(&node) {
-            node.free = free;
+            (node.free, node.seen) = (free, when);
         }
     }
 
@@ -105,10 +112,12 @@ mod tests {
         let mut nodes = Nodes::default();
         for free in ["cpus:2,mem:100", "cpus:1,mem:200,gpus:1"] {
             let offer = Offer::new(NodeId(1), set(free));
-            nodes.seen(&offer, &offer.free, Timestamp(1));
+            nodes.offered(&offer, Timestamp(1));
         }
         let node = nodes.get(NodeId(1)).expect("seen");
         assert_eq!(node.total, set("cpus:2,mem:200,gpus:1"));
         assert_eq!(node.free, set("cpus:1,mem:200,gpus:1"));
+        nodes.declared(&Offer::new(NodeId(1), set("cpus:1")), Timestamp(2));
+        assert_eq!(nodes.get(NodeId(1)).expect("seen").total, set("cpus:1"), "a declaration counts as it is");
     }
 }

@@ -54,11 +54,12 @@ impl Graph {
         }
     }
 
-    /// Everything behind `job` for which `wants` says yes, found through such jobs only.
-    pub(crate) fn descendants(&self, job: JobId, wants: impl Fn(JobId) -> bool) -> Vec<JobId> {
+    /// Everything behind `jobs` for which `wants` says yes, found through such jobs only, once
+    /// each, by id. Cost: the edges of what is found.
+    pub(crate) fn descendants(&self, jobs: &[JobId], wants: impl Fn(JobId) -> bool) -> Vec<JobId> {
         let mut found = Vec::new();
         let mut seen = foldhash::HashSet::default();
-        let mut stack = vec![job];
+        let mut stack = jobs.to_vec();
         while let Some(next) = stack.pop() {
             for &child in self.children(next) {
                 if wants(child) && seen.insert(child) {
@@ -96,10 +97,12 @@ pub(crate) fn find_cycle<P: AsRef<[u32]>>(parents: &[P]) -> Option<Vec<usize>> {
     // Every node left has a parent that is left: following such parents ends in the circle.
     let start = (0..n).find(|&node| n_unmet[node] > 0)?;
     let mut path = vec![start];
+    let mut place_in_path = vec![None; n];
+    place_in_path[start] = Some(0);
     loop {
         let last = *path.last().expect("it starts with one");
         let next = edges(last).find(|&parent| n_unmet[parent] > 0).expect("a node left has such a parent");
-        if let Some(at) = path.iter().position(|&node| node == next) {
+        if let Some(at) = place_in_path[next].replace(path.len()) {
             let mut circle = path.split_off(at);
             circle.reverse();
             return Some(circle);
@@ -131,8 +134,8 @@ mod tests {
         graph.add(b, &[a], 1);
         graph.add(c, &[a], 1);
         graph.add(d, &[b, c], 2);
-        assert_eq!(graph.descendants(a, |_| true), [b, c, d]);
-        assert_eq!(graph.descendants(a, |job| job != b), [c, d]);
+        assert_eq!(graph.descendants(&[a], |_| true), [b, c, d]);
+        assert_eq!(graph.descendants(&[a, b], |job| job != b), [c, d]);
     }
 
     #[test]

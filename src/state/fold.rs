@@ -401,8 +401,12 @@ impl State {
 
     fn set_priority(&mut self, id: JobId, priority: i32) {
         let Some(job) = self.job(id) else { return };
-        if let Some(exe) = job.exe.filter(|_| job.status == JobStatus::Queued) {
+        if let Some(exe) = job.exe {
             self.queue.set_priority(exe, priority);
+            // Should its launch come to nothing, it goes back under the new one.
+            if let Some(running) = self.running.get_mut(&exe) {
+                running.entry.priority = priority;
+            }
         }
         self.change(id, |job| job.priority = priority);
     }

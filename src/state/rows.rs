@@ -2,6 +2,8 @@
 //!
 //! R1  Rows come in the order in which `restore` needs them: what is referred to comes first.
 
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 
 use super::fold::{Running, State};
@@ -25,7 +27,10 @@ pub(crate) enum Row {
     },
     JobType(JobType),
     Job {
+        /// Without values and resources where it shares those of the job before it.
         job: Box<Job>,
+        shares_values: bool,
+        shares_resources: bool,
         /// Its priority in the queue or at launch, where it is there.
         priority: Option<i32>,
     },
@@ -60,10 +65,8 @@ impl State {
             mode: self.queue.mode(),
         };
         let types = self.catalog.iter().cloned().map(Row::JobType);
-        let jobs = self.jobs().iter().map(|job| Row::Job {
-            job: Box::new(job.clone()),
-            priority: job.exe.and_then(|exe| self.queue.get(exe)).map(|entry| entry.priority),
-        });
+        let before = std::iter::once(None).chain(self.jobs().iter().map(Some));
+        let jobs = self.jobs().iter().zip(before).map(|(job, before)| self.job_row(job, before));
         let running = self.running.iter().map(|(exe, running)| Row::Running {
             exe: *exe,
             job: running.entry.job,
@@ -98,7 +101,9 @@ impl State {
                 self.queue.set_type_mode(kind.id, kind.spec.mode);
                 self.catalog.restore(kind);
             }
-            Row::Job { job, priority } => self.restore_job(*job, priority),
+            Row::Job { job, shares_values, shares_resources, priority } => {
+                self.restore_job(*job, (shares_values, shares_resources), priority);
+            }
             Row::Running { exe, job, priority, launch, node } => {
                 let Some(known) = self.job(job) else { return };
                 let entry = self.entry_of(known, exe, priority, known.queued.unwrap_or_default());
@@ -112,7 +117,35 @@ impl State {
         }
     }
 
-    fn restore_job(&mut self, job: Job, priority: Option<i32>) {
+    /// Jobs of one request stand together and share what they were given: it is stored once.
+    fn job_row(&self, job: &Job, before: Option<&Job>) -> Row {
+        let shares_values = before.is_some_and(|before| Arc::ptr_eq(&before.values, &job.values));
+        let shares_resources = before.is_some_and(|before| Arc::ptr_eq(&before.resources, &job.resources));
+        let mut row = job.clone();
+        if shares_values {
+            row.values = Arc::default();
+        }
+        if shares_resources {
+            row.resources = Arc::default();
+        }
+        let priority = job.exe.and_then(|exe| self.queue.get(exe)).map(|entry| entry.priority);
+        Row::Job { job: Box::new(row), shares_values, shares_resources, priority }
+    }
+
+    fn restore_job(
+        &mut self,
+        mut job: Job,
+        (shares_values, shares_resources): (bool, bool),
+        priority: Option<i32>,
+    ) {
+        if let Some(before) = self.jobs().last() {
+            if shares_values {
+                job.values = before.values.clone();
+            }
+            if shares_resources {
+                job.resources = before.resources.clone();
+            }
+        }
         self.queue.dims_mut().intern(&job.resources);
         if let Some(exe) = job.exe.filter(|_| job.status == JobStatus::Queued) {
             let queued = job.queued.unwrap_or_default();

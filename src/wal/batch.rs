@@ -5,7 +5,7 @@
 //! B1  The CRC-32 covers the header before it and the whole body.
 //! B2  A body is decoded under a limit and to its last byte, or not at all.
 
-use crate::limits::BATCH_BYTES_MAX;
+use crate::limits::{BATCH_BYTES, BATCH_BYTES_MAX};
 use crate::model::{Epoch, Event, EventNumber, StoreId};
 
 /// Version of header and events. Raised with every change of either.
@@ -76,7 +76,10 @@ impl Batch {
 
     /// Adds the next event; `state_hash` is the state's after it.
     pub(crate) fn push(&mut self, event: &Event, state_hash: u64) {
+        let before = self.body.len();
         bincode::encode_into_std_write(event, &mut self.body, CODEC).expect("a vector takes all bytes");
+        let bytes = self.body.len() - before;
+        assert!(bytes <= BATCH_BYTES_MAX - BATCH_BYTES, "an event of {bytes} bytes could not be read back");
         self.last.0 += 1;
         self.state_hash = state_hash;
     }

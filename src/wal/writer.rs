@@ -7,6 +7,7 @@
 //! W3  After a failed commit nothing is appended and no effect is released any more; effects that
 //!     wait are dropped.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -41,7 +42,7 @@ struct Shared<E> {
 pub(crate) struct Log<E> {
     shared: Arc<Shared<E>>,
     release: Arc<dyn Fn(Durable<E>) + Send + Sync>,
-    thread: Mutex<Option<JoinHandle<LogFile>>>,
+    thread: Mutex<Option<JoinHandle<Option<LogFile>>>>,
     has_file: bool,
 }
 
@@ -67,7 +68,7 @@ impl<E: Send + 'static> Log<E> {
         let (its, releases) = (shared.clone(), release.clone());
         let thread = std::thread::Builder::new()
             .name("weighbridge-log".into())
-            .spawn(move || its.write_all(file, id, &*releases))?;
+            .spawn(move || its.write_until_closed(file, id, &*releases))?;
         Ok(Self { shared, release, thread: Mutex::new(Some(thread)), has_file: true })
     }
 
@@ -81,7 +82,7 @@ impl<E: Send + 'static> Log<E> {
             return;
         }
         let mut gather = self.shared.gather.lock();
-        if gather.failure.is_some() {
+        if gather.failure.is_some() || gather.is_closed {
             return;
         }
         for (event, state_hash) in events {
@@ -123,7 +124,7 @@ impl<E: Send + 'static> Log<E> {
     pub(crate) fn close(&self) -> Option<LogFile> {
         self.shared.gather.lock().is_closed = true;
         self.shared.wake.notify_all();
-        self.thread.lock().take()?.join().ok()
+        self.thread.lock().take()?.join().ok()?
     }
 }
 
@@ -140,7 +141,35 @@ impl<E> Shared<E> {
         })
     }
 
-    /// The writer thread.
+    /// The writer thread. A panic of the storage is a failure like any other.
+    fn write_until_closed(
+        &self,
+        file: LogFile,
+        id: (StoreId, Epoch),
+        release: &dyn Fn(Durable<E>),
+    ) -> Option<LogFile> {
+        let written = std::panic::catch_unwind(AssertUnwindSafe(|| self.write_all(file, id, release)));
+        written
+            .inspect_err(|_| {
+                let cause = "the log writer panicked; its message is on standard error".to_owned();
+                self.fail(LogError::Storage { action: "write the log", cause });
+            })
+            .ok()
+    }
+
+    /// Takes nothing any more and drops what waits. Effects are dropped outside the lock: whoever
+    /// waits on them is told that they will not come.
+    fn fail(&self, error: LogError) {
+        let mut gather = self.gather.lock();
+        gather.failure = Some(error);
+        // Release, with the Acquire in `is_failed`.
+        self.is_failed.store(true, Ordering::Release);
+        let waiting = std::mem::take(&mut gather.effects);
+        gather.batches.clear();
+        drop(gather);
+        drop(waiting);
+    }
+
     fn write_all(
         &self,
         mut file: LogFile,
@@ -151,14 +180,8 @@ impl<E> Shared<E> {
             let rows: Vec<Vec<u8>> = batches.iter().map(|batch| batch.seal(store, epoch)).collect();
             let result = if rows.is_empty() { Ok(()) } else { file.append(&rows) };
             if let Err(error) = result {
-                let mut gather = self.gather.lock();
-                gather.failure = Some(error);
-                self.is_failed.store(true, Ordering::Release);
-                // Dropped outside the lock: whoever waits on them is told that they will not come.
-                let waiting = std::mem::take(&mut gather.effects);
-                gather.batches.clear();
-                drop(gather);
-                drop((waiting, effects));
+                self.fail(error);
+                drop(effects);
                 continue;
             }
             if let Some(batch) = batches.last() {
