@@ -20,6 +20,9 @@ const CYCLES: u64 = 10;
 /// How long the workload takes, about; kills fall between a little after the start and this.
 const LENGTH: Duration = Duration::from_millis(600);
 
+/// How long a run takes to open its store, about.
+const START: Duration = Duration::from_millis(50);
+
 fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
@@ -43,8 +46,10 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
+    /// Anywhere in the run; every fourth time while it starts.
     fn moment(&mut self) -> Duration {
-        let micros = u64::try_from(LENGTH.as_micros()).expect("short");
+        let within = if self.next().is_multiple_of(4) { START } else { LENGTH };
+        let micros = u64::try_from(within.as_micros()).expect("short");
         Duration::from_micros(self.next() % micros)
     }
 }

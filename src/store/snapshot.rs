@@ -12,6 +12,7 @@ use super::recovery::OpenError;
 use crate::limits::{BATCH_BYTES_MAX, SNAPSHOT_ROW_BYTES};
 use crate::model::{EventNumber, StoreId};
 use crate::state::{Row, State};
+use crate::wal::make_whole;
 
 const PIECES: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -37,8 +38,10 @@ pub(crate) struct SnapshotFile(Database);
 
 impl SnapshotFile {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let db = Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(storage("open"))?;
-        Ok(Self(db))
+        let create = |path: &Path| Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        make_whole(path, |aside| create(aside).map(drop).map_err(std::io::Error::other))
+            .map_err(storage("make"))?;
+        create(path).map(Self).map_err(storage("open"))
     }
 
     /// The state as of the last snapshot; an empty one where there is none.

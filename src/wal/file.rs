@@ -2,7 +2,11 @@
 //!
 //! F1  Row numbers rise without a gap within what is kept.
 //! F2  `append` returns after the sync, or with an error and then never appends again.
+//! F3  The file appears under its name only once it is whole: who is killed while making it leaves
+//!     none.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
@@ -36,6 +40,33 @@ fn storage<E: std::fmt::Display>(action: &'static str) -> impl FnOnce(E) -> LogE
     move |cause| LogError::Storage { action, cause: cause.to_string() }
 }
 
+/// Makes the file at `path` where it is missing: `make` writes and syncs it under another name, then
+/// it is renamed.
+pub(crate) fn make_whole<E: From<io::Error>>(
+    path: &Path,
+    make: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    if path.exists() {
+        return Ok(());
+    }
+    let aside = path.with_extension("new");
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    make(&aside)?;
+    fs::rename(&aside, path)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
+    Ok(())
+}
+
+impl From<io::Error> for LogError {
+    fn from(error: io::Error) -> Self {
+        storage("make the log")(error)
+    }
+}
+
 /// The open file.
 pub(crate) struct LogFile {
     db: Database,
@@ -46,9 +77,12 @@ impl LogFile {
     /// Opens the log at `path`; makes an empty one for `new_store` where there is none. Returns the
     /// id of the store it belongs to.
     pub(crate) fn open(path: &Path, new_store: StoreId) -> Result<(Self, StoreId), LogError> {
-        let db =
-            Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(storage("open the log"))?;
-        Self::with_database(db, new_store)
+        let create = |path: &Path| {
+            let db = Database::builder().set_cache_size(CACHE_BYTES).create(path);
+            Self::with_database(db.map_err(storage("open the log"))?, new_store)
+        };
+        make_whole(path, |aside| create(aside).map(drop))?;
+        create(path)
     }
 
     /// The same on a storage of the caller's making.
@@ -128,5 +162,22 @@ impl LogFile {
             table.retain_in(..last, |_, _| false).map_err(storage("trim the log"))?;
         }
         txn.commit().map_err(storage("trim the log"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_half_made_is_made_anew() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("log.redb");
+        fs::write(path.with_extension("new"), "half of a file").expect("writable");
+        let (log, id) = LogFile::open(&path, StoreId(7)).expect("it is made");
+        drop(log);
+        assert_eq!((id, path.with_extension("new").exists()), (StoreId(7), false));
+        let (_, again) = LogFile::open(&path, StoreId(8)).expect("it opens");
+        assert_eq!(again, StoreId(7), "a whole file is kept");
     }
 }

@@ -17,5 +17,5 @@ pub use batch::BatchError;
 pub(crate) use batch::{FORMAT, ReadBatch};
 pub use durable::Durable;
 pub use file::LogError;
-pub(crate) use file::LogFile;
+pub(crate) use file::{LogFile, make_whole};
 pub(crate) use writer::Log;
