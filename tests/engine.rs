@@ -236,7 +236,7 @@ fn bad_submissions_are_refused_and_change_nothing() {
     assert_eq!(refusal(named("s").jobs(JobRequest::new(kind))), missing);
     let unknown = JobTypeId(99);
     assert_eq!(refusal(named("s").jobs(JobRequest::new(unknown))), SubmitError::UnknownJobType(unknown));
-    let circle = SubmitError::Cycle { path: ["x", "y", "x"].map(String::from).to_vec() };
+    let circle = SubmitError::Cycle { path: ["y", "x", "y"].map(String::from).to_vec() };
     assert_eq!(refusal(recipe(vec![node("x", &[1]), node("y", &[0])])), circle);
     let parent = SubmitError::UnknownParent { node: "x".into(), parent: 7 };
     assert_eq!(refusal(recipe(vec![node("x", &[7])])), parent);
