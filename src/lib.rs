@@ -50,6 +50,7 @@ pub use launch::{
 pub use load::{LoadRow, StatusCounts};
 pub use model::*;
 pub use offer::{NodeView, Offer};
+pub use queue::{Amounts, Entry, Queue, TypeStatus};
 pub use store::{OpenError, StoreFiles};
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]

@@ -10,18 +10,26 @@ pub(crate) const MEM: usize = 1;
 /// Slot of disk.
 pub(crate) const DISK: usize = 2;
 
-/// Thousandths by slot.
+/// Amounts in thousandths, in the dense form of one [`Queue`](crate::Queue): comparing two is a
+/// few instructions. Made by [`Queue::intern`](crate::Queue::intern) and
+/// [`Queue::lookup`](crate::Queue::lookup).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Amounts(pub(crate) [u64; RESOURCES_MAX]);
+pub struct Amounts(pub(crate) [u64; RESOURCES_MAX]);
 
 impl Amounts {
+    /// Enough of everything, for whatever asks.
+    pub const fn unlimited() -> Self {
+        Self([u64::MAX; RESOURCES_MAX])
+    }
+
     /// True where every amount of `asked` is at hand.
-    pub(crate) fn covers(&self, asked: &Self) -> bool {
+    pub fn covers(&self, asked: &Self) -> bool {
         self.0.iter().zip(&asked.0).all(|(have, ask)| have >= ask)
     }
 
     /// What is left; `None` where `asked` does not fit.
-    pub(crate) fn minus(&self, asked: &Self) -> Option<Self> {
+    #[must_use]
+    pub fn minus(&self, asked: &Self) -> Option<Self> {
         let mut rest = *self;
         for (have, ask) in rest.0.iter_mut().zip(&asked.0) {
             *have = have.checked_sub(*ask)?;
@@ -74,6 +82,11 @@ impl Default for Dims {
 impl Dims {
     fn slot(&self, name: &ResourceName) -> Option<usize> {
         self.0.iter().position(|known| known == name)
+    }
+
+    /// Slots in use.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// True where all names of all `sets` have a slot or can still get one.

@@ -8,36 +8,58 @@
 //!     limit, each under a bound that none of its rows comes before.
 //! Q3  `n_taken` of a type counts its launched executions and its picks; it changes nowhere else.
 //! Q4  A pick that is put back stands where it stood.
+//! Q5  `head` of a lane is its head in its type's direction.
+//! Q6  Lanes without rows are kept for their next row; of those beyond `EMPTY_KEPT` the one longest
+//!     in the list is used for the next new key, so lanes never outgrow what waits by more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::amounts::{Amounts, Dims};
-use super::lane::{Lane, Row, SortKey};
+use super::amounts::{Amounts, DISK, Dims, MEM};
+use super::failed::FailedOffers;
+use super::key::SortKey;
+use super::lane::{Lane, MIN_OF_NONE, Row, Varying};
+use super::open::{Codes, OpenLanes, code};
+use super::places::{Place, Places};
+use super::units::Units;
+use crate::limits::JOB_TYPES_MAX;
 use crate::model::{ConstraintSetId, ExeId, JobId, JobTypeId, NodeResources, QueueMode, TenantId, Timestamp};
+
+/// Empty lanes that are kept: a type whose queue runs dry and fills again finds its lane.
+const EMPTY_KEPT: usize = 1_000;
 
 /// What entries of one lane share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LaneKey {
-    pub(crate) tenant: TenantId,
-    pub(crate) job_type: JobTypeId,
-    pub(crate) constraints: ConstraintSetId,
+    tenant: TenantId,
+    job_type: JobTypeId,
+    constraints: ConstraintSetId,
     /// The requirement class: what is asked for but memory and disk.
-    pub(crate) fixed: Amounts,
+    fixed: Amounts,
+    /// In which units its rows count memory and disk.
+    units: Units,
 }
 
-/// An entry as it comes and goes.
+/// An execution as it comes and goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) id: ExeId,
-    pub(crate) job: JobId,
-    pub(crate) job_type: JobTypeId,
-    pub(crate) tenant: TenantId,
-    pub(crate) constraints: ConstraintSetId,
-    pub(crate) priority: i32,
-    pub(crate) queued: Timestamp,
-    pub(crate) asks: Amounts,
+pub struct Entry {
+    /// Its id, unique and at most [`ID_MAX`](crate::ID_MAX); ties are broken by it.
+    pub id: ExeId,
+    /// Of which job.
+    pub job: JobId,
+    /// Of which kind.
+    pub job_type: JobTypeId,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which nodes it may go to.
+    pub constraints: ConstraintSetId,
+    /// The lower number is the more important.
+    pub priority: i32,
+    /// Since when it waits; from 1970 to 2112.
+    pub queued: Timestamp,
+    /// What it asks for.
+    pub asks: Amounts,
 }
 
 impl Entry {
@@ -47,15 +69,49 @@ impl Entry {
             job_type: self.job_type,
             constraints: self.constraints,
             fixed: self.asks.fixed_part(),
+            units: Units::of(self.asks.varying()),
         }
+    }
+
+    fn key(&self) -> SortKey {
+        SortKey::new(self.priority, self.queued, self.id)
     }
 }
 
 struct LaneSlot {
-    key: LaneKey,
-    rows: Lane,
+    /// The head, in the type's direction.
+    head: Option<Row>,
     /// Under which bound the lane stands in `open`, where it does.
     open_at: Option<SortKey>,
+    /// What every entry asks for at least of what varies, and codes for all of it.
+    least: Varying,
+    codes: Codes,
+    rows: Lane,
+    failed: FailedOffers,
+    key: LaneKey,
+    /// Whether it stands in the list of lanes that were empty.
+    is_listed: bool,
+}
+
+impl LaneSlot {
+    fn new(key: LaneKey) -> Self {
+        let codes = key.fixed.0.map(code);
+        let (rows, failed) = (Lane::default(), FailedOffers::default());
+        Self { head: None, open_at: None, least: MIN_OF_NONE, codes, rows, failed, key, is_listed: false }
+    }
+
+    /// What one of its rows asks for.
+    fn asks(&self, row: Row) -> Amounts {
+        self.key.fixed.with_varying(self.key.units.amounts(row.asks))
+    }
+
+    /// Codes for what its rows ask for at least.
+    fn least_codes(&self) -> Codes {
+        let mut codes = self.codes;
+        let [mem, disk] = self.key.units.amounts(self.rows.min());
+        [codes[MEM], codes[DISK]] = [code(mem), code(disk)];
+        codes
+    }
 }
 
 #[derive(Default)]
@@ -64,11 +120,11 @@ struct TypeSlot {
     is_paused: bool,
     limit: Option<u32>,
     n_taken: u32,
-    lanes: Vec<usize>,
-    /// How many entries were queued at which instant; the first key is the oldest.
-    times: BTreeMap<Timestamp, u32>,
-    /// The same by priority.
-    priorities: BTreeMap<i32, u32>,
+    lanes: Vec<u32>,
+    /// The lane last asked for.
+    recent: Option<u32>,
+    /// Entries in its lanes.
+    n_queued: usize,
 }
 
 impl TypeSlot {
@@ -81,46 +137,65 @@ impl TypeSlot {
     }
 }
 
-fn count_up<K: Ord>(counts: &mut BTreeMap<K, u32>, key: K) {
-    *counts.entry(key).or_default() += 1;
-}
-
-fn count_down<K: Ord + Copy>(counts: &mut BTreeMap<K, u32>, key: K) {
-    let count = counts.get_mut(&key).expect("Q1: counted when it came");
-    *count -= 1;
-    if *count == 0 {
-        counts.remove(&key);
-    }
-}
-
-/// Where a queued execution is.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    lane: usize,
-    job: JobId,
-    key: SortKey,
+fn type_index(job_type: JobTypeId) -> usize {
+    job_type.0 as usize
 }
 
 /// How things stand with one type's entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TypeStatus {
-    pub(crate) n_queued: usize,
-    pub(crate) oldest: Option<Timestamp>,
+pub struct TypeStatus {
+    /// How many wait.
+    pub n_queued: usize,
+    /// Since when the oldest waits.
+    pub oldest: Option<Timestamp>,
     /// The smallest number among its entries.
-    pub(crate) priority: Option<i32>,
+    pub priority: Option<i32>,
     /// Launched executions and picks.
-    pub(crate) n_taken: u32,
+    pub n_taken: u32,
 }
 
-/// All that waits for a node.
-pub(crate) struct Queue {
+/// All that waits for a node, in memory, for one owner: the heart of the
+/// [`Engine`](crate::Engine), for whoever brings threads, clock and log of their own.
+///
+/// ```
+/// use weighbridge::{Entry, ExeId, JobId, JobTypeId, NodeResources, Queue, Timestamp};
+/// let mut queue = Queue::default();
+/// let asks = queue.intern(&NodeResources::new().cpus("0.5")?.mem_mib(256));
+/// let entry = |id| Entry {
+///     id: ExeId(id),
+///     job: JobId(id),
+///     job_type: JobTypeId(1),
+///     tenant: Default::default(),
+///     constraints: Default::default(),
+///     priority: 100,
+///     queued: Timestamp(0),
+///     asks,
+/// };
+/// queue.insert(entry(1));
+/// queue.insert(entry(2));
+/// let free = queue.lookup(&NodeResources::new().cpus("2")?.mem_mib(1_024));
+/// assert_eq!(queue.first_fit(&free), Some(ExeId(1)));
+/// queue.pick(ExeId(1));
+/// assert_eq!(queue.first_fit(&free), Some(ExeId(2)));
+/// queue.put_back(ExeId(1));
+/// assert_eq!(queue.first_fit(&free), Some(ExeId(1)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Queue {
     dims: Dims,
     mode: QueueMode,
     lanes: Vec<LaneSlot>,
-    lane_of: HashMap<LaneKey, usize>,
-    types: HashMap<JobTypeId, TypeSlot>,
-    open: BTreeSet<(SortKey, usize)>,
-    places: HashMap<ExeId, Place>,
+    lane_of: HashMap<LaneKey, u32>,
+    /// Lanes that were empty when they were put here, the longest here first.
+    emptied: VecDeque<u32>,
+    /// Lanes that are empty.
+    n_empty: usize,
+    /// By job type id.
+    types: Vec<TypeSlot>,
+    /// Lanes of one decision whose head does not fit, with what is free in their units.
+    maybe: Vec<(u32, Varying)>,
+    open: OpenLanes,
+    places: Places,
     picked: HashMap<ExeId, Entry>,
 }
 
@@ -131,9 +206,12 @@ impl Default for Queue {
             mode: QueueMode::default(),
             lanes: Vec::new(),
             lane_of: HashMap::new(),
-            types: HashMap::new(),
-            open: BTreeSet::new(),
-            places: HashMap::new(),
+            emptied: VecDeque::new(),
+            n_empty: 0,
+            types: Vec::new(),
+            maybe: Vec::new(),
+            open: OpenLanes::default(),
+            places: Places::default(),
             picked: HashMap::new(),
         }
     }
@@ -148,61 +226,148 @@ impl Queue {
         &mut self.dims
     }
 
+    /// The dense form of a request; names it never saw get slots. Names beyond
+    /// [`RESOURCES_MAX`](crate::RESOURCES_MAX) in all are dropped.
+    pub fn intern(&mut self, asked: &NodeResources) -> Amounts {
+        self.dims.intern(asked)
+    }
+
+    /// The dense form of what a node has free. Names that no request mentioned are dropped.
+    pub fn lookup(&self, free: &NodeResources) -> Amounts {
+        self.dims.lookup(free)
+    }
+
     /// Entries in lanes.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.places.len()
     }
 
+    /// True without any.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of what grows with entries: the order of the lanes, and with it the look-up by id.
+    pub fn bytes(&self) -> (usize, usize) {
+        let index: usize = self.lanes.iter().map(|lane| lane.rows.bytes()).sum();
+        (index, index + self.places.bytes())
+    }
+
     /// Entries picked and neither launched nor put back.
-    pub(crate) fn n_picked(&self) -> usize {
+    pub fn n_picked(&self) -> usize {
         self.picked.len()
     }
 
-    pub(crate) fn n_lanes(&self) -> usize {
-        self.lanes.len()
+    /// Lanes with entries.
+    pub fn n_lanes(&self) -> usize {
+        self.lanes.len() - self.n_empty
     }
 
-    pub(crate) fn mode(&self) -> QueueMode {
+    /// The global direction of queued time.
+    pub fn mode(&self) -> QueueMode {
         self.mode
     }
 
     fn mode_of(&self, job_type: JobTypeId) -> QueueMode {
-        self.types.get(&job_type).and_then(|slot| slot.mode).unwrap_or(self.mode)
+        self.type_slot(job_type).and_then(|slot| slot.mode).unwrap_or(self.mode)
     }
 
-    fn lane_index(&mut self, key: LaneKey) -> usize {
-        if let Some(&at) = self.lane_of.get(&key) {
+    fn type_slot(&self, job_type: JobTypeId) -> Option<&TypeSlot> {
+        self.types.get(type_index(job_type))
+    }
+
+    fn type_slot_mut(&mut self, job_type: JobTypeId) -> &mut TypeSlot {
+        let at = type_index(job_type);
+        assert!(at <= JOB_TYPES_MAX, "job type ids are dense, at most {JOB_TYPES_MAX}");
+        if self.types.len() <= at {
+            self.types.resize_with(at + 1, TypeSlot::default);
+        }
+        &mut self.types[at]
+    }
+
+    fn lane_index(&mut self, key: LaneKey) -> u32 {
+        // Most types have few lanes, and mostly the same one is asked for again.
+        let recent = self.type_slot(key.job_type).and_then(|slot| slot.recent);
+        if let Some(at) = recent.filter(|&at| self.lane(at).key == key) {
             return at;
         }
-        let at = self.lanes.len();
-        self.lanes.push(LaneSlot { key, rows: Lane::default(), open_at: None });
-        self.lane_of.insert(key, at);
-        self.types.entry(key.job_type).or_default().lanes.push(at);
+        let at = self.lane_of.get(&key).copied().unwrap_or_else(|| self.new_lane(key));
+        self.type_slot_mut(key.job_type).recent = Some(at);
         at
     }
 
-    /// Puts the lane where its head and its type's switches say. Cost: two steps in a tree of
-    /// open lanes.
-    fn refresh(&mut self, at: usize) {
-        let lane = &self.lanes[at];
-        let slot = &self.types[&lane.key.job_type];
-        let head = lane.rows.first().filter(|_| !slot.is_held());
+    fn new_lane(&mut self, key: LaneKey) -> u32 {
+        self.open.set_n_resources(self.dims.len());
+        let at = self.spare_lane().unwrap_or_else(|| {
+            self.lanes.push(LaneSlot::new(key));
+            self.n_empty += 1;
+            u32::try_from(self.lanes.len() - 1).expect("little more than LANES_MAX")
+        });
+        self.lanes[at as usize] = LaneSlot::new(key);
+        self.lane_of.insert(key, at);
+        self.type_slot_mut(key.job_type).lanes.push(at);
+        at
+    }
+
+    /// A lane that has been empty for long, taken from its key.
+    fn spare_lane(&mut self) -> Option<u32> {
+        while self.emptied.len() > EMPTY_KEPT {
+            let at = self.emptied.pop_front()?;
+            let lane = &mut self.lanes[at as usize];
+            lane.is_listed = false;
+            if lane.rows.len() > 0 {
+                continue;
+            }
+            let key = lane.key;
+            self.lane_of.remove(&key);
+            let slot = self.type_slot_mut(key.job_type);
+            slot.lanes.retain(|&other| other != at);
+            slot.recent = None;
+            return Some(at);
+        }
+        None
+    }
+
+    fn lane(&self, at: u32) -> &LaneSlot {
+        &self.lanes[at as usize]
+    }
+
+    /// Puts the lane where its head and its type's switches say. Cost: two searches over blocks of
+    /// open lanes where its head or its least request changed, else a comparison.
+    fn refresh(&mut self, at: u32) {
+        let lane = &self.lanes[at as usize];
+        let slot = &self.types[type_index(lane.key.job_type)];
+        let head = lane.head.filter(|_| !slot.is_held());
         let is_override = slot.mode.is_some_and(|mode| mode != self.mode);
-        let bound = head.map(|row| if is_override { SortKey::floor(row.key.priority()) } else { row.key });
-        if bound == lane.open_at {
-            return;
+        let bound =
+            head.map(
+                |row| {
+                    if is_override { SortKey::floor(row.key.priority()) } else { row.key.seen(self.mode) }
+                },
+            );
+        let (old_bound, old_codes) = (lane.open_at, lane.codes);
+        let codes = if lane.rows.min() == lane.least { old_codes } else { lane.least_codes() };
+        match (old_bound, bound) {
+            (Some(old), Some(new)) if old == new => {
+                if codes != old_codes {
+                    self.open.set_codes(old, at, codes);
+                }
+            }
+            (old, new) => {
+                if let Some(old) = old {
+                    self.open.remove(old, at);
+                }
+                if let Some(new) = new {
+                    self.open.insert(new, at, codes);
+                }
+            }
         }
-        if let Some(old) = lane.open_at {
-            self.open.remove(&(old, at));
-        }
-        if let Some(new) = bound {
-            self.open.insert((new, at));
-        }
-        self.lanes[at].open_at = bound;
+        let lane = &mut self.lanes[at as usize];
+        (lane.open_at, lane.codes, lane.least) = (bound, codes, lane.rows.min());
     }
 
     fn refresh_type(&mut self, job_type: JobTypeId) {
-        for at in self.types.get(&job_type).map(|slot| slot.lanes.clone()).unwrap_or_default() {
+        for at in self.type_slot(job_type).map(|slot| slot.lanes.clone()).unwrap_or_default() {
             self.refresh(at);
         }
     }
@@ -210,7 +375,7 @@ impl Queue {
     /// Changes a type's switches, and opens or closes its lanes where that matters. Cost: lanes
     /// of the type when it becomes held or free, else nothing.
     fn with_type(&mut self, job_type: JobTypeId, change: impl FnOnce(&mut TypeSlot)) {
-        let slot = self.types.entry(job_type).or_default();
+        let slot = self.type_slot_mut(job_type);
         let before = slot.is_held();
         change(slot);
         if slot.is_held() != before {
@@ -222,36 +387,52 @@ impl Queue {
     ///
     /// # Panics
     /// When it is queued already.
-    pub(crate) fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, entry: Entry) {
         assert!(!self.picked.contains_key(&entry.id), "Q1: {:?} is picked", entry.id);
-        let key = SortKey::new(self.mode_of(entry.job_type), entry.priority, entry.queued, entry.id);
-        let lane = self.lane_index(entry.lane_key());
-        self.lanes[lane].rows.insert(Row { key, varying: entry.asks.varying() });
-        let old = self.places.insert(entry.id, Place { lane, job: entry.job, key });
-        assert!(old.is_none(), "Q1: {:?} is queued", entry.id);
-        let slot = self.types.get_mut(&entry.job_type).expect("made with its lane");
-        count_up(&mut slot.times, entry.queued);
-        count_up(&mut slot.priorities, entry.priority);
-        self.refresh(lane);
+        let at = self.lane_index(entry.lane_key());
+        let Entry { id, job, job_type, priority, queued, .. } = entry;
+        let old = self.places.insert(id, Place { job, queued: queued.0, priority, lane: at });
+        assert!(old.is_none(), "Q1: {id:?} is queued");
+        let mode = self.mode_of(job_type);
+        let lane = &mut self.lanes[at as usize];
+        let row = Row { key: entry.key(), asks: lane.key.units.counts(entry.asks.varying()) };
+        if lane.rows.len() == 0 {
+            self.n_empty -= 1;
+        }
+        lane.rows.insert(row);
+        lane.failed.came(row.asks);
+        if lane.head.is_none_or(|head| row.key.seen(mode) < head.key.seen(mode)) {
+            lane.head = Some(row);
+        }
+        self.types[type_index(job_type)].n_queued += 1;
+        self.refresh(at);
     }
 
     /// Takes an entry out of its lane.
     fn remove(&mut self, id: ExeId) -> Option<Entry> {
-        let place = self.places.remove(&id)?;
-        let LaneKey { tenant, job_type, constraints, fixed } = self.lanes[place.lane].key;
-        let row = self.lanes[place.lane].rows.remove(place.key).expect("Q1: it is in its lane");
+        let Place { job, queued, priority, lane: at } = self.places.remove(id)?;
+        let queued = Timestamp(queued);
+        let LaneKey { tenant, job_type, constraints, .. } = self.lane(at).key;
         let mode = self.mode_of(job_type);
-        let (priority, queued) = (row.key.priority(), row.key.queued(mode));
-        let slot = self.types.get_mut(&job_type).expect("made with its lane");
-        count_down(&mut slot.times, queued);
-        count_down(&mut slot.priorities, priority);
-        self.refresh(place.lane);
-        let asks = fixed.with_varying(row.varying);
-        Some(Entry { id, job: place.job, job_type, tenant, constraints, priority, queued, asks })
+        let lane = &mut self.lanes[at as usize];
+        let row = lane.rows.remove(SortKey::new(priority, queued, id)).expect("Q1: it is in its lane");
+        if lane.head == Some(row) {
+            lane.head = lane.rows.head(mode);
+        }
+        let asks = lane.asks(row);
+        if lane.rows.len() == 0 {
+            self.n_empty += 1;
+            if !std::mem::replace(&mut lane.is_listed, true) {
+                self.emptied.push_back(at);
+            }
+        }
+        self.types[type_index(job_type)].n_queued -= 1;
+        self.refresh(at);
+        Some(Entry { id, job, job_type, tenant, constraints, priority, queued, asks })
     }
 
     /// Takes an entry out for good, picked or not.
-    pub(crate) fn cancel(&mut self, id: ExeId) -> Option<Entry> {
+    pub fn cancel(&mut self, id: ExeId) -> Option<Entry> {
         if let Some(entry) = self.picked.remove(&id) {
             self.with_type(entry.job_type, |slot| slot.n_taken -= 1);
             return Some(entry);
@@ -260,7 +441,7 @@ impl Queue {
     }
 
     /// Sets an entry aside for a node; from now on its type's limit counts it.
-    pub(crate) fn pick(&mut self, id: ExeId) -> Option<Entry> {
+    pub fn pick(&mut self, id: ExeId) -> Option<Entry> {
         let entry = self.remove(id)?;
         self.picked.insert(id, entry);
         self.with_type(entry.job_type, |slot| slot.n_taken += 1);
@@ -268,7 +449,7 @@ impl Queue {
     }
 
     /// Puts a pick back to its exact place. False when it was canceled meanwhile.
-    pub(crate) fn put_back(&mut self, id: ExeId) -> bool {
+    pub fn put_back(&mut self, id: ExeId) -> bool {
         let Some(entry) = self.picked.remove(&id) else { return false };
         self.with_type(entry.job_type, |slot| slot.n_taken -= 1);
         self.insert(entry);
@@ -280,7 +461,7 @@ impl Queue {
     }
 
     /// A pick, or (when a log is folded) an entry in its lane, becomes a launched execution.
-    pub(crate) fn launch(&mut self, id: ExeId) -> Option<Entry> {
+    pub fn launch(&mut self, id: ExeId) -> Option<Entry> {
         if let Some(entry) = self.picked.remove(&id) {
             return Some(entry);
         }
@@ -294,13 +475,13 @@ impl Queue {
         self.with_type(job_type, |slot| slot.n_taken += 1);
     }
 
-    /// An execution that had been launched is over.
-    pub(crate) fn end(&mut self, job_type: JobTypeId) {
+    /// An execution that had been launched is over: its type's limit counts it no more.
+    pub fn end(&mut self, job_type: JobTypeId) {
         self.with_type(job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
     }
 
     /// Gives an entry another priority; its time and id stay.
-    pub(crate) fn set_priority(&mut self, id: ExeId, priority: i32) -> bool {
+    pub fn set_priority(&mut self, id: ExeId, priority: i32) -> bool {
         if let Some(entry) = self.picked.get_mut(&id) {
             entry.priority = priority;
             return true;
@@ -310,152 +491,162 @@ impl Queue {
         true
     }
 
-    pub(crate) fn set_paused(&mut self, job_type: JobTypeId, is_paused: bool) {
+    /// Holds a type's entries back, or lets them go. Cost: lanes of the type.
+    pub fn set_paused(&mut self, job_type: JobTypeId, is_paused: bool) {
         self.with_type(job_type, |slot| slot.is_paused = is_paused);
     }
 
-    pub(crate) fn set_limit(&mut self, job_type: JobTypeId, limit: Option<u32>) {
+    /// Sets how many executions of a type may run at once. Cost: lanes of the type.
+    pub fn set_limit(&mut self, job_type: JobTypeId, limit: Option<u32>) {
         self.with_type(job_type, |slot| slot.limit = limit);
     }
 
-    /// Sets the direction inside a type; `None` gives it back to the global one.
-    pub(crate) fn set_type_mode(&mut self, job_type: JobTypeId, mode: Option<QueueMode>) {
-        let from = self.mode_of(job_type);
-        self.types.entry(job_type).or_default().mode = mode;
-        self.turn_type(job_type, from, mode.unwrap_or(self.mode));
-        self.refresh_type(job_type);
+    /// Sets the direction inside a type; `None` gives it back to the global one. Cost: lanes of the
+    /// type.
+    pub fn set_type_mode(&mut self, job_type: JobTypeId, mode: Option<QueueMode>) {
+        self.type_slot_mut(job_type).mode = mode;
+        self.turn(job_type);
     }
 
-    /// Sets the global direction. Cost: every entry of a type without a direction of its own.
-    pub(crate) fn set_mode(&mut self, mode: QueueMode) {
-        let from = std::mem::replace(&mut self.mode, mode);
-        let mut types: Vec<JobTypeId> = self.types.keys().copied().collect();
-        types.sort_unstable();
-        for job_type in types {
-            if self.types[&job_type].mode.is_none() {
-                self.turn_type(job_type, from, mode);
-            }
-            self.refresh_type(job_type);
+    /// Sets the global direction. Cost: every lane.
+    pub fn set_mode(&mut self, mode: QueueMode) {
+        self.mode = mode;
+        for id in 0..u32::try_from(self.types.len()).expect("at most JOB_TYPES_MAX") {
+            self.turn(JobTypeId(id));
         }
     }
 
-    fn turn_type(&mut self, job_type: JobTypeId, from: QueueMode, to: QueueMode) {
-        if from == to {
-            return;
-        }
-        for &lane in &self.types[&job_type].lanes {
-            let slot = &mut self.lanes[lane];
-            slot.rows.turn(from, to);
-            for row in slot.rows.iter() {
-                self.places.get_mut(&row.key.id(to)).expect("Q1: it is in its lane").key = row.key;
-            }
+    /// Finds the heads of a type's lanes anew.
+    fn turn(&mut self, job_type: JobTypeId) {
+        let mode = self.mode_of(job_type);
+        for at in self.types[type_index(job_type)].lanes.clone() {
+            let lane = &mut self.lanes[at as usize];
+            lane.head = lane.rows.head(mode);
+            self.refresh(at);
         }
     }
 
     /// The first execution, in the order of the queue, that fits in `free` and is not held back.
     ///
-    /// Walks open lanes in the order of their bounds and stops at the first bound behind the best
-    /// entry found. Cost: a comparison per lane before it, a scan of minima where one may fit.
-    pub(crate) fn first_fit(&self, free: &Amounts) -> Option<ExeId> {
+    /// Passes over lanes in the order of their bounds and stops at the first bound behind the best
+    /// entry found. Cost: a line per block of lanes where nothing may fit, a line per lane where
+    /// something may, a descent in lanes whose least request fits and whose head does not.
+    pub fn first_fit(&mut self, free: &Amounts) -> Option<ExeId> {
+        let n_resources = self.dims.len();
+        let mut codes = Codes::default();
+        for (code, amount) in codes.iter_mut().zip(free.0).take(n_resources) {
+            *code = super::open::code(amount);
+        }
+        let Self { open, lanes, types, mode, maybe, .. } = self;
+        maybe.clear();
+        // First the lanes up to the one whose head fits: nothing behind that head matters.
         let mut best: Option<((SortKey, SortKey), ExeId)> = None;
-        for &(bound, at) in &self.open {
-            if best.is_some_and(|((order, _), _)| order < bound) {
+        open.visit(&codes, |bound, at| {
+            let lane = &lanes[at as usize];
+            let asks = &lane.key.fixed.0[..n_resources];
+            if asks.iter().zip(&free.0).any(|(ask, have)| ask > have) {
+                return SortKey::MAX;
+            }
+            let counts = lane.key.units.counts_free(free.varying());
+            let fit = lane.head.filter(|head| head.asks[0] <= counts[0] && head.asks[1] <= counts[1]);
+            match fit {
+                // A head under its own key, not under the bound of a type with its own direction.
+                Some(head) if head.key.seen(*mode) == bound => {
+                    best = Some(((bound, bound), head.key.id()));
+                    bound
+                }
+                _ => {
+                    maybe.push((at, counts));
+                    SortKey::MAX
+                }
+            }
+        });
+        // Then what lies behind heads that do not fit, as far as it comes before.
+        for &(at, counts) in &*maybe {
+            let end = best.map_or(SortKey::MAX, |((order, _), _)| order);
+            if lanes[at as usize].open_at.is_none_or(|bound| bound > end) {
                 break;
             }
-            let lane = &self.lanes[at];
-            if !free.covers(&lane.key.fixed) {
-                continue;
-            }
-            let Some(row) = lane.rows.first_fit(free.varying()) else { continue };
-            let order = self.order(lane.key.job_type, row.key);
-            if best.is_none_or(|(least, _)| order < least) {
-                best = Some((order, row.key.id(self.mode_of(lane.key.job_type))));
+            if let Some((order, id)) = search(lanes, types, *mode, at, counts, end)
+                && best.is_none_or(|(least, _)| order < least)
+            {
+                best = Some((order, id));
             }
         }
         best.map(|(_, id)| id)
     }
 
-    /// Where an entry stands among all: first by what its type's head shows to other types, then
-    /// by its place in the type.
-    ///
-    /// A type with a direction of its own is merged in by its heads. Within one priority its
-    /// first entry is the last one by the global direction, so until that entry has left, every
-    /// entry of this priority behind it waits for its turn: the first one's key is theirs.
+    /// Where an entry stands among all; see [`order`].
     fn order(&self, job_type: JobTypeId, key: SortKey) -> (SortKey, SortKey) {
-        let slot = &self.types[&job_type];
-        match slot.mode {
-            Some(mode) if mode != self.mode => {
-                let floor = SortKey::floor(key.priority());
-                let firsts = slot.lanes.iter().filter_map(|&at| self.lanes[at].rows.first_from(floor));
-                let first = firsts.map(|row| row.key).min().map_or(key, |first| first.min(key));
-                (first.turned(mode, self.mode), key)
-            }
-            _ => (key, key),
-        }
+        order(&self.lanes, &self.types[type_index(job_type)], self.mode, key)
     }
 
-    /// The queued executions in order, types of `without` left out. Cost: a step in a heap of
-    /// lanes per entry; the caller bounds it.
-    pub(crate) fn iter(&self, without: &[JobTypeId]) -> impl Iterator<Item = Entry> + '_ {
-        let mut lanes: Vec<_> = self
-            .lanes
-            .iter()
-            .filter(|lane| !without.contains(&lane.key.job_type))
-            .map(|lane| (lane, lane.rows.iter().peekable()))
-            .collect();
+    /// The queued executions in order, types of `without` left out. Cost: a descent and a step in
+    /// a heap of lanes per entry; the caller bounds it.
+    pub fn iter(&self, without: &[JobTypeId]) -> impl Iterator<Item = Entry> + '_ {
         let mut heads: BTreeSet<((SortKey, SortKey), usize)> = BTreeSet::new();
         let order = |lane: &LaneSlot, row: Row| self.order(lane.key.job_type, row.key);
-        for (at, (lane, rows)) in lanes.iter_mut().enumerate() {
-            heads.extend(rows.peek().map(|&row| (order(lane, row), at)));
+        for (at, lane) in self.lanes.iter().enumerate() {
+            if let Some(head) = lane.head.filter(|_| !without.contains(&lane.key.job_type)) {
+                heads.insert((order(lane, head), at));
+            }
         }
         std::iter::from_fn(move || {
-            let (_, at) = heads.pop_first()?;
-            let (lane, rows) = &mut lanes[at];
-            let row = rows.next().expect("its head was peeked");
-            heads.extend(rows.peek().map(|&row| (order(lane, row), at)));
+            let ((_, seen), at) = heads.pop_first()?;
+            let lane = &self.lanes[at];
+            let mode = self.mode_of(lane.key.job_type);
+            let key = seen.seen(mode);
+            let row = lane.rows.get(key).expect("Q1: it is in its lane");
+            if let Some(next) = lane.rows.after(key, mode) {
+                heads.insert((order(lane, next), at));
+            }
             Some(self.entry(lane, row))
         })
     }
 
     /// The first entry of a type, by its own order. Cost: lanes of the type.
     pub(crate) fn first_of_type(&self, job_type: JobTypeId) -> Option<Entry> {
-        let lanes = self.types.get(&job_type)?.lanes.iter().map(|&at| &self.lanes[at]);
-        let firsts = lanes.filter_map(|lane| lane.rows.first().map(|row| (lane, row)));
-        firsts.min_by_key(|(_, row)| row.key).map(|(lane, row)| self.entry(lane, row))
+        let mode = self.mode_of(job_type);
+        let lanes = self.type_slot(job_type)?.lanes.iter().map(|&at| self.lane(at));
+        let firsts = lanes.filter_map(|lane| lane.head.map(|row| (lane, row)));
+        firsts.min_by_key(|(_, row)| row.key.seen(mode)).map(|(lane, row)| self.entry(lane, row))
     }
 
     fn entry(&self, lane: &LaneSlot, row: Row) -> Entry {
-        let LaneKey { tenant, job_type, constraints, fixed } = lane.key;
-        let mode = self.mode_of(job_type);
-        let id = row.key.id(mode);
+        let LaneKey { tenant, job_type, constraints, .. } = lane.key;
+        let id = row.key.id();
         Entry {
             id,
-            job: self.places[&id].job,
+            job: self.places.get(id).expect("Q1: it has a place").job,
             job_type,
             tenant,
             constraints,
             priority: row.key.priority(),
-            queued: row.key.queued(mode),
-            asks: fixed.with_varying(row.varying),
+            queued: row.key.queued(),
+            asks: lane.asks(row),
         }
     }
 
+    fn key_at(place: &Place, id: ExeId) -> SortKey {
+        SortKey::new(place.priority, Timestamp(place.queued), id)
+    }
+
     /// A queued execution by its id.
-    pub(crate) fn get(&self, id: ExeId) -> Option<Entry> {
+    pub fn get(&self, id: ExeId) -> Option<Entry> {
         if let Some(entry) = self.picked.get(&id) {
             return Some(*entry);
         }
-        let place = self.places.get(&id)?;
-        let lane = &self.lanes[place.lane];
-        let row = lane.rows.first_from(place.key).expect("Q1: it is in its lane");
+        let place = self.places.get(id)?;
+        let lane = self.lane(place.lane);
+        let row = lane.rows.get(Self::key_at(place, id)).expect("Q1: it is in its lane");
         Some(self.entry(lane, row))
     }
 
     /// How many entries are before `id`, held back or not. Cost: a search in every lane.
-    pub(crate) fn position(&self, id: ExeId) -> Option<usize> {
-        let place = self.places.get(&id)?;
-        let of_type = self.lanes[place.lane].key.job_type;
-        let mine = self.order(of_type, place.key);
+    pub fn position(&self, id: ExeId) -> Option<usize> {
+        let place = self.places.get(id)?;
+        let of_type = self.lane(place.lane).key.job_type;
+        let mine = self.order(of_type, Self::key_at(place, id));
         let before = self.lanes.iter().map(|lane| self.n_before(lane, of_type, mine));
         Some(before.sum())
     }
@@ -463,71 +654,150 @@ impl Queue {
     /// Entries of `lane` before the one of type `of_type` that stands at `mine`.
     fn n_before(&self, lane: &LaneSlot, of_type: JobTypeId, mine: (SortKey, SortKey)) -> usize {
         let job_type = lane.key.job_type;
-        if job_type == of_type {
-            return lane.rows.rank(mine.1);
-        }
         let mode = self.mode_of(job_type);
+        if job_type == of_type {
+            return lane.rows.rank(mine.1.seen(mode), mode);
+        }
         if mode == self.mode {
-            return lane.rows.rank(mine.0);
+            return lane.rows.rank(mine.0.seen(mode), mode);
         }
         // All entries of one priority share an order: they are before it together or not at all.
         let priority = mine.0.priority();
-        let floor = SortKey::floor(priority);
-        let is_before = lane
-            .rows
-            .first_from(floor)
-            .is_some_and(|row| row.key.priority() == priority && self.order(job_type, row.key).0 < mine.0);
-        let end = match priority.checked_add(1) {
-            Some(next) if is_before => SortKey::floor(next),
-            None if is_before => return lane.rows.len(),
-            _ => floor,
-        };
-        lane.rows.rank(end)
+        let head = lane.rows.head_of(priority, mode);
+        let is_before = head.is_some_and(|row| self.order(job_type, row.key).0 < mine.0);
+        match priority.checked_add(1) {
+            Some(next) if is_before => lane.rows.n_below(next),
+            None if is_before => lane.rows.len(),
+            _ => lane.rows.n_below(priority),
+        }
     }
 
-    /// How things stand with a type. Cost: constant.
-    pub(crate) fn type_status(&self, job_type: JobTypeId) -> TypeStatus {
-        let Some(slot) = self.types.get(&job_type) else { return TypeStatus::default() };
+    /// How things stand with a type. Cost: a search per lane of it and priority in use there.
+    pub fn type_status(&self, job_type: JobTypeId) -> TypeStatus {
+        let Some(slot) = self.type_slot(job_type) else { return TypeStatus::default() };
+        let lanes = || slot.lanes.iter().map(|&at| self.lane(at));
         TypeStatus {
-            n_queued: slot.lanes.iter().map(|&lane| self.lanes[lane].rows.len()).sum(),
-            oldest: slot.times.keys().next().copied(),
-            priority: slot.priorities.keys().next().copied(),
+            n_queued: slot.n_queued,
+            oldest: lanes().filter_map(|lane| lane.rows.oldest()).min(),
+            priority: lanes().filter_map(|lane| lane.head.map(|row| row.key.priority())).min(),
             n_taken: slot.n_taken,
         }
     }
 
     /// Whether something holds a type back: paused, and at its limit.
     pub(crate) fn held_by(&self, job_type: JobTypeId) -> (bool, bool) {
-        self.types.get(&job_type).map_or((false, false), |slot| (slot.is_paused, slot.is_at_limit()))
+        self.type_slot(job_type).map_or((false, false), |slot| (slot.is_paused, slot.is_at_limit()))
     }
 
     /// Holds Q1 to Q3 against what is there, as far as the queue alone can tell.
     ///
     /// # Panics
     /// Where they do not hold.
-    pub(crate) fn check_invariants(&self) {
+    pub fn check_invariants(&self) {
         let mut n_rows = 0;
-        for (at, lane) in self.lanes.iter().enumerate() {
+        self.open.check_invariants();
+        for (at, lane) in (0..).zip(&self.lanes) {
             lane.rows.check_invariants();
             n_rows += lane.rows.len();
             let mode = self.mode_of(lane.key.job_type);
-            for row in lane.rows.iter() {
-                let place = &self.places[&row.key.id(mode)];
-                assert!(place.lane == at && place.key == row.key, "Q1: place of {row:?}");
-                assert!(!self.picked.contains_key(&row.key.id(mode)), "Q1: queued and picked");
+            assert_eq!(lane.head, lane.rows.head(mode), "Q5");
+            let mut next = lane.head;
+            while let Some(row) = next {
+                let id = row.key.id();
+                let place = self.places.get(id).expect("Q1: a row has a place");
+                assert!(place.lane == at && Self::key_at(place, id) == row.key, "Q1: place of {row:?}");
+                assert!(!self.picked.contains_key(&id), "Q1: queued and picked");
                 let (order, _) = self.order(lane.key.job_type, row.key);
                 assert!(lane.open_at.is_none_or(|bound| bound <= order), "Q2: bound of {row:?}");
+                next = lane.rows.after(row.key, mode);
             }
-            let is_open = lane.rows.len() > 0 && !self.types[&lane.key.job_type].is_held();
+            let is_open = lane.rows.len() > 0 && !self.types[type_index(lane.key.job_type)].is_held();
             assert_eq!(lane.open_at.is_some(), is_open, "Q2: lane {at}");
-            assert!(lane.open_at.is_none_or(|bound| self.open.contains(&(bound, at))), "Q2: set");
+            assert!(lane.open_at.is_none_or(|bound| self.open.contains(bound, at)), "Q2: set");
+            assert_eq!(lane.codes, lane.least_codes(), "Q2: codes");
         }
         assert_eq!(n_rows, self.places.len(), "Q1: as many rows as places");
+        assert_eq!(self.n_empty, self.lanes.iter().filter(|lane| lane.rows.len() == 0).count(), "Q6");
+        let of_types: usize = self.types.iter().map(|slot| slot.lanes.len()).sum();
+        assert_eq!([of_types, self.lane_of.len()], [self.lanes.len(); 2], "Q6: every lane has a key");
         assert_eq!(self.open.len(), self.lanes.iter().filter(|l| l.open_at.is_some()).count(), "Q2");
     }
 
     /// The named form of what an entry asks for, zeros left out.
-    pub(crate) fn named(&self, amounts: &Amounts) -> NodeResources {
+    pub fn named(&self, amounts: &Amounts) -> NodeResources {
         self.dims.named(amounts)
+    }
+}
+
+/// Where an entry of a type with switches `slot` stands among all: first by what its type's head
+/// shows to other types, then by its place in the type. Both as seen in their directions.
+///
+/// A type with a direction of its own is merged in by its heads. Within one priority its first
+/// entry is the last one by the global direction, so until that entry has left, every entry of
+/// this priority behind it waits for its turn: the first one's key is theirs.
+fn order(lanes: &[LaneSlot], slot: &TypeSlot, mode: QueueMode, key: SortKey) -> (SortKey, SortKey) {
+    let Some(own) = slot.mode.filter(|own| *own != mode) else {
+        return (key.seen(mode), key.seen(mode));
+    };
+    let heads = slot.lanes.iter().filter_map(|&at| lanes[at as usize].rows.head_of(key.priority(), own));
+    let first = heads.map(|row| row.key).chain([key]).min_by_key(|key| key.seen(own)).unwrap_or(key);
+    (first.seen(mode), key.seen(own))
+}
+
+/// The first entry of one lane that fits and that comes before `end`, and where it stands among
+/// all.
+fn search(
+    lanes: &mut [LaneSlot],
+    types: &[TypeSlot],
+    mode: QueueMode,
+    at: u32,
+    free: Varying,
+    end: SortKey,
+) -> Option<((SortKey, SortKey), ExeId)> {
+    let lane = &mut lanes[at as usize];
+    if lane.failed.covers(free) {
+        return None;
+    }
+    let slot = &types[type_index(lane.key.job_type)];
+    let own = slot.mode.unwrap_or(mode);
+    // In a type with a direction of its own, keys do not tell what comes before `end`.
+    let end = if own == mode { end } else { SortKey::MAX };
+    let mut n_nodes = 0;
+    let Some(row) = lane.rows.first_fit(free, own, end, &mut n_nodes) else {
+        if end == SortKey::MAX {
+            lane.failed.failed(free, n_nodes);
+        }
+        return None;
+    };
+    Some((order(lanes, slot, mode, row.key), row.key.id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_of_requests_that_never_come_again_are_used_again() {
+        let mut queue = Queue::default();
+        for n in 1..=10_000_u64 {
+            let asks = NodeResources::new().with("cpus", crate::model::Quantity(n)).expect("a name");
+            let entry = Entry {
+                id: ExeId(n),
+                job: JobId(n),
+                job_type: JobTypeId(u32::try_from(n % 3).expect("small")),
+                tenant: TenantId(0),
+                constraints: ConstraintSetId(0),
+                priority: 0,
+                queued: Timestamp(0),
+                asks: queue.intern(&asks),
+            };
+            queue.insert(entry);
+            if n > 10 {
+                assert_eq!(queue.cancel(ExeId(n - 10)).map(|entry| entry.id), Some(ExeId(n - 10)));
+            }
+        }
+        assert_eq!((queue.len(), queue.n_lanes()), (10, 10));
+        assert!(queue.lanes.len() <= EMPTY_KEPT + 12, "{} lanes", queue.lanes.len());
+        queue.check_invariants();
     }
 }

@@ -4,8 +4,13 @@
 //! Core: no I/O, clock, lock or logging.
 
 mod amounts;
+mod failed;
+mod key;
 mod lane;
 mod lanes;
+mod open;
+mod places;
+mod units;
 
-pub(crate) use amounts::Amounts;
-pub(crate) use lanes::{Entry, Queue};
+pub use amounts::Amounts;
+pub use lanes::{Entry, Queue, TypeStatus};
