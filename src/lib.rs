@@ -1,4 +1,15 @@
-//! The scheduler core that a Mesos-style framework loop calls for every resource offer.
+//! The scheduler core that a Mesos-style framework loop calls for every resource offer: a queue
+//! in memory whose every change is on disk before it takes effect, decisions in nanoseconds, and an
+//! answer to why each job still waits.
+//!
+//! In the order of a job's life: [`Engine::open`] a store · [`Engine::put_job_type`] ·
+//! [`Engine::submit`], which gives a [`Ticket`] · [`Engine::offer`] what a node has free, which gives
+//! [`Picks`] · [`Picks::commit`] them, and start what comes out as [`Durable`] launches ·
+//! [`Engine::status`] what became of them · [`Engine::why`] the rest waits. [`Engine::view`] shows
+//! the whole. [`Queue`] is the heart alone, without log or threads.
+//!
+//! With `default-features = false` that is all there is. The features `local` (executions as
+//! processes of this machine), `server` (REST) and `cli` (the binary) come on top.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "server")]
@@ -55,3 +66,8 @@ pub use store::{OpenError, StoreFiles};
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]
 pub use workload::*;
+
+/// The README's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -283,3 +283,34 @@ fn a_failed_job_is_tried_again_and_a_lost_one_uses_no_try() {
     }
     assert_eq!(engine.job(JobId(1)).expect("on record").num_exes, 3);
 }
+
+#[test]
+fn load_is_taken_on_multiples_of_its_period_and_survives_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let clock = HandClock(Arc::new(AtomicI64::new(90_500_000)));
+    let options = || Options::default().clock(clock.clone()).load_period(Some(Duration::from_secs(10)));
+    let engine = Engine::open(directory.path(), options()).expect("a store");
+    let at = |engine: &Engine, second: i64| {
+        clock.0.store(second * 1_000_000, Ordering::Relaxed);
+        engine.pump();
+    };
+    at(&engine, 99);
+    assert!(engine.load(Timestamp(0), None).is_empty(), "not before the first multiple");
+    at(&engine, 100);
+    let kind = put(&engine, JobTypeSpec::new("a", "1"));
+    submit(&engine, named("s").jobs(JobRequest::new(kind).count(3)));
+    engine.offer(&Offer::new(NODE, set("cpus:1"))).commit().wait(SYNC).expect("durable");
+    submit(&engine, named("t").jobs(JobRequest::new(kind).count(2)));
+    at(&engine, 109);
+    at(&engine, 110);
+    at(&engine, 111);
+    drop(engine);
+    // Three periods pass while nothing runs: one late row, not three.
+    clock.0.store(145_000_000, Ordering::Relaxed);
+    let engine = Engine::open(directory.path(), options()).expect("a store");
+    engine.pump();
+    let rows = engine.load(Timestamp(0), None);
+    let rows: Vec<_> =
+        rows.iter().map(|row| (row.measured.0 / 1_000_000, row.job_type, row.queued, row.running)).collect();
+    assert_eq!(rows, [(100, None, 0, 0), (110, Some(kind), 2, 3), (145, Some(kind), 2, 3)]);
+}
