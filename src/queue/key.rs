@@ -4,6 +4,8 @@
 //!     2112 and every id there can be; other times count as the nearest of these.
 //! K2  A key holds all three of them: nothing of the order is kept elsewhere.
 
+use std::cmp::Ordering;
+
 use crate::model::{ExeId, ID_MAX, QueueMode, Timestamp};
 
 const ID_BITS: u32 = 44;
@@ -16,10 +18,39 @@ const WITHIN: u128 = (1 << PRIORITY_SHIFT) - 1;
 const _: () = assert!(ID_MAX < 1 << ID_BITS && PRIORITY_SHIFT + 32 == 128);
 
 /// Compare two, and the smaller leaves first by FIFO. In two halves, so that it aligns like one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct SortKey {
     high: u64,
     low: u64,
+}
+
+impl Ord for SortKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // As one number: two subtractions instead of two branches.
+        self.bits().cmp(&other.bits())
+    }
+}
+
+impl PartialOrd for SortKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+
+    fn lt(&self, other: &Self) -> bool {
+        self.bits() < other.bits()
+    }
+
+    fn le(&self, other: &Self) -> bool {
+        self.bits() <= other.bits()
+    }
+
+    fn gt(&self, other: &Self) -> bool {
+        self.bits() > other.bits()
+    }
+
+    fn ge(&self, other: &Self) -> bool {
+        self.bits() >= other.bits()
+    }
 }
 
 impl SortKey {

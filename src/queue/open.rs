@@ -1,7 +1,7 @@
 //! The lanes that may move, in the order of their heads, with just enough of each to tell at a
 //! glance that nothing in it fits.
 //!
-//! Up to 32 lanes stand in a block, their codes resource by resource, so that one pass of vector
+//! Up to 16 lanes stand in a block, their codes resource by resource, so that one pass of vector
 //! instructions compares all of them with an offer. A block knows a lower bound of its lanes, so a
 //! decision where nothing fits mostly reads one line per block.
 //!
@@ -13,8 +13,9 @@
 use super::key::SortKey;
 use crate::model::RESOURCES_MAX;
 
-/// Lanes of one block.
-const BLOCK_LEN_MAX: usize = 32;
+/// Lanes of one block: two vector registers of codes per resource. With more, a decision would look
+/// at lanes behind the one it takes.
+const BLOCK_LEN_MAX: usize = 16;
 
 /// A block's `min` is made true again after this many lanes left it: that costs a pass over the
 /// block, and a bound that is a little low only costs a glance at it.
@@ -56,8 +57,15 @@ struct Place {
     column: u8,
 }
 
+/// The order of places: by bound, then (among types with a direction of their own) by lane.
+type Order = (SortKey, u32);
+
+fn is_before(a: Order, b: Order) -> bool {
+    a.0 < b.0 || (a.0 == b.0 && a.1 < b.1)
+}
+
 impl Place {
-    fn order(&self) -> (SortKey, u32) {
+    fn order(&self) -> Order {
         (self.bound, self.lane)
     }
 }
@@ -65,7 +73,7 @@ impl Place {
 #[derive(Clone, Debug)]
 struct Head {
     min: Codes,
-    first: (SortKey, u32),
+    first: Order,
     /// Lanes that left since `min` was true.
     n_stale: u8,
 }
@@ -76,7 +84,7 @@ struct Block {
     /// everything.
     codes: [[u16; BLOCK_LEN_MAX]; RESOURCES_MAX],
     /// A bit for each column with a lane.
-    used: u32,
+    used: u16,
     /// In order.
     places: Vec<Place>,
 }
@@ -99,7 +107,7 @@ impl Block {
     }
 
     fn insert(&mut self, bound: SortKey, lane: u32, codes: &[u16]) {
-        let at = self.places.partition_point(|other| other.order() < (bound, lane));
+        let at = self.places.partition_point(|other| is_before(other.order(), (bound, lane)));
         let column = u8::try_from(self.used.trailing_ones()).expect("below BLOCK_LEN_MAX");
         self.used |= 1 << column;
         self.set_codes(column, codes);
@@ -137,7 +145,7 @@ impl Block {
     }
 
     /// A bit for each column whose lane may fit. Only the first `n_resources` are compared.
-    fn glance(&self, free: &Codes, n_resources: usize) -> u32 {
+    fn glance(&self, free: &Codes, n_resources: usize) -> u16 {
         let mut over = [0_u16; BLOCK_LEN_MAX];
         for (of_resource, have) in self.codes.iter().zip(free).take(n_resources) {
             for (over, ask) in over.iter_mut().zip(of_resource) {
@@ -152,7 +160,7 @@ impl Block {
         let bits = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
         let words = fits.as_chunks::<8>().0;
         let bits = words.iter().rev().fold(0, |sum, bytes| sum << 8 | bits(bytes));
-        u32::try_from(bits).expect("32 flags")
+        u16::try_from(bits).expect("16 flags")
     }
 }
 
@@ -173,8 +181,8 @@ impl OpenLanes {
     }
 
     /// The block where a lane is or belongs.
-    fn block_of(&self, order: (SortKey, u32)) -> usize {
-        self.heads.partition_point(|head| head.first <= order).saturating_sub(1)
+    fn block_of(&self, order: Order) -> usize {
+        self.heads.partition_point(|head| !is_before(order, head.first)).saturating_sub(1)
     }
 
     /// Puts a lane in. Cost: a search over blocks, a move within one.
@@ -202,11 +210,11 @@ impl OpenLanes {
         head.first = head.first.min((bound, lane));
     }
 
-    fn find(&self, order: (SortKey, u32)) -> Option<(usize, usize)> {
+    fn find(&self, order: Order) -> Option<(usize, usize)> {
         let at_block = self.block_of(order);
         let places = &self.blocks.get(at_block)?.places;
-        let at = places.binary_search_by(|place| place.order().cmp(&order)).ok()?;
-        Some((at_block, at))
+        let at = places.partition_point(|place| is_before(place.order(), order));
+        (places.get(at)?.order() == order).then_some((at_block, at))
     }
 
     /// Takes a lane out.
@@ -297,7 +305,7 @@ impl OpenLanes {
             let n = block.places.len();
             assert!((1..=BLOCK_LEN_MAX).contains(&n), "O1: length");
             assert_eq!(head.first, block.places[0].order(), "O2: first");
-            let used = block.places.iter().fold(0_u32, |used, place| used | 1 << place.column);
+            let used = block.places.iter().fold(0_u16, |used, place| used | 1 << place.column);
             assert_eq!((used, used.count_ones() as usize), (block.used, n), "O2: columns");
             for place in &block.places {
                 assert!(may_fit(&head.min, &block.codes_at(place.column)), "O2: minimum");
