@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(super) framework: String,
     /// Launches that were refused since the engine was made.
     pub(super) n_returned: u64,
+    /// When the last of them was, and why.
+    pub(super) last_refusal: Option<(Timestamp, String)>,
 }
 
 impl Core {

@@ -18,6 +18,9 @@ use crate::recipe::find_cycle;
 
 use super::core::{Core, Order, in_events};
 
+/// Most that is kept of the reason why a launch was refused.
+const REFUSAL_BYTES_MAX: usize = 1 << 10;
+
 /// Why a job type was not put on record; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -427,11 +430,13 @@ impl Core {
                     self.out.orders.push(Order::Acknowledge(name));
                 }
             }
-            TaskState::Refused { .. } => {
+            TaskState::Refused { mut reason } => {
                 if is_known {
                     let when = self.clamp(when);
                     self.emit(Event::LaunchReturned { launch: name, when });
                     self.n_returned += 1;
+                    reason.truncate(reason.floor_char_boundary(REFUSAL_BYTES_MAX));
+                    self.last_refusal = Some((when, reason));
                 }
             }
         }

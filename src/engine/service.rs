@@ -2,7 +2,8 @@
 //! a driver, one that applies what comes in.
 //!
 //! T1  Nothing is launched before every launch on record was reconciled with the driver.
-//! T2  The threads end, in order, when the service is stopped or the log fails.
+//! T2  The threads end, in order, when the service is stopped or the log fails. Where the engine is
+//!     closed first, nothing is decided or taken in any more.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -140,7 +141,7 @@ impl Drop for Service {
 fn decide_all(engine: &Engine, node: NodeId, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
     let mut n_returned = engine.n_returned();
-    while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() {
+    while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() && !engine.is_closed() {
         engine.offer_declared(node).hand_over();
         engine.wait_for_work(NAP);
         engine.pump();
@@ -154,7 +155,7 @@ fn decide_all(engine: &Engine, node: NodeId, is_stopped: &AtomicBool) {
 
 fn pump_all(engine: &Engine, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
-    while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() {
+    while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() && !engine.is_closed() {
         engine.pump();
         engine.wait_for_work(NAP);
     }
@@ -253,9 +254,10 @@ fn settle(
     Ok(())
 }
 
-/// Reports, and waits while the ring is full: no news is dropped.
+/// Reports, and waits while the ring is full: no news is dropped. Except by an engine that takes
+/// none any more: without an acknowledgement, drivers tell it to the next one.
 fn report(engine: &Engine, update: &StatusUpdate) {
-    while engine.report(update.clone()).is_err() && engine.failure().is_none() {
+    while engine.report(update.clone()).is_err() && engine.failure().is_none() && !engine.is_closed() {
         engine.pump();
         std::thread::sleep(RETRY);
     }
@@ -265,4 +267,53 @@ fn report(engine: &Engine, update: &StatusUpdate) {
 pub fn status_sink(engine: &Engine) -> StatusSink {
     let engine = engine.clone();
     Arc::new(move |update| report(&engine, &update))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Options;
+    use crate::model::{JobRequest, JobTypeSpec, LaunchName, Submission, SubmissionId};
+    use crate::offer::Offer;
+
+    fn refused(name: LaunchName, reason: &str, engine: &Engine) -> StatusUpdate {
+        let state = TaskState::Refused { reason: reason.to_owned() };
+        StatusUpdate { name, state, when: engine.now() }
+    }
+
+    const WAIT: Duration = Duration::from_secs(10);
+
+    /// An engine with one launch on record.
+    fn engine_with_launch() -> (Engine, LaunchName) {
+        let engine = Engine::in_memory(Options::default());
+        let kind = engine.put_job_type(JobTypeSpec::new("kind", "1.0")).expect("room");
+        let kind = kind.wait_durable(WAIT).expect("a type");
+        let id = SubmissionId::new("one").expect("a name");
+        let jobs = engine.submit(Submission::new(id).jobs(JobRequest::new(kind))).expect("room");
+        jobs.wait_durable(WAIT).expect("accepted");
+        let launches = engine.offer(&Offer::new(NodeId(1), NodeResources::new())).commit();
+        let name = launches.wait(WAIT).expect("launches")[0].get().name;
+        (engine, name)
+    }
+
+    #[test]
+    fn news_for_a_closed_engine_waits_for_nobody() {
+        let (engine, name) = engine_with_launch();
+        engine.clone().close().expect("closed");
+        assert!(engine.is_closed());
+        report(&engine, &refused(name, "late", &engine));
+    }
+
+    #[test]
+    fn the_reason_of_the_last_refusal_is_kept() {
+        let (engine, name) = engine_with_launch();
+        assert_eq!(engine.last_refusal(), None);
+        let stale = LaunchName { number: name.number + 1, ..name };
+        report(&engine, &refused(stale, "of another launch", &engine));
+        report(&engine, &refused(name, &"no space ".repeat(1_000), &engine));
+        engine.pump();
+        let (when, reason) = engine.last_refusal().expect("a refusal");
+        assert!(when <= engine.now() && reason.starts_with("no space") && reason.len() <= 1_024, "{reason}");
+        assert_eq!(engine.n_returned(), 1);
+    }
 }

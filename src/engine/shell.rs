@@ -575,6 +575,12 @@ impl Engine {
         self.0.owned.lock().core.n_returned
     }
 
+    /// When a driver last refused a launch, and why, since the engine was made. A refused launch
+    /// goes back to the queue and is tried again, so this is where to look when nothing starts.
+    pub fn last_refusal(&self) -> Option<(Timestamp, String)> {
+        self.0.owned.lock().core.last_refusal.clone()
+    }
+
     /// Events read from the log when the store was opened.
     pub fn n_replayed(&self) -> u64 {
         self.0.n_replayed
@@ -583,6 +589,12 @@ impl Engine {
     /// Why the log takes nothing any more, if so.
     pub fn failure(&self) -> Option<LogError> {
         self.0.log.failure()
+    }
+
+    /// True once somebody has called [`Engine::close`]: nothing is taken any more.
+    pub fn is_closed(&self) -> bool {
+        // Acquire, with the Release in `close`.
+        self.0.is_closed.load(Ordering::Acquire)
     }
 
     /// The engine's clock.

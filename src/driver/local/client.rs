@@ -6,9 +6,13 @@
 //! back when it has gone, and settles what was handed to the one before.
 //!
 //! C1  A launch is in `flight` from before it is written until its end is read. Whatever happens to
-//!     the supervisor meanwhile, some status comes for it.
+//!     the supervisor meanwhile, some status comes for it. One that never came to be written is
+//!     refused; it enters `flight` under the lock of `link` only, since a new connection asks for
+//!     what is there, and what is told as never started must not be written afterwards.
 //! C2  Frames of one connection are written under the lock of `link`, and questions are queued
 //!     there in the order they are written: answers carry no number.
+//! C3  A kill of a launch in `flight` is marked there before it is written, and is written again on
+//!     each new connection.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
@@ -30,6 +34,7 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::wal::Durable;
 
 use super::child::{LAUNCH_VAR, STORE_VAR};
+use super::log::{self, LOG_BYTES_MAX};
 use super::protocol::{
     Asked, ENTRIES_PER_FRAME, FrameError, Inbox, News, Order, PROTOCOL_VERSION, append_frame,
 };
@@ -43,9 +48,6 @@ const STARTS_MAX: u32 = 3;
 
 /// Between two tries to bring a supervisor back.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(1);
-
-/// A log that is larger when a supervisor starts is begun anew.
-const LOG_BYTES_MAX: u64 = 1 << 20;
 
 /// Acknowledgements that are sent together, unless something else is sent before.
 const ACKNOWLEDGED_MAX: usize = 64;
@@ -140,9 +142,17 @@ struct Shared {
     command: SupervisorCommand,
     options: LocalOptions,
     link: Mutex<Link>,
-    flight: Mutex<HashMap<LaunchName, Asked>>,
+    /// Locked after `link`, where both are.
+    flight: Mutex<HashMap<LaunchName, Flight>>,
     teller: Sender<StatusUpdate>,
     is_closing: AtomicBool,
+}
+
+/// A launch in the hands of the supervisor.
+#[derive(Clone, Copy)]
+struct Flight {
+    asked: Asked,
+    is_killed: bool,
 }
 
 /// The way to the supervisor.
@@ -242,15 +252,26 @@ impl Drop for LocalDriver {
 impl Driver for LocalDriver {
     fn launch(&self, launches: Vec<Durable<Launch>>) -> Result<(), DriverError> {
         let launches: Vec<_> = launches.into_iter().map(Durable::into_inner).collect();
-        let mut link = self.shared.lock_link()?;
+        let mut link = match self.shared.lock_link() {
+            Ok(link) => link,
+            Err(error) => {
+                self.shared.refuse_all(&launches, &error);
+                return Err(error);
+            }
+        };
         let mut flight = self.shared.flight.lock();
-        flight.extend(launches.iter().map(|launch| (launch.name, Asked::from(launch))));
+        flight.extend(launches.iter().map(|launch| (launch.name, Flight::from(Asked::from(launch)))));
         drop(flight);
         link.send_launches(launches, &self.shared)
     }
 
     fn kill(&self, name: LaunchName) -> Result<(), DriverError> {
-        self.shared.lock_link()?.send(&[Order::Kill(name)])
+        let is_kept = self.shared.mark_killed(name);
+        match self.shared.lock_link()?.send(&[Order::Kill(name)]) {
+            // The next connection begins with it.
+            Err(DriverError::Gone { .. }) if is_kept => Ok(()),
+            result => result,
+        }
     }
 
     fn acknowledge(&self, name: LaunchName) -> Result<(), DriverError> {
@@ -275,6 +296,25 @@ impl Driver for LocalDriver {
             })?);
         }
         Ok(answers)
+    }
+}
+
+impl From<Asked> for Flight {
+    fn from(asked: Asked) -> Self {
+        Self { asked, is_killed: false }
+    }
+}
+
+#[cfg(test)]
+impl LocalDriver {
+    /// Keeps everybody from writing.
+    pub(super) fn hold_link(&self) -> impl Sized + '_ {
+        self.shared.link.lock()
+    }
+
+    /// Ends the connection.
+    pub(super) fn break_link(&self) {
+        self.shared.link.lock().disconnect();
     }
 }
 
@@ -372,10 +412,30 @@ impl Shared {
         link.questions.clear();
         link.stream = Some(stream);
         let flight: Vec<_> = self.flight.lock().values().copied().collect();
-        for chunk in flight.chunks(ENTRIES_PER_FRAME) {
+        let asked: Vec<_> = flight.iter().map(|flight| flight.asked).collect();
+        for chunk in asked.chunks(ENTRIES_PER_FRAME) {
             link.ask(chunk.to_vec(), Asker::Recovery).map_err(io::Error::other)?;
         }
-        Ok(())
+        let killed = flight.iter().filter(|flight| flight.is_killed);
+        let kills: Vec<_> = killed.map(|flight| Order::Kill(flight.asked.name)).collect();
+        link.send(&kills).map_err(io::Error::other)
+    }
+
+    /// False for a launch that is not in flight.
+    fn mark_killed(&self, name: LaunchName) -> bool {
+        self.flight.lock().get_mut(&name).map(|flight| flight.is_killed = true).is_some()
+    }
+
+    /// Says of launches that will not be handed over that they are not. When this driver is closed
+    /// nobody listens any more: whoever comes next asks.
+    fn refuse_all(&self, launches: &[Launch], error: &DriverError) {
+        if self.is_closing() {
+            return;
+        }
+        for launch in launches {
+            let state = TaskState::Refused { reason: format!("it could not be handed over: {error}") };
+            self.tell(StatusUpdate { name: launch.name, state, when: SystemClock.now() });
+        }
     }
 
     /// The reader's life: frames until the connection ends, then a new connection.
@@ -445,7 +505,7 @@ impl Shared {
                 let mut flight = self.flight.lock();
                 for (asked, known) in question.asked.into_iter().zip(&known) {
                     if *known == Known::Running {
-                        flight.insert(asked.name, asked);
+                        flight.entry(asked.name).or_insert(asked.into());
                     }
                 }
                 drop(flight);
@@ -611,9 +671,7 @@ fn tell(told: &Receiver<StatusUpdate>, sink: &StatusSink) {
 
 fn open_log(path: &Path) -> io::Result<File> {
     let log = File::options().create(true).append(true).open(path)?;
-    if log.metadata()?.len() > LOG_BYTES_MAX {
-        log.set_len(0)?;
-    }
+    log::bound(&log, LOG_BYTES_MAX)?;
     Ok(log)
 }
 

@@ -24,14 +24,26 @@
 //! L3  A supervisor answers a new connection only after it has read the one before to its end. So a
 //!     launch it does not know and that has no sandbox never starts: `NeverStarted` is final.
 //! L4  A new supervisor ends what an old one left running before it answers anybody.
-//! L5  Signals go to process groups whose leader has not been reaped, so never to a stranger.
+//! L5  Signals go to process groups whose leader has not been reaped, to children that have not, and
+//!     to processes held by a descriptor, so never to a stranger.
+//! L6  With the main process of an execution its group ends, and what has left the group but keeps
+//!     the execution's environment: at once where the kernel has made it a child of the supervisor,
+//!     else when it does.
 //!
-//! What this cannot see: a process that leaves its group *and* clears its environment outlives its
-//! execution. After a power failure, sandboxes may be missing that were there: they are not synced,
-//! and then an execution counts as never started.
+//! What this cannot see: a process that leaves its group *and* clears its environment, or whose
+//! environment this user may not read (a setuid program), outlives its execution, as does one that
+//! was just replacing its program when it was looked at, until the next look. After a power failure,
+//! sandboxes may be missing that were there: they are not synced, and then an execution counts as
+//! never started.
+//!
+//! Sandboxes are never deleted; that is for the owner of the store to do. Without its sandbox an
+//! execution that nobody remembers counts as never started, so only those of jobs that are over may
+//! go.
 
+mod adopted;
 mod child;
 mod client;
+mod log;
 mod machine;
 mod outbox;
 mod protocol;

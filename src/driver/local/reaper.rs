@@ -5,10 +5,12 @@
 //!     taken.
 //! R2  A result is written before its status is sent.
 //! R3  Children that are no executions (orphans of executions, which the kernel gives to us) are
-//!     reaped as well.
+//!     reaped as well. Only this thread reaps, so it may signal them.
+//! R4  After each reaping, those whose execution has ended are ended (`adopted`).
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -16,7 +18,9 @@ use crate::clock::{Clock, SystemClock, monotonic};
 use crate::launch::StatusUpdate;
 use crate::model::{Outcome, Usage};
 
-use super::supervisor::{Shared, log};
+use super::adopted::Adopted;
+use super::log::log;
+use super::supervisor::Shared;
 use super::sys::{self, Reaped};
 use super::table::{Ending, Execution};
 
@@ -24,10 +28,11 @@ use super::table::{Ending, Execution};
 const BATCH_MAX: usize = 32;
 
 /// Runs until the kernel refuses to tell of children; why it does.
-pub(super) fn run(shared: &Shared) -> io::Error {
+pub(super) fn run(shared: &Shared, store: &Path) -> io::Error {
+    let mut adopted = Adopted::of(store);
     loop {
         match sys::peek_ended(true) {
-            Ok(Some(pid)) => take_ends(shared, pid),
+            Ok(Some(pid)) => take_ends(shared, &mut adopted, pid),
             Ok(None) => {}
             Err(error) if is_no_child(&error) => shared.wait_for_execution(),
             Err(error) => return error,
@@ -35,13 +40,15 @@ pub(super) fn run(shared: &Shared) -> io::Error {
     }
 }
 
-fn take_ends(shared: &Shared, first: Pid) {
+fn take_ends(shared: &Shared, adopted: &mut Adopted, first: Pid) {
     let mut statuses = Vec::new();
     let mut next = Some(first);
     while let Some(pid) = next {
         statuses.extend(take_end(shared, pid));
+        adopted.forget(pid);
         next = if statuses.len() < BATCH_MAX { sys::peek_ended(false).ok().flatten() } else { None };
     }
+    adopted.end_left_over(shared);
     if !statuses.is_empty() {
         shared.tell_ends(statuses);
     }

@@ -34,10 +34,6 @@ impl SandboxFolder {
         Self(store.join(FOLDER))
     }
 
-    pub(super) fn exists(&self) -> bool {
-        self.0.is_dir()
-    }
-
     pub(super) fn create(&self) -> io::Result<()> {
         fs::create_dir_all(&self.0)
     }
@@ -94,12 +90,19 @@ impl Sandbox {
         &self.dir
     }
 
-    /// Makes it.
+    /// Makes it, and the folder of all sandboxes where somebody has removed that. A store that is
+    /// gone is not made anew.
     ///
     /// # Errors
     /// `AlreadyExists` when this launch was started before.
     pub(super) fn create(&self) -> io::Result<()> {
-        fs::create_dir(&self.dir)
+        match (fs::create_dir(&self.dir), self.dir.parent()) {
+            (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir(folder)?;
+                fs::create_dir(&self.dir)
+            }
+            (made, _) => made,
+        }
     }
 
     /// A new file in it, for output.
@@ -182,6 +185,18 @@ mod tests {
         written.expect("a result");
         assert_eq!(sandbox.trace().expect("a look"), Trace::Ended(status));
         assert_eq!(sandbox.create().expect_err("there").kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn the_folder_of_sandboxes_comes_back_and_the_store_does_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = dir.path().join("store");
+        fs::create_dir(&store).expect("a store");
+        let sandbox = sandbox(&store);
+        fs::remove_dir(store.join(FOLDER)).expect("removed");
+        sandbox.create().expect("a sandbox");
+        fs::remove_dir_all(&store).expect("removed");
+        assert_eq!(sandbox.create().expect_err("no store").kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

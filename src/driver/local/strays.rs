@@ -3,9 +3,12 @@
 //! Runs in a new supervisor, which holds the lock, before it answers anybody. A process that was
 //! being started when the old one died shares the old one's files until it has called `exec`, the
 //! lock among them: so once the lock is ours, every process of an execution carries its environment.
+//!
+//! A process whose environment this user may not read, of a setuid program for instance, is passed
+//! over.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +23,7 @@ use super::child::{LAUNCH_VAR, STORE_VAR};
 /// signal and runs no further instruction of its own.
 const END_WAIT: Duration = Duration::from_secs(10);
 
-/// Between two looks at all processes.
+/// Between a look at all processes that found some and the next: they need a moment to end.
 const SCAN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Looks in a row that must find nothing: a process may fork while it is being looked at.
@@ -51,7 +54,9 @@ pub(super) fn end_all(store: &Path) -> Strays {
         if strays.are_gone || monotonic() >= deadline {
             return strays;
         }
-        std::thread::sleep(SCAN_PAUSE);
+        if n_found > 0 {
+            std::thread::sleep(SCAN_PAUSE);
+        }
     }
 }
 
@@ -71,22 +76,27 @@ fn scan(store: &Path) -> usize {
 /// gets its signal.
 fn kill_if_stray(pid: Pid, store: &Path) -> bool {
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-    let Ok(environ) = File::open(format!("/proc/{}/environ", pid.as_raw_nonzero())) else { return false };
-    let mut bytes = Vec::new();
-    if environ.take(ENVIRON_BYTES_MAX).read_to_end(&mut bytes).is_err() {
-        return false;
-    }
-    is_of_store(&bytes, store) && pidfd_send_signal(&process, Signal::KILL).is_ok()
+    let Ok(bytes) = environ(pid) else { return false };
+    launch_of(&bytes, store).is_some() && pidfd_send_signal(&process, Signal::KILL).is_ok()
 }
 
-/// Both variables are asked for: people may set the first one themselves.
-fn is_of_store(environ: &[u8], store: &Path) -> bool {
+/// What a process had in its environment when its program began.
+pub(super) fn environ(pid: Pid) -> io::Result<Vec<u8>> {
+    let environ = File::open(format!("/proc/{}/environ", pid.as_raw_nonzero()))?;
+    let mut bytes = Vec::new();
+    environ.take(ENVIRON_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The launch in `store` that an environment names. Both variables are asked for: people may set
+/// the one of the store themselves.
+pub(super) fn launch_of<'e>(environ: &'e [u8], store: &Path) -> Option<&'e [u8]> {
     let value = |name: &str| {
         environ
             .split(|byte| *byte == 0)
             .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     };
-    value(STORE_VAR) == Some(store.as_os_str().as_bytes()) && value(LAUNCH_VAR).is_some()
+    value(LAUNCH_VAR).filter(|_| value(STORE_VAR) == Some(store.as_os_str().as_bytes()))
 }
 
 #[cfg(test)]
@@ -95,8 +105,9 @@ mod tests {
 
     #[test]
     fn only_executions_of_this_store_are_strays() {
-        let check = |environ: &str, expected| {
-            assert_eq!(is_of_store(environ.as_bytes(), Path::new("/s")), expected, "{environ:?}");
+        let check = |environ: &str, expected: bool| {
+            let launch = launch_of(environ.as_bytes(), Path::new("/s"));
+            assert_eq!(launch, expected.then_some(&b"1.1"[..]), "{environ:?}");
         };
         check("A=1\0WEIGHBRIDGE_STORE=/s\0WEIGHBRIDGE_LAUNCH=1.1\0", true);
         check("WEIGHBRIDGE_LAUNCH=1.1\0WEIGHBRIDGE_STORE=/s", true);

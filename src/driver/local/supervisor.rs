@@ -28,6 +28,7 @@ use crate::model::{LaunchName, Outcome, Usage};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 use super::child::{self, StartError};
+use super::log::{Refusals, log};
 use super::outbox::Outbox;
 use super::protocol::{Asked, FrameError, Inbox, News, Order, PROTOCOL_VERSION};
 use super::sandbox::{SandboxFolder, Trace};
@@ -149,6 +150,19 @@ impl Shared {
         }
     }
 
+    /// Those of the children that are no running executions.
+    pub(super) fn not_running(&self, mut children: Vec<Pid>) -> Vec<Pid> {
+        let state = self.state.lock();
+        children.retain(|pid| !state.table.is_running(*pid));
+        children
+    }
+
+    /// Those whose launch does not run any more.
+    pub(super) fn those_over(&self, launches: Vec<(Pid, LaunchName)>) -> Vec<Pid> {
+        let state = self.state.lock();
+        launches.into_iter().filter(|(_, name)| state.table.is_over(*name)).map(|(pid, _)| pid).collect()
+    }
+
     fn fail(&self, error: io::Error) {
         self.state.lock().failure = Some(error);
         self.wake_main();
@@ -165,7 +179,8 @@ impl Shared {
 /// A process that calls this should do nothing else: it gets a session of its own, becomes the
 /// parent of orphans, and reaps all its children. [`SupervisorCommand`](super::SupervisorCommand)
 /// says how a daemon starts such a process. What it has to say to people goes to standard error,
-/// which the daemon points at `supervisor.log` in the store.
+/// which the daemon points at `supervisor.log` in the store. A file there that is written at its end
+/// is begun anew when it has a mebibyte.
 ///
 /// # Errors
 /// When there is one already, and when the system refuses what it needs. Executions that still run
@@ -180,9 +195,9 @@ pub fn run_supervisor(store: &Path, options: &SupervisorOptions) -> Result<(), S
     sys::keep_ended_children();
     set_child_subreaper(Some(getpid())).map_err(io_error("become the parent of orphans"))?;
     let sandboxes = SandboxFolder::of(&store);
-    if sandboxes.exists() {
-        end_strays(&store);
-    }
+    // Also where there is no sandbox: a store before this one may have had this path, and its
+    // executions still run.
+    end_strays(&store);
     sandboxes.create().map_err(in_store)?;
     let mut supervisor = Supervisor::new(store, sandboxes, &dir, options.clone())?;
     log(&format!("supervisor {:?} of {} begins", getpid(), supervisor.store.display()));
@@ -238,12 +253,6 @@ fn io_error<E: Into<io::Error>>(action: &'static str) -> impl FnOnce(E) -> Super
     move |source| SupervisorError::Io { action, source: source.into() }
 }
 
-/// One line for people.
-pub(super) fn log(text: &str) {
-    let seconds = SystemClock.now().0 / 1_000_000;
-    let _ = writeln!(io::stderr(), "{seconds} {text}");
-}
-
 /// What the main thread owns.
 struct Supervisor {
     store: PathBuf,
@@ -254,6 +263,7 @@ struct Supervisor {
     connection: Option<Connection>,
     /// Taken in and not started; at most [`KNOWN_MAX`].
     waiting: VecDeque<Launch>,
+    refusals: Refusals,
     idle_since: Option<Instant>,
     is_told_to_end: bool,
 }
@@ -299,10 +309,10 @@ impl Supervisor {
         options: SupervisorOptions,
     ) -> Result<Self, SupervisorError> {
         let shared = Arc::new(Shared::new().map_err(io_error("make an eventfd"))?);
-        let for_reaper = Arc::clone(&shared);
+        let (for_reaper, its_store) = (Arc::clone(&shared), store.clone());
         std::thread::Builder::new()
             .name("reaper".into())
-            .spawn(move || for_reaper.fail(reaper::run(&for_reaper)))
+            .spawn(move || for_reaper.fail(reaper::run(&for_reaper, &its_store)))
             .map_err(io_error("start a thread"))?;
         let listener = dir.listen().map_err(io_error("listen on supervisor.sock"))?;
         listener.set_nonblocking(true).map_err(io_error("listen on supervisor.sock"))?;
@@ -314,6 +324,7 @@ impl Supervisor {
             listener,
             connection: None,
             waiting: VecDeque::new(),
+            refusals: Refusals::default(),
             idle_since: None,
             is_told_to_end: false,
         })
@@ -572,7 +583,8 @@ impl Supervisor {
                 self.shared.tell_ends(vec![status]);
             }
             Some((StartError::System { reason }, _)) => {
-                log(&format!("launch {} is refused: {reason}", launch.name));
+                let text = format!("launch {} is refused: {reason}", launch.name);
+                self.refusals.line(monotonic(), &text).as_deref().into_iter().for_each(log);
                 let mut state = self.shared.state.lock();
                 state.table.refuse(launch.name);
                 state.outbox.say_statuses(vec![status(launch.name, TaskState::Refused { reason })]);

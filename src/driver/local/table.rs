@@ -112,6 +112,11 @@ impl Table {
         self.running.contains_key(&pid)
     }
 
+    /// Whether nothing may run for `name` any more: it has ended, or nobody knows it.
+    pub(super) fn is_over(&self, name: LaunchName) -> bool {
+        !matches!(self.places.get(&name), Some(Place::Waiting | Place::Running(_)))
+    }
+
     pub(super) fn n_running(&self) -> usize {
         self.running.len()
     }
@@ -248,8 +253,10 @@ mod tests {
         assert_eq!(table.admit(name(1)), Admission::Known, "it has not ended");
         table.start(pid(10), execution(1, monotonic(), None));
         assert_eq!((table.n_active(), table.n_running()), (1, 1));
+        assert!(!table.is_over(name(1)) && table.is_over(name(2)));
         assert!(table.finish(pid(10)).is_some() && !table.is_running(pid(10)));
         assert_eq!(table.n_active(), 1, "its result is being written");
+        assert!(table.is_over(name(1)));
         table.end(end(1, 5));
         table.end(end(1, 5));
         assert_eq!(table.n_active(), 0);

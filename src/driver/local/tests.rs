@@ -49,6 +49,7 @@ struct Fixture {
     driver: Option<LocalDriver>,
     news: Receiver<StatusUpdate>,
     env: Vec<(OsString, OsString)>,
+    options: LocalOptions,
 }
 
 impl Fixture {
@@ -61,7 +62,8 @@ impl Fixture {
         let store = dir.path().join(name);
         fs::create_dir_all(&store).expect("a store");
         let store = store.canonicalize().expect("a store");
-        let mut fixture = Self { _dir: dir, store, driver: None, news: unbounded().1, env: vec![] };
+        let (news, options) = (unbounded().1, LocalOptions::default());
+        let mut fixture = Self { _dir: dir, store, driver: None, news, env: vec![], options };
         fixture.come_back();
         fixture
     }
@@ -72,7 +74,7 @@ impl Fixture {
         let mut command = supervisor_command(&self.store);
         command.env.extend(self.env.clone());
         let sink = Arc::new(move |status| drop(sink.send(status)));
-        let driver = LocalDriver::start(&self.store, command, LocalOptions::default(), sink);
+        let driver = LocalDriver::start(&self.store, command, self.options.clone(), sink);
         self.driver = Some(driver.expect("a driver"));
         self.news = news;
     }
@@ -389,6 +391,79 @@ fn what_an_execution_leaves_in_its_group_ends_with_it() {
 }
 
 #[test]
+fn what_leaves_the_group_ends_with_its_execution_and_not_before() {
+    let fixture = Fixture::new();
+    // Its parent ends at once, so it becomes the supervisor's child while the execution runs. It has
+    // a child in another session again.
+    let leaver = "setsid sh -c 'setsid sh -c \"echo \\$\\$ >second; exec sleep 100\" & echo $$ >first; wait'";
+    fixture.launch(vec![shell(1, &format!("({leaver} &); while [ ! -e go ]; do sleep 0.01; done"))]);
+    let leavers = ["first", "second"].map(|file| fixture.pid(1, file));
+    for exe in 2..10 {
+        assert_eq!(fixture.run(launch(exe, &["true"])).0, SUCCESS);
+    }
+    assert!(leavers.iter().all(|pid| test_kill_process(*pid).is_ok()), "their execution runs");
+    fs::write(fixture.sandbox(1).join("go"), "").expect("a file");
+    assert_eq!(fixture.end(1).0, SUCCESS);
+    leavers.into_iter().for_each(assert_gone);
+}
+
+#[test]
+fn what_leaves_the_group_ends_with_a_killed_execution() {
+    let fixture = Fixture::new();
+    fixture.launch(vec![shell(1, "setsid sh -c 'echo $$ >leaver; exec sleep 100' & wait")]);
+    let leaver = fixture.pid(1, "leaver");
+    fixture.driver().kill(name(1)).expect("handed over");
+    assert_eq!(fixture.end(1).0, Outcome::Canceled);
+    assert_gone(leaver);
+}
+
+#[test]
+fn what_leaves_the_group_and_clears_its_environment_stays() {
+    let fixture = Fixture::new();
+    let script =
+        "setsid env -i sh -c 'echo $$ >leaver; exec sleep 100' & while [ ! -s leaver ]; do sleep 0.01; done";
+    assert_eq!(fixture.run(shell(1, script)).0, SUCCESS);
+    assert_eq!(fixture.run(launch(2, &["true"])).0, SUCCESS);
+    let leaver = fixture.pid(1, "leaver");
+    kill_process(leaver, Signal::KILL).expect("it is there");
+}
+
+#[test]
+fn a_launch_that_cannot_be_written_in_time_is_refused() {
+    let mut fixture = Fixture::new();
+    fixture.crash();
+    fixture.options.answer_wait = Duration::from_millis(20);
+    fixture.come_back();
+    let held = fixture.driver().hold_link();
+    let late = fixture.driver().launch(vec![Durable::for_test(launch(1, &["true"]))]);
+    assert!(matches!(late, Err(DriverError::Timeout { .. })), "{late:?}");
+    let status = fixture.next();
+    assert_eq!(status.name, name(1));
+    assert!(matches!(status.state, TaskState::Refused { .. }), "{status:?}");
+    drop(held);
+    assert_eq!(fixture.run(launch(2, &["true"])).0, SUCCESS);
+    assert!(!fixture.sandbox(1).exists());
+}
+
+#[test]
+fn a_kill_while_the_connection_is_gone_counts_when_it_is_back() {
+    let fixture = Fixture::new();
+    fixture.launch(vec![shell(1, "echo $$ >self; exec sleep 100")]);
+    let pid = fixture.pid(1, "self");
+    let supervisor = fixture.supervisor();
+    // Nobody answers a new connection until it goes on.
+    stop(supervisor);
+    fixture.driver().break_link();
+    fixture.driver().kill(name(1)).expect("kept");
+    let error = fixture.driver().kill(name(2)).expect_err("nobody's");
+    assert!(matches!(error, DriverError::Gone { .. }), "{error}");
+    kill_process(supervisor, Signal::CONT).expect("a signal");
+    assert_eq!(fixture.end(1).0, Outcome::Canceled);
+    assert_gone(pid);
+    fixture.assert_quiet();
+}
+
+#[test]
 fn a_name_is_started_once_whatever_is_handed_over() {
     let mut fixture = Fixture::new();
     let count = |fixture: &Fixture| fs::read_to_string(fixture.store.join("ran")).expect("a file").len();
@@ -480,6 +555,20 @@ fn a_new_supervisor_ends_strays_and_tells_what_became_of_each() {
 }
 
 #[test]
+fn a_store_made_anew_in_the_place_of_another_ends_what_still_runs_there() {
+    let mut fixture = Fixture::new();
+    fixture.launch(vec![shell(1, "echo $$ >self; exec sleep 100")]);
+    let stray = fixture.pid(1, "self");
+    fixture.crash();
+    fixture.kill_supervisor();
+    fs::rename(&fixture.store, fixture.store.with_extension("old")).expect("renamed");
+    fs::create_dir(&fixture.store).expect("a store");
+    fixture.come_back();
+    assert_gone(stray);
+    assert_eq!(fixture.known(1), Known::NeverStarted);
+}
+
+#[test]
 fn a_supervisor_that_dies_is_replaced_and_what_it_had_is_told() {
     let fixture = Fixture::new();
     let old = fixture.supervisor();
@@ -562,15 +651,31 @@ fn a_launch_that_the_machine_has_no_room_for_is_refused_and_leaves_no_trace() {
     let fixture = Fixture::new();
     let folder = fixture.store.join("sandbox");
     fs::remove_dir(&folder).expect("an empty folder");
+    fs::write(&folder, "in the way").expect("a file");
     fixture.launch(vec![launch(1, &["true"])]);
     let status = fixture.next();
     assert!(
         matches!(&status.state, TaskState::Refused { reason } if reason.contains("sandbox/1x1.1")),
         "{status:?}"
     );
+    fs::remove_file(&folder).expect("removed");
     assert_eq!(fixture.known(1), Known::NeverStarted);
-    fs::create_dir(&folder).expect("a folder");
-    assert_eq!(fixture.run(launch(1, &["true"])).0, SUCCESS);
+    assert_eq!(fixture.run(launch(1, &["true"])).0, SUCCESS, "the folder comes back by itself");
+}
+
+#[test]
+fn refusals_that_repeat_are_said_once_in_a_while() {
+    let fixture = Fixture::new();
+    let folder = fixture.store.join("sandbox");
+    fs::remove_dir(&folder).expect("an empty folder");
+    fs::write(&folder, "in the way").expect("a file");
+    fixture.launch((1..=200).map(|exe| launch(exe, &["true"])).collect());
+    for _ in 0..200 {
+        assert!(matches!(fixture.next().state, TaskState::Refused { .. }));
+    }
+    let log = fs::read_to_string(fixture.store.join("supervisor.log")).expect("a log");
+    let n_said = log.lines().filter(|line| line.contains("is refused")).count();
+    assert!((1..20).contains(&n_said), "{log}");
 }
 
 #[test]
