@@ -291,7 +291,7 @@ mod tests {
         let id = SubmissionId::new("one").expect("a name");
         let jobs = engine.submit(Submission::new(id).jobs(JobRequest::new(kind))).expect("room");
         jobs.wait_durable(WAIT).expect("accepted");
-        let launches = engine.offer(&Offer::new(NodeId(1), NodeResources::new())).commit();
+        let mut launches = engine.offer(&Offer::new(NodeId(1), NodeResources::new())).commit();
         let name = launches.wait(WAIT).expect("launches")[0].get().name;
         (engine, name)
     }
