@@ -118,7 +118,8 @@ pub trait Driver: Send + Sync {
     /// Starts executions whose launches are on disk.
     ///
     /// # Errors
-    /// Where they could not be handed over. The launches stay on record and are reconciled.
+    /// Where they could not be handed over. A status comes for each of them later (refused, ended,
+    /// lost), or the next reconciliation settles it.
     fn launch(&self, launches: Vec<Durable<Launch>>) -> Result<(), DriverError>;
 
     /// Ends an execution: politely, then with force. A name that is not running is ignored.
