@@ -332,8 +332,16 @@ impl Queue {
         &self.lanes[at as usize]
     }
 
-    /// Puts the lane where its head and its type's switches say. Cost: two searches over blocks of
-    /// open lanes where its head or its least request changed, else a comparison.
+    /// Puts the lane where its head and its type's switches say, after a row came or went. Cost: two
+    /// searches over blocks of open lanes where its head or its least request changed, else a
+    /// comparison.
+    fn refresh_after(&mut self, at: u32, head_before: Option<Row>) {
+        let lane = self.lane(at);
+        if lane.head != head_before || lane.rows.min() != lane.least {
+            self.refresh(at);
+        }
+    }
+
     fn refresh(&mut self, at: u32) {
         let lane = &self.lanes[at as usize];
         let slot = &self.types[type_index(lane.key.job_type)];
@@ -401,11 +409,12 @@ impl Queue {
         }
         lane.rows.insert(row);
         lane.failed.came(row.asks);
-        if lane.head.is_none_or(|head| row.key.seen(mode) < head.key.seen(mode)) {
+        let head_before = lane.head;
+        if head_before.is_none_or(|head| row.key.seen(mode) < head.key.seen(mode)) {
             lane.head = Some(row);
         }
         self.types[type_index(job_type)].n_queued += 1;
-        self.refresh(at);
+        self.refresh_after(at, head_before);
     }
 
     /// Takes an entry out of its lane.
@@ -416,7 +425,8 @@ impl Queue {
         let mode = self.mode_of(job_type);
         let lane = &mut self.lanes[at as usize];
         let row = lane.rows.remove(SortKey::new(priority, queued, id)).expect("Q1: it is in its lane");
-        if lane.head == Some(row) {
+        let head_before = lane.head;
+        if head_before == Some(row) {
             lane.head = lane.rows.head(mode);
         }
         let asks = lane.asks(row);
@@ -427,7 +437,7 @@ impl Queue {
             }
         }
         self.types[type_index(job_type)].n_queued -= 1;
-        self.refresh(at);
+        self.refresh_after(at, head_before);
         Some(Entry { id, job, job_type, tenant, constraints, priority, queued, asks })
     }
 
