@@ -39,11 +39,3 @@ build-cost:
 # What is too long for CI: the daemon killed at that many random points.
 proof cycles="200":
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test kill9 -- --nocapture
-
-# Rewrites the stored outputs of scripted tests. Read the diff before you commit it.
-bless:
-    WEIGHBRIDGE_BLESS=1 cargo test --test cli
-
-# The benchmarks, or those whose names hold a word. Wants an idle machine.
-bench *words:
-    cargo bench {{ words }}

@@ -57,44 +57,71 @@ fn main() -> Anything<()> {
         return Ok(run_supervisor(Path::new(store), &SupervisorOptions::default())?);
     }
     let plan = Plan::read(&args)?;
+    let measured = measure(&plan);
+    for round in 0..plan.n_rounds {
+        // Also where a round failed; those after it made none.
+        match std::fs::remove_dir_all(plan.store(round)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                eprintln!("could not remove {}: {error}", plan.store(round).display());
+            }
+            _ => {}
+        }
+    }
+    measured?.tell(&plan);
+    Ok(())
+}
+
+/// What all rounds measured.
+struct Measured {
+    ours: Vec<Turn>,
+    shells: Vec<f64>,
+    xargs: Vec<f64>,
+}
+
+fn measure(plan: &Plan) -> Anything<Measured> {
     let (mut ours, mut shells, mut xargs) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..plan.n_rounds {
-        ours.push(run_ours(&plan, round)?);
+        ours.push(run_ours(plan, round)?);
         shells.push(rate_of(
-            &plan,
+            plan,
             "sh",
             &["-c", "i=0; while [ $i -lt $0 ]; do /bin/true; i=$((i+1)); done"],
         )?);
         let script = format!("seq $0 | xargs -P {} -n 1 /bin/true", plan.n_slots);
-        xargs.push(rate_of(&plan, "sh", &["-c", &script])?);
+        xargs.push(rate_of(plan, "sh", &["-c", &script])?);
     }
-    for round in 0..plan.n_rounds {
-        std::fs::remove_dir_all(plan.store(round))?;
+    Ok(Measured { ours, shells, xargs })
+}
+
+impl Measured {
+    fn tell(self, plan: &Plan) {
+        let Self { ours, shells, xargs } = self;
+        let rates = ours.iter().map(|turn| turn.jobs_per_s).collect();
+        let cpus = ours.iter().map(|turn| turn.own_cpu_us_per_job).collect();
+        let (rate, cpu, shell, xargs) = (median(rates), median(cpus), median(shells), median(xargs));
+        let commits = ours.iter().map(|turn| turn.commits).max().unwrap_or(0);
+        if plan.is_json {
+            let figures = serde_json::json!({
+                "jobs": plan.n_jobs,
+                "slots": plan.n_slots,
+                "rounds": plan.n_rounds,
+                "jobs_per_s": round(rate),
+                "xargs_jobs_per_s": round(xargs),
+                "shell_jobs_per_s": round(shell),
+                "ratio": (rate / xargs * 1_000.0).round() / 1_000.0,
+                "own_cpu_us_per_job": round(cpu),
+                "commits_max": commits,
+            });
+            println!("{figures}");
+        } else {
+            println!("{} jobs of true, {} at once, medians of {}", plan.n_jobs, plan.n_slots, plan.n_rounds);
+            println!(
+                "weighbridge  {rate:8.0} jobs/s, {cpu:.0} us of own CPU per job, at most {commits} commits"
+            );
+            println!("xargs -P     {xargs:8.0} jobs/s, ratio {:.2}", rate / xargs);
+            println!("shell loop   {shell:8.0} jobs/s");
+        }
     }
-    let rates = ours.iter().map(|turn| turn.jobs_per_s).collect();
-    let cpus = ours.iter().map(|turn| turn.own_cpu_us_per_job).collect();
-    let (rate, cpu, shell, xargs) = (median(rates), median(cpus), median(shells), median(xargs));
-    let commits = ours.iter().map(|turn| turn.commits).max().unwrap_or(0);
-    if plan.is_json {
-        let figures = serde_json::json!({
-            "jobs": plan.n_jobs,
-            "slots": plan.n_slots,
-            "rounds": plan.n_rounds,
-            "jobs_per_s": round(rate),
-            "xargs_jobs_per_s": round(xargs),
-            "shell_jobs_per_s": round(shell),
-            "ratio": (rate / xargs * 1_000.0).round() / 1_000.0,
-            "own_cpu_us_per_job": round(cpu),
-            "commits_max": commits,
-        });
-        println!("{figures}");
-    } else {
-        println!("{} jobs of true, {} at once, medians of {}", plan.n_jobs, plan.n_slots, plan.n_rounds);
-        println!("weighbridge  {rate:8.0} jobs/s, {cpu:.0} us of own CPU per job, at most {commits} commits");
-        println!("xargs -P     {xargs:8.0} jobs/s, ratio {:.2}", rate / xargs);
-        println!("shell loop   {shell:8.0} jobs/s");
-    }
-    Ok(())
 }
 
 impl Plan {
@@ -143,6 +170,9 @@ fn run_ours(plan: &Plan, round: usize) -> Anything<Turn> {
     let service = Service::start(engine.clone(), driver.clone(), NodeId(1), "here", &total)?;
     let mut view = engine.view();
     while view.totals.n_ended() < u64::from(plan.n_jobs) {
+        if let Some(error) = engine.failure() {
+            return Err(format!("the log takes nothing any more: {error}").into());
+        }
         std::thread::sleep(Duration::from_millis(2));
         view = engine.view();
     }

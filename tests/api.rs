@@ -414,6 +414,32 @@ fn a_submission_is_made_once() {
     assert_eq!(code(&post(&other)), "invalid-body");
 }
 
+#[test]
+fn submissions_that_do_not_arrive_keep_nobody_else() {
+    let daemon = Daemon::in_memory();
+    let begin = |len: usize| {
+        let mut stream = daemon.client.connect();
+        let head = format!("POST /api/v1/submissions HTTP/1.1\r\nHost: h\r\nContent-Length: {len}\r\n\r\n{{");
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream
+    };
+    let slow: Vec<_> = (0..32).map(|_| begin(100)).chain((0..8).map(|_| begin(60 << 20))).collect();
+    // The slow ones are taken up by the time an answer comes that was asked for after them.
+    daemon.client.get("/version").expect(200);
+    let began = now();
+    let body = json!({
+        "id": "quick",
+        "job_types": [{"name": "t", "version": "1", "command": ["t"]}],
+        "jobs": [{"job_type": 0, "values": {"pad": " ".repeat(1 << 10)}}],
+    });
+    daemon.client.post("/api/v1/submissions", &body).expect(201);
+    let headers = [("Content-Type", "application/json")];
+    let long = format!("{}{}", body, " ".repeat(3 << 20));
+    assert_eq!(daemon.client.send("POST", "/api/v1/submissions", &headers, &long).expect(200)["id"], "quick");
+    assert!(now() - began < Duration::from_secs(20), "it waited for a slow one to time out");
+    drop(slow);
+}
+
 /// Three types, a node, and jobs that wait for different reasons.
 fn busy() -> (Daemon, JobTypeId) {
     let daemon = Daemon::in_memory();

@@ -2,12 +2,15 @@
 
 mod common;
 
-use common::{Place, appending, ids_in, jobs_in, until};
+use common::{Place, appending, held, ids_in, jobs_in, let_go, until};
 use rustix::process::Signal;
 use weighbridge::JobStatus;
 
 const QUIET: [&str; 3] = ["run", "w.json", "--no-progress"];
 const JSON: [&str; 5] = ["run", "w.json", "--no-progress", "--output", "json"];
+
+/// Four jobs that ask for a quarter of a processor run at once, whatever the machine has.
+const ONE_CPU: [&str; 2] = ["--resources", "cpus:1"];
 
 /// Values, files and a recipe; all of it writes to `out`.
 const SMALL: &str = r#"{
@@ -159,16 +162,17 @@ fn jobs_of_a_paused_type_do_not_keep_a_run_waiting() {
 #[test]
 fn ctrl_c_stops_and_the_same_command_goes_on() {
     let place = Place::new();
-    place.write("w.json", &appending(80, "0.05"));
-    let process = place.start(&QUIET);
+    place.write("w.json", &held(80, 10));
+    let process = place.start(&[&QUIET[..], &ONE_CPU].concat());
     let ran = place.path(".weighbridge/w/out/ran");
-    until("some jobs", || ids_in(&ran).len() > 10);
+    until("four jobs that wait", || ids_in(&ran).len() == 14);
     process.signal(Signal::INT);
     let ended = process.wait().expect(130);
     ended.says("interrupted with ").says("the same command goes on from here");
     assert_eq!(ended.stdout, "", "{ended:#?}");
-    assert!(ids_in(&ran).len() < 80, "it had not ended");
-    let ended = place.run(&JSON).expect(0);
+    assert_eq!(ids_in(&ran).len(), 14, "it had not ended");
+    let_go(&place);
+    let ended = place.run(&[&JSON[..], &ONE_CPU].concat()).expect(0);
     assert_eq!(ended.json()["totals"]["done"], 80, "{ended:#?}");
     assert_eq!(ended.json()["totals"]["lost"], 0, "{ended:#?}");
     assert_eq!(ids_in(&ran), (1..=80).collect::<Vec<_>>(), "every job ran once");
@@ -193,6 +197,21 @@ fn what_is_complete_is_told_again_and_fresh_runs_it_anew() {
 }
 
 #[test]
+fn fresh_with_a_fault_in_the_file_leaves_the_earlier_run_where_it_is() {
+    let place = small();
+    place.run(&QUIET).expect(0);
+    let fresh = ["run", "w.json", "--no-progress", "--fresh"];
+    for (from, to) in [("data/*.txt", "data/*.csv"), ("\"jobs\"", "\"jbos\"")] {
+        place.write("w.json", &SMALL.replace(from, to));
+        place.run(&fresh).expect(2).says("help: nothing was queued");
+        let names = std::fs::read_dir(place.path(".weighbridge")).expect("a folder");
+        let names: Vec<_> = names.map(|entry| entry.expect("readable").file_name()).collect();
+        assert_eq!(names, ["w"], "nothing was moved");
+    }
+    assert_eq!(jobs_in(&place.path(".weighbridge/w")).len(), 4);
+}
+
+#[test]
 fn a_store_of_another_workload_is_not_touched() {
     let place = Place::new();
     place.write("w.json", &appending(2, "0"));
@@ -211,7 +230,7 @@ fn a_store_of_another_workload_is_not_touched() {
 #[test]
 fn a_second_process_on_the_same_store_is_told_who_has_it() {
     let place = Place::new();
-    place.write("w.json", &appending(30, "0.1"));
+    place.write("w.json", &held(4, 0));
     let first = place.start(&QUIET);
     until("the first job", || !ids_in(&place.path(".weighbridge/w/out/ran")).is_empty());
     let owner = format!("in use by process {}", first.id());
@@ -219,20 +238,22 @@ fn a_second_process_on_the_same_store_is_told_who_has_it() {
     let error = place.run(&JSON).expect(1).json();
     assert_eq!(error["error"]["code"], "store-in-use", "{error}");
     place.run(&["run", "w.json", "--fresh"]).expect(1).says("in use").says(&format!("`kill {}`", first.id()));
+    let_go(&place);
     first.wait().expect(0);
-    assert_eq!(ids_in(&place.path(".weighbridge/w/out/ran")).len(), 30);
+    assert_eq!(ids_in(&place.path(".weighbridge/w/out/ran")).len(), 4);
 }
 
 #[test]
 fn fresh_refuses_while_executions_of_the_earlier_run_still_run() {
     let place = Place::new();
-    place.write("w.json", &appending(4, "3"));
-    let process = place.start(&QUIET);
+    place.write("w.json", &held(4, 0));
+    let process = place.start(&[&QUIET[..], &ONE_CPU].concat());
     until("all jobs", || ids_in(&place.path(".weighbridge/w/out/ran")).len() == 4);
     process.signal(Signal::INT);
     process.wait().expect(130).says("4 jobs still running will finish by themselves and count");
     let refused = place.run(&["run", "w.json", "--fresh"]).expect(1);
     refused.says("still run under its supervisor").says("help: wait until they end");
+    let_go(&place);
     let ended = place.run(&JSON).expect(0);
     assert_eq!(ended.json()["totals"]["done"], 4, "{ended:#?}");
     assert_eq!(ids_in(&place.path(".weighbridge/w/out/ran")), [1, 2, 3, 4]);

@@ -3,10 +3,13 @@
 mod common;
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use common::{Daemon, Place, jobs_in, until};
+use parking_lot::Mutex;
 use weighbridge::JobStatus;
 
 /// Two types: one waits for a machine that is not there, one runs.
@@ -143,6 +146,112 @@ fn a_run_that_listens_waits_for_what_is_paused_and_can_be_told_to_go_on() {
 }
 
 #[test]
+fn a_daemon_asked_for_json_tells_in_json_that_it_is_ready() {
+    let place = Place::new();
+    let daemon = Daemon::start(&place, &["--store", "s", "--driver", "none", "--output", "json"]);
+    let ready: serde_json::Value = serde_json::from_str(&daemon.line).expect("one line of JSON");
+    assert_eq!((&ready["url"], &ready["n_jobs"]), (&daemon.url.as_str().into(), &0.into()), "{ready}");
+    daemon.ask(&place, &["status"]).expect(0);
+    assert_eq!(daemon.end().code(), Some(0));
+}
+
+#[test]
+fn submit_says_what_it_waits_for_and_outlives_a_daemon_that_is_started_again() {
+    let place = Place::new();
+    let first = Daemon::start(&place, &["--store", "s", "--resources", "cpus:2"]);
+    let door = Door::new();
+    door.lead_to(Some(&first));
+    place.write("w.json", &one_type(r#"["true"], "paused": true"#));
+    let mut command = place.command(&["submit", "w.json", "--wait", "--server", &door.url]);
+    command.stdout(File::create(place.path("stdout")).expect("writable"));
+    command.stderr(File::create(place.path("stderr")).expect("writable"));
+    let mut submit = command.spawn().expect("it starts");
+    until("the reason", || place.read("stderr").contains("nothing of it runs: job 1 is QUEUED"));
+    assert!(place.read("stderr").contains("job type t:1.0 is paused"));
+    door.lead_to(None);
+    assert_eq!(first.end().code(), Some(0));
+    until("the silence", || place.read("stderr").contains("trying again"));
+    let second = Daemon::start(&place, &["--store", "s", "--resources", "cpus:2"]);
+    door.lead_to(Some(&second));
+    second.ask(&place, &["resume", "t"]).expect(0);
+    until("its end", || submit.try_wait().expect("a child").is_some());
+    assert_eq!(submit.wait().expect("it has ended").code(), Some(0), "{}", place.read("stderr"));
+    assert_eq!(place.read("stdout").trim(), "3 jobs done");
+    assert_eq!(second.end().code(), Some(0));
+}
+
+/// An address that stays, and leads to one daemon after another, or to nobody.
+struct Door {
+    url: String,
+    to: Arc<Mutex<Option<String>>>,
+}
+
+impl Door {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let to = Arc::new(Mutex::new(None));
+        let shared = to.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let to: Option<String> = shared.lock().clone();
+                // A daemon that is just ending counts as nobody.
+                if let Some(there) = to.and_then(|to| TcpStream::connect(to).ok()) {
+                    join(stream, there);
+                }
+            }
+        });
+        Self { url, to }
+    }
+
+    fn lead_to(&self, daemon: Option<&Daemon>) {
+        *self.to.lock() = daemon.map(|daemon| daemon.url.trim_start_matches("http://").to_owned());
+    }
+}
+
+/// Carries bytes both ways until both sides have ended.
+fn join(here: TcpStream, there: TcpStream) {
+    let (here_too, there_too) = (here.try_clone().expect("a stream"), there.try_clone().expect("a stream"));
+    for (mut from, mut to) in [(here, there_too), (there, here_too)] {
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Both);
+        });
+    }
+}
+
+/// Answers every request on a port of its own, with status 200 and `body`.
+fn answering(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4_096];
+            let _ = stream.read(&mut head);
+            let n = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_server_that_is_not_ours_is_told_as_such() {
+    let place = Place::new();
+    place.write("w.json", &one_type(r#"["true"]"#));
+    let page = answering("<html>hello</html>");
+    place.run(&["status", "--server", &page]).expect(1).says("is not a weighbridge server").says("help: ");
+    let error = place.run(&["jobs", "--server", &page, "--output", "json"]).expect(1).json();
+    assert_eq!(error["error"]["code"], "not-weighbridge", "{error}");
+    let other = answering(r#"{"ok": true}"#);
+    for more in [&[][..], &["--wait"]] {
+        let args = [&["submit", "w.json", "--server", &other], more].concat();
+        place.run(&args).expect(1).says("is not a weighbridge server: it does not say what it queued");
+    }
+}
+
+#[test]
 fn a_second_daemon_and_a_port_in_use_are_told() {
     let place = Place::new();
     let daemon = Daemon::start(&place, &["--store", "s"]);
@@ -158,15 +267,14 @@ fn a_second_daemon_and_a_port_in_use_are_told() {
 #[test]
 fn nobody_there_is_told_with_what_to_do() {
     let place = Place::new();
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    let server = format!("http://{port}");
-    let ended = place.run(&["status", "--server", &server]).expect(5);
+    // Nobody but the system may listen there, and nobody does.
+    let server = "http://127.0.0.1:1";
+    let ended = place.run(&["status", "--server", server]).expect(5);
     ended
         .says("error: could not reach http://127.0.0.1:")
         .says("help: start a daemon with `weighbridge serve`");
-    let json = place.run(&["queue", "--server", &server, "--output", "json"]).expect(5).json();
+    let json = place.run(&["queue", "--server", server, "--output", "json"]).expect(5).json();
     assert_eq!(json["error"]["code"], "unreachable", "{json}");
     place.run(&["status", "--server", "127.0.0.1:1"]).expect(2).says("does not begin with http://");
-    place.run(&["cancel", "--server", &server, "3-1"]).expect(2).says("names no jobs");
+    place.run(&["cancel", "--server", server, "3-1"]).expect(2).says("names no jobs");
 }

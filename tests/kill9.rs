@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
 
-use common::{Ended, Place, appending, ids_in, jobs_in, now, until};
+use common::{Ended, Place, appending, held, ids_in, jobs_in, let_go, now, until};
 use rustix::process::{Pid, Signal, kill_process};
 use weighbridge::JobStatus;
 
@@ -54,7 +54,10 @@ impl Draw {
     }
 }
 
-const RUN: [&str; 5] = ["run", "w.json", "--no-progress", "--output", "json"];
+/// As many at once on every machine.
+const AT_ONCE: usize = 8;
+
+const RUN: [&str; 7] = ["run", "w.json", "--no-progress", "--output", "json", "--resources", "cpus:2"];
 
 /// Starts the run and kills it `after` so long; false when it had ended before.
 fn kill_after(place: &Place, after: Duration) -> bool {
@@ -118,47 +121,100 @@ fn is_supervisor(pid: Pid) -> bool {
 #[test]
 fn with_the_supervisor_killed_too_what_ran_is_run_again_and_told() {
     let mut draw = Draw::new(2);
-    let mut n_lost = 0;
     for cycle in 0..from_env("WEIGHBRIDGE_KILL_CYCLES").unwrap_or(CYCLES) {
         let place = Place::new();
         let store = place.path(".weighbridge/w");
         place.write("w.json", &appending(u32::try_from(JOBS).expect("few"), "0.06"));
         let after = draw.moment();
         kill_after(&place, after);
-        if let Some(pid) = supervisor_of(&store).filter(|&pid| is_supervisor(pid)) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        let n_before = ids_in(&store.join("out/ran")).len();
-        let last = place.run(&RUN).expect(0);
-        check_all_completed(&place, &last);
-        let lost = last.json()["totals"]["lost"].as_u64().expect("a number");
-        println!("cycle {cycle}: both killed after {after:?}, {n_before} had begun, {lost} lost");
-        let n_exes: u64 = jobs_in(&store).iter().map(|job| u64::from(job.num_exes)).sum();
-        assert_eq!(n_exes, JOBS + lost, "one execution more for each that was lost: {last:#?}");
-        if lost > 0 {
-            last.says("were lost with the supervisor and are run again");
-        }
-        let mut ids = ids_in(&store.join("out/ran"));
-        let n_began = ids.len() as u64;
-        ids.dedup();
-        assert_eq!(ids, (1..=JOBS).collect::<Vec<_>>(), "cycle {cycle}, {after:?}: {last:#?}");
-        assert!(n_began <= JOBS + lost, "{n_began} began, {lost} were lost: {last:#?}");
-        n_lost += lost;
+        kill_supervisor(&store);
+        println!("cycle {cycle}: both killed after {after:?}");
+        check_lost_are_run_again(&place);
     }
-    assert!(n_lost > 0, "no kill hit an execution");
+}
+
+#[test]
+fn with_both_killed_while_jobs_run_those_are_lost_and_run_again() {
+    let place = Place::new();
+    let store = place.path(".weighbridge/w");
+    place.write("w.json", &held(u32::try_from(JOBS).expect("few"), 0));
+    let process = place.start(&RUN);
+    until("all that fit", || ids_in(&store.join("out/ran")).len() == AT_ONCE);
+    process.signal(Signal::KILL);
+    process.wait();
+    kill_supervisor(&store);
+    let_go(&place);
+    // Some may end by themselves before a new supervisor ends them; without a result they are lost.
+    assert_eq!(check_lost_are_run_again(&place), AT_ONCE as u64);
+}
+
+fn kill_supervisor(store: &Path) {
+    if let Some(pid) = supervisor_of(store).filter(|&pid| is_supervisor(pid)) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Goes on after a run and its supervisor were killed; how many executions were lost.
+fn check_lost_are_run_again(place: &Place) -> u64 {
+    let store = place.path(".weighbridge/w");
+    let n_before = ids_in(&store.join("out/ran")).len();
+    let last = place.run(&RUN).expect(0);
+    check_all_completed(place, &last);
+    let lost = last.json()["totals"]["lost"].as_u64().expect("a number");
+    println!("{n_before} had begun, {lost} lost");
+    let n_exes: u64 = jobs_in(&store).iter().map(|job| u64::from(job.num_exes)).sum();
+    assert_eq!(n_exes, JOBS + lost, "one execution more for each that was lost: {last:#?}");
+    if lost > 0 {
+        last.says("were lost with the supervisor and are run again");
+    }
+    let mut ids = ids_in(&store.join("out/ran"));
+    let n_began = ids.len() as u64;
+    ids.dedup();
+    assert_eq!(ids, (1..=JOBS).collect::<Vec<_>>(), "{last:#?}");
+    assert!(n_began <= JOBS + lost, "{n_began} began, {lost} were lost: {last:#?}");
+    lost
+}
+
+/// The processes whose command line holds `word`.
+fn processes_with(word: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("readable").flatten();
+    let names = all.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let line = |pid: &str| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let holds = |pid: &String| String::from_utf8_lossy(&line(pid)).contains(word);
+    names.filter(|name| name.bytes().all(|b| b.is_ascii_digit())).filter(holds).collect()
+}
+
+#[test]
+fn fresh_after_both_were_killed_ends_what_still_runs_before_it_begins() {
+    let place = Place::new();
+    let store = place.path(".weighbridge/w");
+    place.write("w.json", &held(4, 0));
+    let process = place.start(&RUN);
+    let ran = store.join("out/ran");
+    until("all jobs", || ids_in(&ran).len() == 4);
+    process.signal(Signal::KILL);
+    process.wait();
+    kill_supervisor(&store);
+    let out = ran.to_str().expect("text");
+    assert_eq!(processes_with(out).len(), 4, "they outlive both");
+    place.write("w.json", &appending(2, "0"));
+    place.run(&[&RUN[..], &["--fresh"]].concat()).expect(0).says("the earlier run is kept in ");
+    assert_eq!(processes_with(out), Vec::<String>::new(), "they were ended");
+    assert_eq!(ids_in(&ran), [1, 2], "only the new run writes where it writes");
 }
 
 #[test]
 fn a_supervisor_killed_under_a_living_run_is_replaced_and_what_ran_is_run_again() {
     let place = Place::new();
     let store = place.path(".weighbridge/w");
-    place.write("w.json", &appending(u32::try_from(JOBS).expect("few"), "0.05"));
+    place.write("w.json", &held(u32::try_from(JOBS).expect("few"), 0));
     let process = place.start(&RUN);
-    until("some jobs", || ids_in(&store.join("out/ran")).len() > 8);
+    until("all that fit", || ids_in(&store.join("out/ran")).len() == AT_ONCE);
     let pid = supervisor_of(&store).expect("a supervisor");
     kill_process(pid, Signal::KILL).expect("it lives");
+    let_go(&place);
     let last = process.wait().expect(0);
     check_all_completed(&place, &last);
     let lost = last.json()["totals"]["lost"].as_u64().expect("a number");
-    assert!(lost > 0, "{last:#?}");
+    assert_eq!(lost, AT_ONCE as u64, "{last:#?}");
 }

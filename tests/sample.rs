@@ -5,8 +5,12 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use common::Place;
+
+/// Hundreds of processes, on a machine that may be busy with other tests.
+const SAMPLE_PATIENCE: Duration = Duration::from_mins(10);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -27,7 +31,8 @@ fn the_sample_runs_to_its_end_and_its_results_are_right() {
     let workload = root().join("examples/sample.json");
     let store = place.path("store");
     let args = ["run", workload.to_str().expect("text"), "--store", store.to_str().expect("text")];
-    let ended = place.run(&[&args[..], &["--no-progress", "--output", "json"]].concat()).expect(0);
+    let process = place.start(&[&args[..], &["--no-progress", "--output", "json"]].concat());
+    let ended = process.wait_for(SAMPLE_PATIENCE).expect(0);
     let summary = ended.json();
     let report = place.read("store/out/report.tsv");
     let mut rows: Vec<Vec<&str>> = report.lines().map(|line| line.split('\t').collect()).collect();

@@ -12,8 +12,13 @@ pub(super) const BODY_BYTES_MAX: usize = 2 << 20;
 /// Bytes of a submission: as large as a workload file.
 pub(super) const SUBMISSION_BYTES_MAX: usize = WORKLOAD_BYTES_MAX;
 
-/// Submissions that are read at once: each may hold [`SUBMISSION_BYTES_MAX`] of text and several
-/// times that once it is parsed.
+/// Submissions longer than [`BODY_BYTES_MAX`], or of unknown length, that arrive at once: each may
+/// hold [`SUBMISSION_BYTES_MAX`] of text until its request times out. Shorter ones are bounded by
+/// the number of connections, like every other body.
+pub(super) const LONG_BODIES_AT_ONCE_MAX: usize = 16;
+
+/// Submissions that are parsed and queued at once, after they have arrived: each takes several
+/// times its text.
 pub(super) const SUBMISSIONS_AT_ONCE_MAX: usize = 4;
 
 /// Longest wait for a write to be on disk before the caller is told to ask again.

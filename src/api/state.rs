@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
-use super::limits::{ANSWER_WAIT_MAX, CORE_SILENCE_MAX, SUBMISSIONS_AT_ONCE_MAX, VIEW_LOOK, VIEW_WAIT_MAX};
+use super::limits::{
+    ANSWER_WAIT_MAX, CORE_SILENCE_MAX, LONG_BODIES_AT_ONCE_MAX, SUBMISSIONS_AT_ONCE_MAX, VIEW_LOOK,
+    VIEW_WAIT_MAX,
+};
 use crate::engine::{Engine, Ticket, TicketError, View};
 use crate::intake::Busy;
 use crate::model::{EventNumber, JobTypeId, SubmissionId, Timestamp};
@@ -58,6 +61,9 @@ struct Shared {
     /// Drawn at the start, so that those ids differ between two starts.
     prefix: String,
     started: Timestamp,
+    /// Long bodies that arrive.
+    arriving: Semaphore,
+    /// Submissions that have arrived and are not queued yet.
     reading: Semaphore,
     /// Held by whoever has a view made.
     publishing: Mutex<()>,
@@ -80,6 +86,7 @@ impl ApiState {
             submissions: AtomicU64::new(0),
             prefix: format!("rest-{:016x}{:016x}", draw(), draw()),
             started,
+            arriving: Semaphore::new(LONG_BODIES_AT_ONCE_MAX),
             reading: Semaphore::new(SUBMISSIONS_AT_ONCE_MAX),
             publishing: Mutex::new(()),
         }))
@@ -101,7 +108,13 @@ impl ApiState {
         SubmissionId::new(&format!("{}-{number}", self.0.prefix)).expect("printable and short")
     }
 
-    /// A place among the submissions that are read at once.
+    /// A place among the long bodies that arrive at once.
+    pub(super) async fn arriving(&self) -> SemaphorePermit<'_> {
+        self.0.arriving.acquire().await.expect("it is never closed")
+    }
+
+    /// A place among the submissions that are read at once, for one that has arrived: a client that
+    /// takes its time to send keeps nobody else.
     pub(super) async fn reading(&self) -> SemaphorePermit<'_> {
         self.0.reading.acquire().await.expect("it is never closed")
     }

@@ -51,11 +51,15 @@ pub(super) struct Client {
     runtime: Runtime,
 }
 
-/// What a daemon refused, and why.
+/// What a daemon answered.
 struct Answer {
     status: u16,
-    body: Value,
+    /// None where it is not JSON.
+    body: Option<Value>,
 }
+
+/// A failure, and whether it may pass by itself.
+type Passing = (Failure, bool);
 
 /// Why there is no answer.
 enum NoAnswer {
@@ -97,6 +101,11 @@ impl Client {
         self.ask(&Method::GET, path, None).map_err(|(failure, _)| failure)
     }
 
+    /// A GET that says of a failure whether it may pass by itself.
+    pub(super) fn try_get(&self, path: &str) -> Result<Value, Passing> {
+        self.ask(&Method::GET, path, None)
+    }
+
     pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
         self.send(&Method::POST, path, body)
     }
@@ -133,10 +142,12 @@ impl Client {
         self.ask(method, path, Some(encoded(body)?)).map_err(|(failure, _)| failure)
     }
 
-    /// The answer, or a failure and whether it may pass by itself.
-    fn ask(&self, method: &Method, path: &str, body: Option<Bytes>) -> Result<Value, (Failure, bool)> {
+    fn ask(&self, method: &Method, path: &str, body: Option<Bytes>) -> Result<Value, Passing> {
         match self.runtime.block_on(self.exchange(method, path, body)) {
-            Ok(Answer { status: 200..300, body }) => Ok(body),
+            Ok(Answer { status: 200..300, body: Some(body) }) => Ok(body),
+            Ok(Answer { status: 200..300, body: None }) => {
+                Err((self.stranger("its answer is no JSON"), false))
+            }
             Ok(answer) => Err((refused(&answer), answer.status == 503)),
             Err(error) => Err((self.unreachable(&error), true)),
         }
@@ -146,7 +157,7 @@ impl Client {
         let connect = TcpStream::connect((self.host.as_str(), self.port));
         let stream = tokio::time::timeout(CONNECT_WAIT, connect)
             .await
-            .map_err(|_| NoAnswer::Late(CONNECT_WAIT))?
+            .map_err(|_| NoAnswer::Connect(std::io::ErrorKind::TimedOut.into()))?
             .map_err(NoAnswer::Connect)?;
         tokio::time::timeout(ANSWER_WAIT, self.speak(stream, method, path, body))
             .await
@@ -175,8 +186,7 @@ impl Client {
         let answer = answer.await;
         driving.abort();
         let (status, bytes) = answer?;
-        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-        Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
+        Ok(Answer { status, body: serde_json::from_slice(&bytes).ok() })
     }
 
     fn request(
@@ -195,6 +205,13 @@ impl Client {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         request.body(Full::new(body.unwrap_or_default())).map_err(|error| error.to_string())
+    }
+
+    /// Somebody else answers there.
+    pub(super) fn stranger(&self, why: &str) -> Failure {
+        let url = &self.url;
+        Failure::failed("not-weighbridge", format_args!("{url} is not a weighbridge server: {why}"))
+            .help("name the address that `weighbridge serve` printed with --server")
     }
 
     fn unreachable(&self, error: &NoAnswer) -> Failure {
@@ -237,7 +254,7 @@ fn encoded(body: &impl Serialize) -> Result<Bytes, Failure> {
 
 /// A problem document as a failure.
 fn refused(answer: &Answer) -> Failure {
-    let field = |name: &str| answer.body.get(name).and_then(Value::as_str);
+    let field = |name: &str| answer.body.as_ref()?.get(name)?.as_str();
     let exit = match answer.status {
         400 | 413 | 422 => Exit::Usage,
         404 => Exit::NotFound,
@@ -281,11 +298,12 @@ mod tests {
     #[test]
     fn problems_become_failures() {
         let check = |status, body: &str, exit, text: &str| {
-            let failure = refused(&Answer { status, body: serde_json::from_str(body).expect("json") });
+            let failure = refused(&Answer { status, body: serde_json::from_str(body).ok() });
             assert_eq!((failure.exit, failure.to_string().as_str()), (exit, text));
         };
         check(404, r#"{"code": "no-such-job", "detail": "no job 7"}"#, Exit::NotFound, "error: no job 7");
         check(400, r#"{"code": "x", "detail": "bad", "field": "id"}"#, Exit::Usage, "error: id: bad");
         check(500, r#""text""#, Exit::Failed, "error: the server answered with status 500");
+        check(502, "<html>", Exit::Failed, "error: the server answered with status 502");
     }
 }

@@ -156,7 +156,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(&args, context),
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => serve::run(&args, context),
         Command::Submit(args) => submit::run(&args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Queue(args) => queue::run(&args, context),

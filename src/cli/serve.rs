@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::Context;
 use super::failure::{Exit, Failure};
 use super::http::DEFAULT_LISTEN;
 use super::machine::{Machine, MachineArgs};
-use super::output::print;
+use super::output::{Output, print, print_json};
 use super::signals::Interrupts;
 use crate::api::{ApiState, ServeError, Server};
 use crate::engine::Service;
@@ -59,7 +60,7 @@ pub(super) fn bind_failure(error: &ServeError) -> Failure {
     Failure::failed(code, error)
 }
 
-pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let interrupts = Interrupts::listen()
         .map_err(|error| Failure::failed("signals", format_args!("could not listen for signals: {error}")))?;
     let mut machine = Machine::open(&args.store, &args.machine)?;
@@ -69,20 +70,32 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         Driver::Local => drop(machine.start()?),
         Driver::None => machine.start_without_driver()?,
     }
-    let view = machine.engine.fresh_view(VIEW_WAIT);
-    print(&format!(
-        "weighbridge {} listens on http://{}, store {}, {} jobs, epoch {}",
-        env!("CARGO_PKG_VERSION"),
-        server.local_addr(),
-        machine.store.display(),
-        view.totals.total(),
-        view.epoch,
-    ))?;
+    tell_ready(&machine, server.local_addr(), context.output)?;
     let watched = watch(&machine, &interrupts);
     if !server.shutdown(GRACE) {
         tracing::warn!("requests that took longer than {GRACE:?} were cut");
     }
     watched.and(machine.close()).map(|()| Exit::Done)
+}
+
+/// Says where it listens, and what the store holds.
+fn tell_ready(machine: &Machine, listen: SocketAddr, output: Output) -> Result<(), Failure> {
+    let view = machine.engine.fresh_view(VIEW_WAIT);
+    let (version, n_jobs) = (env!("CARGO_PKG_VERSION"), view.totals.total());
+    match output {
+        Output::Table => print(&format!(
+            "weighbridge {version} listens on http://{listen}, store {}, {n_jobs} jobs, epoch {}",
+            machine.store.display(),
+            view.epoch,
+        )),
+        Output::Json => print_json(&serde_json::json!({
+            "version": version,
+            "url": format!("http://{listen}"),
+            "store": machine.store,
+            "n_jobs": n_jobs,
+            "epoch": view.epoch.0,
+        })),
+    }
 }
 
 /// Returns when a signal asks to end, or when the log fails.

@@ -8,7 +8,11 @@
 //!
 //! E1  The order of events in the log is the order in which they were applied.
 //! E2  No lock is held over I/O; the core's lock is held for one drain or one decision.
-//! E3  Nothing that leaves (answer, launch, kill, view) leaves before its events are durable.
+//! E3  Nothing that leaves (answer, launch, kill, view) leaves before its events are durable. Looks
+//!     into the core itself are no effects: `job`, `jobs`, `queued`, `why`, `waiting`, `load`,
+//!     `running` and what REST serves of them may be ahead of the disk by the commit under way,
+//!     which a crash may undo. Who must not act on that reads a view, or waits until `durable` has
+//!     reached what `publish` returned after the look.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

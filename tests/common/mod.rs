@@ -23,10 +23,14 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Waits until `is_so`, and fails with `what` when that takes too long.
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = now() + PATIENCE;
+pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
+    within(PATIENCE, what, is_so);
+}
+
+fn within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = now() + patience;
     while !is_so() {
-        assert!(now() < end, "{what}: not within {PATIENCE:?}");
+        assert!(now() < end, "{what}: not within {patience:?}");
         std::thread::sleep(LOOK);
     }
 }
@@ -132,8 +136,13 @@ impl Process {
     }
 
     /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Ended {
-        until("the end of the process", || self.is_over());
+    pub(crate) fn wait(self) -> Ended {
+        self.wait_for(PATIENCE)
+    }
+
+    /// The same, but no longer than that.
+    pub(crate) fn wait_for(mut self, patience: Duration) -> Ended {
+        within(patience, "the end of the process", || self.is_over());
         let status = self.child.wait().expect("it has ended");
         let [stdout, stderr] =
             self.readers.take().expect("taken once").map(|reader| reader.join().expect("read"));
@@ -168,12 +177,12 @@ impl Daemon {
     pub(crate) fn start(place: &Place, args: &[&str]) -> Self {
         let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
         let mut child = command.args(args).stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut line = String::new();
         let out = child.stdout.take().expect("piped");
-        std::io::BufReader::new(out).read_line(&mut line).expect("readable");
-        let url = line.split_whitespace().find(|word| word.starts_with("http://"));
-        let url = url.unwrap_or_else(|| panic!("no address in {line:?}")).trim_end_matches(',').to_owned();
-        Self { child, url, line }
+        let mut daemon = Self { child, url: String::new(), line: String::new() };
+        // Dropped where the line does not come, which ends the daemon and with it the reader.
+        daemon.line = first_line(out);
+        daemon.url = url_in(&daemon.line);
+        daemon
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -202,6 +211,25 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What comes first out of `out`.
+fn first_line(out: impl Read + Send + 'static) -> String {
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        std::io::BufReader::new(out).read_line(&mut line).expect("readable");
+        // Nobody hears it where the test gave up.
+        let _ = told.send(line);
+    });
+    heard.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("the daemon says nothing within {PATIENCE:?}"))
+}
+
+/// The address in what a daemon says.
+fn url_in(line: &str) -> String {
+    let from = line.find("http://").unwrap_or_else(|| panic!("no address in {line:?}"));
+    let is_end = |c: char| c.is_whitespace() || c == ',' || c == '"';
+    line[from..].split(is_end).next().unwrap_or_default().to_owned()
 }
 
 /// All jobs in the store at `path`, which nobody uses.
@@ -240,4 +268,24 @@ pub(crate) fn appending(count: u32, sleep_s: &str) -> String {
   "jobs": [{{ "type": "append", "count": {count} }}]
 }}"#
     )
+}
+
+/// A workload of `count` jobs, each of which appends its id to `{out_dir}/ran`. Those after the
+/// first `n_free` then wait until the test lets them go on.
+pub(crate) fn held(count: u32, n_free: u32) -> String {
+    format!(
+        r#"{{
+  "job_types": [{{
+    "name": "hold",
+    "command": ["sh", "-c", "echo {{job_id}} >> \"$0\"; [ {{job_id}} -le {n_free} ] || while [ -d \"$1\" ] && [ ! -e \"$1/go\" ]; do sleep 0.02; done", "{{out_dir}}/ran", "{{workload_dir}}"],
+    "resources": {{ "cpus": 0.25, "mem": 1 }}
+  }}],
+  "jobs": [{{ "type": "hold", "count": {count} }}]
+}}"#
+    )
+}
+
+/// Lets the jobs of [`held`] end.
+pub(crate) fn let_go(place: &Place) {
+    place.write("go", "");
 }

@@ -1,14 +1,14 @@
 //! Submissions: job types, jobs and recipes in one, under an id of the caller's making.
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use crate::api::body;
+use crate::api::body::{self, BodyError};
 use crate::api::errors::{Problem, unsettled};
-use crate::api::limits::SUBMISSION_BYTES_MAX;
+use crate::api::limits::{BODY_BYTES_MAX, SUBMISSION_BYTES_MAX};
 use crate::api::state::ApiState;
 use crate::api::v1::job_types;
 use crate::api::views::own::JobTypeRef;
@@ -87,6 +87,13 @@ async fn submit(api: &ApiState, submission: Submission) -> Result<(Accepted, Eve
     settled.map_err(|error| unsettled(error, refused))
 }
 
+/// The whole body. Long ones arrive few at a time.
+async fn arrived(api: &ApiState, headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {
+    let is_short = body.size_hint().upper().is_some_and(|len| len <= BODY_BYTES_MAX as u64);
+    let _place = if is_short { None } else { Some(api.arriving().await) };
+    body::bytes(headers, body, SUBMISSION_BYTES_MAX).await
+}
+
 /// `POST submissions`: all of its jobs or none. The same id again gives the first answer, with 200
 /// in place of 201, and changes nothing, job types neither.
 pub(in crate::api) async fn create(
@@ -95,8 +102,8 @@ pub(in crate::api) async fn create(
     body: Body,
 ) -> Result<(StatusCode, Json<Submitted>), Problem> {
     let key = key_of(&headers)?;
+    let bytes = arrived(&api, &headers, body).await?;
     let place = api.reading().await;
-    let bytes = body::bytes(&headers, body, SUBMISSION_BYTES_MAX).await?;
     // A large body takes a while, so it is read beside the runtime's threads.
     let (id, expanded) = api.ask(move |_| read(&bytes, key)).await?;
     let known = id.clone();

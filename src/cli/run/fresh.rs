@@ -14,6 +14,9 @@ use super::super::supervisor;
 /// Held by a living supervisor.
 const SUPERVISOR_LOCK: &str = "supervisor.lock";
 
+/// Where executions leave their files: who made it may have left executions too.
+const SANDBOXES: &str = "sandbox";
+
 /// Names that are tried for one second.
 const ASIDE_MAX: u32 = 1_000;
 
@@ -46,16 +49,25 @@ pub(super) fn set_aside(store: &Path) -> Result<Option<PathBuf>, Failure> {
     Ok(Some(aside))
 }
 
-/// Tells an idle supervisor to end.
+/// Tells an idle supervisor to end. Where there is none, one is started for it: what a killed one
+/// left running would else write where the new run writes, and a new one ends that first.
 fn end_supervisor(store: &Path) -> Result<(), Failure> {
-    if supervisor_of(store).is_none() {
+    if supervisor_of(store).is_none() && !store.join(SANDBOXES).is_dir() {
         return Ok(());
     }
     let sink = Arc::new(drop);
     let driver = LocalDriver::start(store, supervisor::command(store), LocalOptions::default(), sink);
     let closed = driver.and_then(|driver| driver.close());
     match (supervisor_of(store), closed) {
-        (None, _) => Ok(()),
+        (None, Ok(())) => Ok(()),
+        (None, Err(error)) => Err(Failure::failed(
+            "executor",
+            format_args!("could not make sure that nothing of the earlier run still runs: {error}"),
+        )
+        .help(format_args!(
+            "{} may say more; the same command tries again",
+            store.join("supervisor.log").display()
+        ))),
         (Some(pid), Ok(())) => Err(Failure::failed(
             "still-running",
             format_args!("executions of the earlier run still run under its supervisor, process {pid}"),

@@ -2,7 +2,8 @@
 //! came of it.
 //!
 //! Protocol:
-//! 1. The workload is read and checked, and its globs are listed. A fault ends it: nothing is made.
+//! 1. The workload is read and checked, and its globs are listed. A fault ends it: nothing is made,
+//!    and with `--fresh` nothing is moved.
 //! 2. The store is opened; its lock keeps others out.
 //! 3. A store without jobs is told which workload it belongs to, then gets all of it in one
 //!    submission. A store with jobs goes on with those it has, if it belongs to this workload.
@@ -19,13 +20,14 @@ mod room;
 mod stats;
 mod summary;
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::api::{ApiState, Server};
 use crate::clock::monotonic;
-use crate::engine::{Engine, Reconciled, Service, View};
+use crate::engine::{Engine, Outgoing, Reconciled, Service, TicketError, View};
 use crate::model::SubmissionId;
 use crate::store::StoreFiles;
 use crate::workload::{Expanded, Workload, WorkloadError};
@@ -115,12 +117,10 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let mut progress = Progress::new(args.no_progress);
     let source = Source::read(&args.workload)?;
     let store = args.store.clone().unwrap_or_else(|| default_store(&args.workload));
-    if args.fresh
-        && let Some(aside) = fresh::set_aside(&store)?
-    {
-        progress.note(&format!("the earlier run is kept in {}", aside.display()));
-    }
     let out = absolute(args.out.as_deref().unwrap_or(&store.join("out")))?;
+    if args.fresh {
+        begin_anew(&source, &store, &out, &progress)?;
+    }
     let is_begun = StoreFiles::new(&store).is_there();
     // Before a store is made: a file with a fault leaves nothing behind.
     let expanded = if is_begun { None } else { Some(source.expand(&out)?) };
@@ -162,6 +162,18 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     }
     run.wall = monotonic().duration_since(begun);
     finish(machine, run, context)
+}
+
+/// Sets an earlier run aside, once it is sure that this one can be queued.
+fn begin_anew(source: &Source, store: &Path, out: &Path, progress: &Progress) -> Result<(), Failure> {
+    if StoreFiles::new(store).is_there() {
+        // Only to see a fault: the globs are listed again without the files that move.
+        source.expand(out)?;
+    }
+    if let Some(aside) = fresh::set_aside(store)? {
+        progress.note(&format!("the earlier run is kept in {}", aside.display()));
+    }
+    Ok(())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
@@ -208,18 +220,31 @@ fn begin(machine: &Machine, source: &Source, out: &Path, expanded: &Expanded) ->
 }
 
 fn submit(engine: &Engine, expanded: &Expanded) -> Result<(), Failure> {
-    let refused = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Usage, "workload", format_args!("the workload was not accepted: {error}"))
-            .help("nothing was queued")
-    };
     let tickets = expanded.job_types.iter().map(|spec| engine.put_job_type(spec.clone()));
-    let tickets = tickets.collect::<Result<Vec<_>, _>>().map_err(|busy| refused(&busy))?;
+    let tickets = tickets.collect::<Result<Vec<_>, _>>().map_err(|busy| not_on_disk(&busy))?;
     let ids = tickets.into_iter().map(|ticket| ticket.wait_durable(SYNC_WAIT));
-    let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| refused(&error))?;
+    let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| not_queued(&error))?;
     let id = SubmissionId::new(SUBMISSION).expect("a constant that is right");
-    let ticket = engine.submit(expanded.submission(id, &ids)).map_err(|busy| refused(&busy))?;
-    ticket.wait_durable(SYNC_WAIT).map_err(|error| refused(&error))?;
+    let ticket = engine.submit(expanded.submission(id, &ids)).map_err(|busy| not_on_disk(&busy))?;
+    ticket.wait_durable(SYNC_WAIT).map_err(|error| not_queued(&error))?;
     Ok(())
+}
+
+/// Why the workload is not queued: a fault of its own, or of the disk.
+fn not_queued<E: Display>(error: &TicketError<E>) -> Failure {
+    match error {
+        TicketError::Refused(error) => {
+            Failure::new(Exit::Usage, "workload", format_args!("the workload was not accepted: {error}"))
+                .help("nothing was queued")
+        }
+        // Whether it is on disk shows when the store is opened again; then it is queued once.
+        TicketError::Lost | TicketError::TimedOut(_) => not_on_disk(error),
+    }
+}
+
+fn not_on_disk(error: &dyn Display) -> Failure {
+    Failure::failed("log", format_args!("the workload may not be on disk: {error}"))
+        .help("make room on the disk or repair it; the same command goes on")
 }
 
 fn warn_too_big(machine: &Machine, view: &View, progress: &Progress) {
@@ -311,20 +336,27 @@ fn watch(
 fn finish(mut machine: Machine, run: Run, context: Context) -> Result<Exit, Failure> {
     machine.stop();
     let view = machine.engine.fresh_view(SYNC_WAIT);
+    let n_unstarted = n_unstarted(&machine.engine);
     let summary = Summary::new(run, &machine.engine, &view, &machine.total);
     let closed = machine.close();
     match context.output {
         Output::Json => print_json(&summary)?,
-        Output::Table if summary.is_interrupted() => note(&interrupted_text(&view)),
+        Output::Table if summary.is_interrupted() => note(&interrupted_text(&view, n_unstarted)),
         Output::Table => print(&summary.text())?,
     }
     closed.map(|()| summary.exit())
 }
 
-fn interrupted_text(view: &View) -> String {
+/// Launches on record that reached no executor. The next process on the store starts them.
+fn n_unstarted(engine: &Engine) -> u64 {
+    let left = engine.outgoing(Duration::ZERO);
+    left.iter().map(|outgoing| u64::from(matches!(outgoing, Outgoing::Launch(_)))).sum()
+}
+
+fn interrupted_text(view: &View, n_unstarted: u64) -> String {
     let totals = &view.totals;
     let n_left = totals.total() - totals.n_ended();
-    let runs = match totals.running {
+    let runs = match totals.running.saturating_sub(n_unstarted) {
         0 => String::new(),
         n => format!("; {} still running will finish by themselves and count", counted(n, "job")),
     };
@@ -332,4 +364,44 @@ fn interrupted_text(view: &View) -> String {
         "interrupted with {} left{runs}\nhelp: the same command goes on from here",
         counted(n_left, "job")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Options, SubmitError};
+    use crate::model::{JobRequest, JobTypeSpec, NodeResources, Submission};
+
+    const WAIT: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn only_a_refusal_blames_the_workload() {
+        let check = |error: TicketError<SubmitError>, exit, code: &str, help: &str| {
+            let failure = not_queued(&error);
+            assert_eq!((failure.exit, failure.code.as_str()), (exit, code), "{failure}");
+            assert!(failure.help.as_ref().is_some_and(|text| text.contains(help)), "{failure}");
+        };
+        let refused = TicketError::Refused(SubmitError::QueueFull);
+        check(refused, Exit::Usage, "workload", "nothing was queued");
+        check(TicketError::Lost, Exit::Failed, "log", "the same command goes on");
+        check(TicketError::TimedOut(WAIT), Exit::Failed, "log", "the same command goes on");
+    }
+
+    #[test]
+    fn launches_that_reached_no_executor_are_not_told_as_running() {
+        let engine = Engine::in_memory(Options::default());
+        let total = NodeResources::new().cpus("2").expect("an amount");
+        let one = NodeResources::new().cpus("1").expect("an amount");
+        let spec = JobTypeSpec::new("t", "1").command(["true"]).needs(one);
+        let id = engine.put_job_type(spec).expect("room").wait_durable(WAIT).expect("a job type");
+        let id = JobRequest::new(id).count(3);
+        let all = Submission::new(SubmissionId::new("all").expect("a name")).jobs(id);
+        engine.submit(all).expect("room").wait_durable(WAIT).expect("accepted");
+        engine.declare_node(NODE, "here", &total);
+        assert_eq!(engine.offer_declared(NODE).hand_over(), 2);
+        let view = engine.fresh_view(WAIT);
+        assert!(interrupted_text(&view, 0).starts_with("interrupted with 3 jobs left; 2 jobs still running"));
+        let n_unstarted = n_unstarted(&engine);
+        assert!(interrupted_text(&view, n_unstarted).starts_with("interrupted with 3 jobs left\n"));
+    }
 }
