@@ -57,6 +57,9 @@ pub struct View {
     pub n_running: usize,
     /// Recipes so far.
     pub n_recipes: u64,
+    /// When and why a driver last refused a launch. Refused launches go back to their place and are
+    /// tried again.
+    pub last_refusal: Option<(Timestamp, String)>,
     /// Every job type, by id.
     pub types: Vec<JobTypeView>,
     /// Every known node, by id.
@@ -104,6 +107,7 @@ pub(super) fn view(core: &Core, made: Timestamp) -> Arc<View> {
         n_lanes: state.queue.n_lanes(),
         n_running: state.running.len(),
         n_recipes: state.n_recipes,
+        last_refusal: core.last_refusal.clone(),
         types,
         nodes: core.nodes.iter().map(node_status).collect(),
     })

@@ -187,6 +187,13 @@ pub(in crate::api) struct Log {
     pub(in crate::api) n_commits: u64,
 }
 
+/// Why a launch was refused.
+#[derive(Clone, Debug, Serialize)]
+struct Refusal {
+    when: Time,
+    reason: String,
+}
+
 /// The whole at a glance.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::api) struct Status {
@@ -201,6 +208,8 @@ pub(in crate::api) struct Status {
     n_lanes: usize,
     n_running: usize,
     n_recipes: u64,
+    /// The last launch that its driver refused; it is tried again.
+    last_refusal: Option<Refusal>,
     log: Log,
     job_types: Vec<JobTypeLine>,
     nodes: Vec<Node>,
@@ -220,6 +229,10 @@ impl Status {
             n_lanes: view.n_lanes,
             n_running: view.n_running,
             n_recipes: view.n_recipes,
+            last_refusal: view
+                .last_refusal
+                .as_ref()
+                .map(|(when, reason)| Refusal { when: Time(*when), reason: reason.clone() }),
             log,
             job_types: view.types.iter().map(JobTypeLine::from).collect(),
             nodes: view.nodes.iter().map(Node::from).collect(),

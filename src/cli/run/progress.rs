@@ -38,6 +38,8 @@ pub(super) struct Progress {
     shown: Instant,
     asked: Option<Instant>,
     waits: String,
+    /// The reason for a refused launch that was told last.
+    refusal: String,
     /// When, and how many had ended.
     seen: VecDeque<(Instant, u64)>,
 }
@@ -52,6 +54,7 @@ impl Progress {
             shown: now,
             asked: None,
             waits: String::new(),
+            refusal: String::new(),
             seen: [].into(),
         }
     }
@@ -77,6 +80,12 @@ impl Progress {
             return;
         }
         self.shown = now;
+        if let Some((_, reason)) = &view.last_refusal
+            && *reason != self.refusal
+        {
+            self.refusal.clone_from(reason);
+            self.note(&format!("a launch was refused and is tried again: {reason}"));
+        }
         if self.asked.is_none_or(|asked| now.duration_since(asked) >= WHY_EVERY) {
             self.asked = Some(now);
             self.waits = waits(view, &engine.waiting());
