@@ -57,10 +57,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Report {
     let shapes: Vec<Entry> = (0..N_SHAPES).map(|_| source.entry(&mut queue)).collect();
     let everything = Amounts::unlimited();
     let timer = Timer::new();
-    let mut ids: Vec<u64> = Vec::new();
-    for entry in queue.iter(&[]).take(arguments.queued.min(200_000)) {
-        ids.push(entry.id.0);
-    }
+    let mut ids: Vec<u64> = queue.iter(&[]).map(|entry| entry.id.0).collect();
     let [mut decide, mut none, mut take, mut enqueue, mut cancel, mut fill] =
         [(); 6].map(|()| Figures::default());
     let (mut n_heads, mut answers) = (0_u64, 0_u64);
