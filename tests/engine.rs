@@ -314,3 +314,18 @@ fn load_is_taken_on_multiples_of_its_period_and_survives_a_restart() {
         rows.iter().map(|row| (row.measured.0 / 1_000_000, row.job_type, row.queued, row.running)).collect();
     assert_eq!(rows, [(100, None, 0, 0), (110, Some(kind), 2, 3), (145, Some(kind), 2, 3)]);
 }
+
+#[test]
+fn what_was_seen_before_settling_is_on_disk_after_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = Engine::open(directory.path(), Options::default()).expect("a store");
+    let kind = put(&engine, JobTypeSpec::new("a", "1"));
+    for n in 0..50 {
+        let _unheard = engine.submit(named(&format!("s{n}")).jobs(JobRequest::new(kind))).expect("room");
+        engine.pump();
+        let seen = engine.jobs(JobId(0), 100).len();
+        assert!(engine.settle(SYNC));
+        let view = engine.fresh_view(SYNC);
+        assert!(engine.durable() >= view.position && view.totals.total() == seen as u64);
+    }
+}

@@ -147,8 +147,23 @@ impl ApiState {
         }
     }
 
-    /// Asks the engine something that takes the core's lock, beside the runtime's threads.
+    /// Asks the engine something that takes the core's lock, beside the runtime's threads, and
+    /// answers once what was seen is on disk: nobody is told of what a crash may undo. With a log
+    /// that failed, the answer is what memory holds.
     pub(super) async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Engine) -> T + Send + 'static) -> T {
+        self.ask_ahead(move |engine| {
+            let answer = ask(engine);
+            engine.settle(VIEW_WAIT_MAX);
+            answer
+        })
+        .await
+    }
+
+    /// The same, perhaps ahead of the disk: for what the caller just put there.
+    pub(super) async fn ask_ahead<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> T {
         let engine = self.engine().clone();
         let asked = tokio::task::spawn_blocking(move || ask(&engine)).await;
         match asked.map_err(tokio::task::JoinError::try_into_panic) {

@@ -10,9 +10,8 @@
 //! E2  No lock is held over I/O; the core's lock is held for one drain or one decision.
 //! E3  Nothing that leaves (answer, launch, kill, view) leaves before its events are durable. Looks
 //!     into the core itself are no effects: `job`, `jobs`, `queued`, `why`, `waiting`, `load`,
-//!     `running` and what REST serves of them may be ahead of the disk by the commit under way,
-//!     which a crash may undo. Who must not act on that reads a view, or waits until `durable` has
-//!     reached what `publish` returned after the look.
+//!     `running` may be ahead of the disk by the commit under way, which a crash may undo. Who must
+//!     not act on that reads a view, or calls `settle` after the look.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -451,6 +450,20 @@ impl Engine {
             std::thread::sleep(Duration::from_micros(100));
         }
         self.view()
+    }
+
+    /// Waits until everything applied so far is on disk, so that what was looked at before this call
+    /// cannot be undone any more. False when `timeout` passes before, or the log failed.
+    pub fn settle(&self, timeout: Duration) -> bool {
+        let position = self.0.owned.lock().core.state.last_event;
+        let end = monotonic() + timeout;
+        while self.durable() < position {
+            if monotonic() > end || self.0.log.is_failed() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        true
     }
 
     /// Applies the intake and publishes a view of it, without waiting: the view comes when it is

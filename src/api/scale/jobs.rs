@@ -117,7 +117,7 @@ pub(in crate::api) async fn create(
     let settled = api.write(|engine| engine.submit(submission)).await;
     let (accepted, _) = settled.map_err(|error| scale_unsettled(error, refused))?;
     let id = accepted.first_job;
-    let job = api.ask(move |engine| engine.job(id)).await.ok_or(ScaleError::NotFound)?;
+    let job = api.ask_ahead(move |engine| engine.job(id)).await.ok_or(ScaleError::NotFound)?;
     let details = job_details(&job, &kind.job_type, &view, api.engine().framework());
     let location = HeaderValue::from_str(&format!("{}{}/", address.url(), id));
     let mut response = (StatusCode::CREATED, Json(details)).into_response();
