@@ -361,14 +361,12 @@ impl Queue {
                     self.open.set_codes(old, at, codes);
                 }
             }
-            (old, new) => {
-                if let Some(old) = old {
-                    self.open.remove(old, at);
-                }
-                if let Some(new) = new {
-                    self.open.insert(new, at, codes);
-                }
+            (Some(old), Some(new)) => {
+                self.open.relocate(old, new, at, (codes != old_codes).then_some(codes));
             }
+            (Some(old), None) => self.open.remove(old, at),
+            (None, Some(new)) => self.open.insert(new, at, codes),
+            (None, None) => {}
         }
         let lane = &mut self.lanes[at as usize];
         (lane.open_at, lane.codes, lane.least) = (bound, codes, lane.rows.min());

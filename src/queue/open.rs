@@ -1,7 +1,7 @@
 //! The lanes that may move, in the order of their heads, with just enough of each to tell at a
 //! glance that nothing in it fits.
 //!
-//! Up to 16 lanes stand in a block, their codes resource by resource, so that one pass of vector
+//! Up to 64 lanes stand in a block, their codes resource by resource, so that one pass of vector
 //! instructions compares all of them with an offer. A block knows a lower bound of its lanes, so a
 //! decision where nothing fits mostly reads one line per block.
 //!
@@ -13,9 +13,9 @@
 use super::key::SortKey;
 use crate::model::RESOURCES_MAX;
 
-/// Lanes of one block: two vector registers of codes per resource. With more, a decision would look
-/// at lanes behind the one it takes.
-const BLOCK_LEN_MAX: usize = 16;
+/// Lanes of one block: as many as a word has bits. With fewer, lanes that move in the order would
+/// move between blocks more often, and their codes with them.
+const BLOCK_LEN_MAX: usize = 64;
 
 /// A block's `min` is made true again after this many lanes left it: that costs a pass over the
 /// block, and a bound that is a little low only costs a glance at it.
@@ -80,19 +80,18 @@ struct Head {
 
 #[derive(Clone, Debug)]
 struct Block {
-    /// By resource, then by column. In columns without a lane the first resource refuses
-    /// everything.
+    /// By resource, then by column. Columns without a lane refuse everything.
     codes: [[u16; BLOCK_LEN_MAX]; RESOURCES_MAX],
     /// A bit for each column with a lane.
-    used: u16,
+    used: u64,
     /// In order.
     places: Vec<Place>,
 }
 
 impl Block {
-    fn new() -> Box<Self> {
+    fn new(n_resources: usize) -> Box<Self> {
         let mut codes = [[0; BLOCK_LEN_MAX]; RESOURCES_MAX];
-        codes[0] = [u16::MAX; BLOCK_LEN_MAX];
+        codes[..n_resources].fill([u16::MAX; BLOCK_LEN_MAX]);
         Box::new(Self { codes, used: 0, places: Vec::with_capacity(BLOCK_LEN_MAX) })
     }
 
@@ -106,46 +105,69 @@ impl Block {
         }
     }
 
+    /// Where in the order a lane is or belongs.
+    fn place_of(&self, order: Order) -> usize {
+        let at = self.places.partition_point(|place| place.bound < order.0);
+        // Only types with a direction of their own share a bound.
+        let same = self.places[at..].iter().take_while(|place| is_before(place.order(), order));
+        at + same.count()
+    }
+
     fn insert(&mut self, bound: SortKey, lane: u32, codes: &[u16]) {
-        let at = self.places.partition_point(|other| is_before(other.order(), (bound, lane)));
+        let at = self.place_of((bound, lane));
         let column = u8::try_from(self.used.trailing_ones()).expect("below BLOCK_LEN_MAX");
         self.used |= 1 << column;
         self.set_codes(column, codes);
         self.places.insert(at, Place { bound, lane, column });
     }
 
-    fn remove(&mut self, at: usize) {
-        let Place { column, .. } = self.places.remove(at);
+    fn free(&mut self, column: u8, n_resources: usize) {
         self.used &= !(1 << column);
-        self.codes[0][usize::from(column)] = u16::MAX;
+        self.set_codes(column, &[u16::MAX; RESOURCES_MAX][..n_resources]);
+    }
+
+    fn remove(&mut self, at: usize, n_resources: usize) {
+        let Place { column, .. } = self.places.remove(at);
+        self.free(column, n_resources);
+    }
+
+    /// Gives the lane at `at` another bound; it stays in its column.
+    fn relocate(&mut self, at: usize, bound: SortKey) {
+        let lane = self.places[at].lane;
+        let to = self.place_of((bound, lane));
+        self.places[at].bound = bound;
+        if to > at {
+            self.places[at..to].rotate_left(1);
+        } else {
+            self.places[to..=at].rotate_right(1);
+        }
     }
 
     /// Moves everything from `at` on into a block of its own.
-    fn split_off(&mut self, at: usize) -> Box<Self> {
-        let mut right = Self::new();
-        for place in self.places.drain(at..) {
-            let codes = self.codes.map(|of_resource| of_resource[usize::from(place.column)]);
-            right.insert(place.bound, place.lane, &codes);
+    fn split_off(&mut self, at: usize, n_resources: usize) -> Box<Self> {
+        let mut right = Self::new(n_resources);
+        for (place, column) in self.places.drain(at..).zip(0_u8..) {
+            let from = usize::from(place.column);
+            for (to, of_resource) in right.codes.iter_mut().zip(&mut self.codes).take(n_resources) {
+                to[usize::from(column)] = std::mem::replace(&mut of_resource[from], u16::MAX);
+            }
             self.used &= !(1 << place.column);
-            self.codes[0][usize::from(place.column)] = u16::MAX;
+            right.used |= 1 << column;
+            right.places.push(Place { column, ..place });
         }
         right
     }
 
     fn head(&self, n_resources: usize) -> Head {
         let mut min = Codes::default();
-        let first = self.places[0];
-        min[..n_resources].copy_from_slice(&self.codes_at(first.column)[..n_resources]);
-        for place in &self.places {
-            for (min, of_resource) in min.iter_mut().zip(&self.codes).take(n_resources) {
-                *min = (*min).min(of_resource[usize::from(place.column)]);
-            }
+        for (min, of_resource) in min.iter_mut().zip(&self.codes).take(n_resources) {
+            *min = of_resource.iter().fold(u16::MAX, |least, code| least.min(*code));
         }
-        Head { min, first: first.order(), n_stale: 0 }
+        Head { min, first: self.places[0].order(), n_stale: 0 }
     }
 
     /// A bit for each column whose lane may fit. Only the first `n_resources` are compared.
-    fn glance(&self, free: &Codes, n_resources: usize) -> u16 {
+    fn glance(&self, free: &Codes, n_resources: usize) -> u64 {
         let mut over = [0_u16; BLOCK_LEN_MAX];
         for (of_resource, have) in self.codes.iter().zip(free).take(n_resources) {
             for (over, ask) in over.iter_mut().zip(of_resource) {
@@ -159,8 +181,7 @@ impl Block {
         // Eight flags of a byte each become eight bits by one multiplication.
         let bits = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
         let words = fits.as_chunks::<8>().0;
-        let bits = words.iter().rev().fold(0, |sum, bytes| sum << 8 | bits(bytes));
-        u16::try_from(bits).expect("16 flags")
+        words.iter().rev().fold(0, |sum, bytes| sum << 8 | bits(bytes))
     }
 }
 
@@ -177,12 +198,26 @@ pub(crate) struct OpenLanes {
 impl OpenLanes {
     /// Sets how many resources anything may ask for from now on; never fewer than before.
     pub(crate) fn set_n_resources(&mut self, n_resources: usize) {
-        self.n_resources = self.n_resources.max(n_resources).max(1);
+        let before = self.n_resources;
+        self.n_resources = before.max(n_resources).max(1);
+        for block in &mut self.blocks {
+            for column in (0..BLOCK_LEN_MAX).filter(|column| block.used >> column & 1 == 0) {
+                for of_resource in &mut block.codes[before..self.n_resources] {
+                    of_resource[column] = u16::MAX;
+                }
+            }
+        }
     }
 
     /// The block where a lane is or belongs.
     fn block_of(&self, order: Order) -> usize {
-        self.heads.partition_point(|head| !is_before(order, head.first)).saturating_sub(1)
+        // Few blocks, and mostly the first ones: a walk beats a search.
+        let is_behind = |head: &Head| !is_before(order, head.first);
+        match self.heads.len() {
+            0..=8 => self.heads.iter().take_while(|head| is_behind(head)).count(),
+            _ => self.heads.partition_point(is_behind),
+        }
+        .saturating_sub(1)
     }
 
     /// Puts a lane in. Cost: a search over blocks, a move within one.
@@ -191,14 +226,14 @@ impl OpenLanes {
         let codes_in_use = &codes[..n_resources];
         let mut at_block = self.block_of((bound, lane));
         let Some(block) = self.blocks.get_mut(at_block) else {
-            let mut block = Block::new();
+            let mut block = Block::new(n_resources);
             block.insert(bound, lane, codes_in_use);
             self.heads.push(block.head(n_resources));
             self.blocks.push(block);
             return;
         };
         if block.places.len() == BLOCK_LEN_MAX {
-            let right = block.split_off(BLOCK_LEN_MAX / 2);
+            let right = block.split_off(BLOCK_LEN_MAX / 2, n_resources);
             self.heads[at_block] = block.head(n_resources);
             self.heads.insert(at_block + 1, right.head(n_resources));
             self.blocks.insert(at_block + 1, right);
@@ -212,9 +247,9 @@ impl OpenLanes {
 
     fn find(&self, order: Order) -> Option<(usize, usize)> {
         let at_block = self.block_of(order);
-        let places = &self.blocks.get(at_block)?.places;
-        let at = places.partition_point(|place| is_before(place.order(), order));
-        (places.get(at)?.order() == order).then_some((at_block, at))
+        let block = self.blocks.get(at_block)?;
+        let at = block.place_of(order);
+        (block.places.get(at)?.order() == order).then_some((at_block, at))
     }
 
     /// Takes a lane out.
@@ -224,7 +259,7 @@ impl OpenLanes {
     pub(crate) fn remove(&mut self, bound: SortKey, lane: u32) {
         let (at_block, at) = self.find((bound, lane)).expect("O1: it is there");
         let block = &mut self.blocks[at_block];
-        block.remove(at);
+        block.remove(at, self.n_resources);
         match block.places.first() {
             None => {
                 self.blocks.remove(at_block);
@@ -235,6 +270,27 @@ impl OpenLanes {
                 self.grow_stale(at_block);
             }
         }
+    }
+
+    /// Gives a lane another bound, and codes. Cost: a move within one block, mostly.
+    ///
+    /// # Panics
+    /// When it is not there under `from`.
+    pub(crate) fn relocate(&mut self, from: SortKey, to: SortKey, lane: u32, codes: Option<Codes>) {
+        let (at_block, at) = self.find((from, lane)).expect("O1: it is there");
+        if self.block_of((to, lane)) == at_block {
+            let block = &mut self.blocks[at_block];
+            block.relocate(at, to);
+            self.heads[at_block].first = block.places[0].order();
+            if let Some(codes) = codes {
+                self.set_codes(to, lane, codes);
+            }
+            return;
+        }
+        let codes =
+            codes.unwrap_or_else(|| self.blocks[at_block].codes_at(self.blocks[at_block].places[at].column));
+        self.remove(from, lane);
+        self.insert(to, lane, codes);
     }
 
     /// Takes note that a block's minimum may be lower than it has to be.
@@ -305,13 +361,15 @@ impl OpenLanes {
             let n = block.places.len();
             assert!((1..=BLOCK_LEN_MAX).contains(&n), "O1: length");
             assert_eq!(head.first, block.places[0].order(), "O2: first");
-            let used = block.places.iter().fold(0_u16, |used, place| used | 1 << place.column);
+            let used = block.places.iter().fold(0_u64, |used, place| used | 1 << place.column);
             assert_eq!((used, used.count_ones() as usize), (block.used, n), "O2: columns");
             for place in &block.places {
                 assert!(may_fit(&head.min, &block.codes_at(place.column)), "O2: minimum");
             }
-            let unused = block.codes[0].iter().enumerate().filter(|(at, _)| used >> at & 1 == 0);
-            assert!(unused.map(|(_, code)| *code).all(|code| code == u16::MAX), "O2: rest");
+            let mut unused = (0..BLOCK_LEN_MAX).filter(|column| used >> column & 1 == 0);
+            let in_use = &block.codes[..self.n_resources];
+            let refuses = |column: usize| in_use.iter().all(|of_resource| of_resource[column] == u16::MAX);
+            assert!(unused.all(refuses), "O2: rest");
             assert!(block.codes[self.n_resources..].iter().flatten().all(|code| *code == 0), "O4");
         }
     }
