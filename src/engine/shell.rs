@@ -444,11 +444,16 @@ impl Engine {
     /// A view of everything applied so far, once that is durable; the newest there is when
     /// `timeout` passes before. Cost: job types and nodes, under the core's lock.
     pub fn fresh_view(&self, timeout: Duration) -> Arc<View> {
-        let position = self.publish();
-        let end = monotonic() + timeout;
-        while self.view().position < position && monotonic() < end && self.0.log.failure().is_none() {
-            std::thread::sleep(Duration::from_micros(100));
+        // By an answer behind the view, not by its position: nodes and picks change without events.
+        let (promise, ticket) = Promise::<(), Infallible>::new(self.pump_fn());
+        {
+            let mut owned = self.0.owned.lock();
+            let now = self.0.drain(&mut owned);
+            self.0.publish(&mut owned, now);
+            self.0.flush(&mut owned.core, [answer(promise, ())]);
         }
+        // Late or lost: the newest there is.
+        let _ = ticket.wait_durable(timeout);
         self.view()
     }
 

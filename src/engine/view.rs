@@ -23,7 +23,7 @@ pub struct JobTypeView {
     pub longest_queued: Option<Timestamp>,
     /// The smallest number among its entries.
     pub highest_priority: Option<i32>,
-    /// Executions that run, of canceled jobs too.
+    /// Executions that run, of canceled jobs too, and picks.
     pub n_running_exes: u32,
 }
 

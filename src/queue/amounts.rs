@@ -3,6 +3,7 @@
 //! A1  Slots 0 to 3 are cpus, mem, disk and gpus; further names get slots in the order they come.
 //! A2  Slots are never given up, so amounts stay comparable for ever.
 
+use super::units::Units;
 use crate::model::{NodeResources, Quantity, RESOURCES_MAX, ResourceName};
 
 /// Slot of memory.
@@ -60,6 +61,13 @@ impl Amounts {
     pub(crate) fn with_varying(mut self, varying: [u64; 2]) -> Self {
         [self.0[MEM], self.0[DISK]] = varying;
         self
+    }
+
+    /// As a queue counts it: memory and disk that no unit holds exactly are rounded up.
+    pub(crate) fn counted(self) -> Self {
+        let varying = self.varying();
+        let units = Units::of(varying);
+        self.with_varying(units.amounts(units.counts(varying)))
     }
 
     /// Memory and disk.

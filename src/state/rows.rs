@@ -11,6 +11,7 @@ use crate::load::LoadRow;
 use crate::model::{
     Accepted, Epoch, EventNumber, ExeId, Job, JobId, JobStatus, JobType, NodeId, QueueMode, Timestamp,
 };
+use crate::queue::Entry;
 
 /// One piece of the state. Part of the format of the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -107,6 +108,8 @@ impl State {
             Row::Running { exe, job, priority, launch, node } => {
                 let Some(known) = self.job(job) else { return };
                 let entry = self.entry_of(known, exe, priority, known.queued.unwrap_or_default());
+                // As when it was launched, so that its node is as full as it was.
+                let entry = Entry { asks: entry.asks.counted(), ..entry };
                 self.queue.count_launched(entry.job_type);
                 self.add_running(exe, Running { entry, launch, node });
                 self.set_job_of(exe, job);

@@ -1,0 +1,524 @@
+//! The real engine and the simple queue side by side, through the public API; with a store also
+//! across closing, losing and opening it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use weighbridge::{
+    Clock, Engine, ExeId, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, LaunchName, NodeId,
+    NodeResources, Offer, Options, Outcome, Outgoing, Picks, Quantity, StatusOutcome, StatusUpdate,
+    Submission, SubmissionId, TaskState, Timestamp, Usage,
+};
+
+use super::model::{MAX_TRIES, Model, ModelEntry, ModelKind, Taken};
+use super::step::{Amounts, Growth, How, Keep, N_GUARDS, N_KINDS, NAMES, Step};
+
+/// Longest wait for the disk.
+const SYNC: Duration = Duration::from_secs(30);
+
+/// Most that is queued at once; submissions beyond are left out, so that a run has an end.
+const QUEUED_MAX: usize = 200;
+
+/// Queued executions whose reasons are asked for after a step, spread over all of them.
+const WHYS: usize = 8;
+
+/// What the job types ask for, by name: nothing; a little; whole and half MiB; more than 4 PiB and
+/// a thousandth; much.
+const KIND_ASKS: [Amounts; N_KINDS] = [
+    [0; NAMES.len()],
+    [100, 0, 0, 0, 0, 0],
+    [1_000, 1_500, 2_000, 0, 0, 0],
+    [0, 5 * (1_000 << 30) + 1, 0, 0, 0, 0],
+    [2_000, 4_000, 0, 0, 0, 0],
+];
+
+const PLAIN: NodeId = NodeId(1);
+const DECLARED: NodeId = NodeId(2);
+
+#[derive(Clone)]
+struct HandClock(Arc<AtomicI64>);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// All of cpus, memory and disk, of the others what there is: so names come as they are used.
+fn resources(amounts: Amounts) -> NodeResources {
+    let named = NAMES.iter().zip(amounts).enumerate().filter(|(at, (_, amount))| *at < 3 || *amount > 0);
+    named.fold(NodeResources::new(), |set, (_, (name, amount))| {
+        set.with(name, Quantity(amount)).expect("a name")
+    })
+}
+
+fn four_times(amounts: Amounts) -> Amounts {
+    amounts.map(|amount| amount.saturating_mul(4))
+}
+
+/// What the outbox is to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Sent {
+    Launch(LaunchName),
+    Kill(LaunchName),
+}
+
+/// Everything but the engine.
+struct Side {
+    store: Option<tempfile::TempDir>,
+    clock: HandClock,
+    /// The latest time that the engine took note of.
+    now: i64,
+    model: Model,
+    kinds: Vec<JobTypeId>,
+    /// Jobs that wait for the rest of their submission.
+    batch: Vec<(JobRequest, ModelEntry)>,
+    n_submissions: u64,
+    last_exe: u64,
+    last_job: u64,
+    due: Vec<Sent>,
+}
+
+/// One life of the engine.
+struct Life<'e> {
+    engine: &'e Engine,
+    guards: [Option<Picks<'e>>; N_GUARDS],
+    side: &'e mut Side,
+}
+
+/// Runs `steps` on both, and compares them after each.
+///
+/// # Panics
+/// Where they differ.
+pub(crate) fn agree(with_store: bool, steps: &[Step]) {
+    let mut side = Side::new(with_store);
+    let mut rest = steps.iter();
+    loop {
+        let engine = side.open();
+        let mut life = Life { engine: &engine, guards: Default::default(), side: &mut side };
+        life.begin();
+        if !life.run(&mut rest) {
+            return;
+        }
+    }
+}
+
+impl Side {
+    fn new(with_store: bool) -> Self {
+        let start = 1_000_000;
+        Self {
+            store: with_store.then(|| tempfile::tempdir().expect("a directory")),
+            clock: HandClock(Arc::new(AtomicI64::new(start))),
+            now: start,
+            model: Model::default(),
+            kinds: Vec::new(),
+            batch: Vec::new(),
+            n_submissions: 0,
+            last_exe: 0,
+            last_job: 0,
+            due: Vec::new(),
+        }
+    }
+
+    fn open(&self) -> Engine {
+        let options = Options::default().clock(self.clock.clone()).load_period(None);
+        match &self.store {
+            Some(directory) => Engine::open(directory.path(), options).expect("a store"),
+            None => Engine::in_memory(options),
+        }
+    }
+
+    /// Adds the jobs of one step to the submission at hand.
+    fn add(&mut self, kind: usize, count: u8, priority: i32, asks: Option<Amounts>, growth: Growth) {
+        let n_waiting = self.model.entries.len() + self.batch.len();
+        let count = u64::from(count).min(QUEUED_MAX.saturating_sub(n_waiting) as u64);
+        for n in 0..count {
+            let mut amounts = asks.unwrap_or(KIND_ASKS[kind]);
+            match growth {
+                Growth::None => {}
+                Growth::Cpus => amounts[0] = amounts[0].saturating_add(n * 100),
+                Growth::Mem => amounts[1] = amounts[1].saturating_add(n * 1_000),
+                Growth::MemAgainstDisk => {
+                    amounts[1] = amounts[1].saturating_add(n * 1_000);
+                    amounts[2] = amounts[2].saturating_sub(n * 1_000);
+                }
+            }
+            let mut request = JobRequest::new(self.kinds[kind]).priority(priority);
+            if asks.is_some() || growth != Growth::None {
+                request = request.needs(resources(amounts));
+            }
+            let (exe, job, queued) = (0, 0, 0);
+            let entry = ModelEntry {
+                exe,
+                job,
+                kind,
+                priority,
+                queued,
+                asks: amounts,
+                tries: 0,
+                n_exes: 1,
+                launches: 0,
+            };
+            self.batch.push((request, entry));
+        }
+    }
+
+    fn entry_at(&mut self, which: u8) -> Option<u64> {
+        let running = &self.model.running;
+        let at = usize::from(which) % running.len().max(1);
+        running.keys().nth(at).copied()
+    }
+}
+
+/// Jobs of one step that are alike are one request of many.
+fn requests_of(batch: &[(JobRequest, ModelEntry)]) -> Vec<JobRequest> {
+    let mut requests: Vec<JobRequest> = Vec::new();
+    for (request, _) in batch {
+        match requests.last_mut() {
+            Some(last) if JobRequest { count: 1, ..last.clone() } == *request => last.count += 1,
+            _ => requests.push(request.clone()),
+        }
+    }
+    requests
+}
+
+impl Life<'_> {
+    /// Puts the job types on record where there are none.
+    fn begin(&mut self) {
+        for asks in KIND_ASKS.iter().skip(self.side.kinds.len()) {
+            let named = NAMES.iter().zip(asks).filter(|(_, amount)| **amount > 0);
+            let needs = named.fold(NodeResources::new(), |set, (name, amount)| {
+                set.with(name, Quantity(*amount)).expect("a name")
+            });
+            let name = format!("kind-{}", self.side.kinds.len());
+            let spec = JobTypeSpec::new(name, "1").max_tries(MAX_TRIES).needs(needs);
+            let ticket = self.engine.put_job_type(spec).expect("room");
+            self.side.kinds.push(ticket.wait_durable(SYNC).expect("a job type"));
+            self.side.model.kinds.push(ModelKind::default());
+        }
+        self.compare();
+    }
+
+    /// Takes steps up to the end of this life. True where another one follows.
+    fn run<'s>(&mut self, steps: &mut impl Iterator<Item = &'s Step>) -> bool {
+        for step in steps {
+            if let Step::Submit { kind, count, priority, asks, growth, later, is_more } = *step {
+                self.side.add(kind, count, priority, asks.map(|asks| asks.amounts()), growth);
+                if is_more {
+                    continue;
+                }
+                self.submit(later);
+            } else {
+                self.submit(0);
+                self.apply(step);
+            }
+            self.compare();
+            if let Step::Reopen { is_closed } = *step
+                && self.side.store.is_some()
+            {
+                self.end_life(is_closed);
+                return true;
+            }
+        }
+        self.submit(0);
+        self.compare();
+        false
+    }
+
+    fn end_life(&mut self, is_closed: bool) {
+        if is_closed {
+            self.engine.clone().close().expect("closed");
+        }
+        self.guards = Default::default();
+        for guard in 0..N_GUARDS {
+            let back = std::mem::take(&mut self.side.model.held[guard]);
+            self.side.model.put_back(back);
+        }
+        self.side.model.declared = None;
+    }
+
+    fn apply(&mut self, step: &Step) {
+        let kind_id = |kind: usize| self.side.kinds[kind];
+        let engine = self.engine;
+        match *step {
+            Step::Submit { .. } | Step::Reopen { .. } => {}
+            Step::Offer { guard, free } => {
+                self.settle(guard, Keep::None);
+                let free = four_times(free.amounts());
+                let picks = engine.offer(&Offer::new(PLAIN, resources(free)));
+                self.picked(guard, picks, Some(free), false);
+            }
+            Step::OfferDeclared { guard } => {
+                self.settle(guard, Keep::None);
+                let free = self.side.model.free_of_declared();
+                let picks = engine.offer_declared(DECLARED);
+                self.picked(guard, picks, free, true);
+            }
+            Step::Declare { total } => {
+                let total = four_times(total.amounts());
+                engine.declare_node(DECLARED, "declared", &resources(total));
+                self.side.model.declared = Some(total);
+            }
+            Step::Settle { guard, keep } => self.settle(guard, keep),
+            Step::Cancel { which, count } => self.cancel(which, count),
+            Step::Priority { which, count, to } => self.set_priority(which, count, to),
+            Step::Pause { kind, is_paused } => {
+                engine.pause(kind_id(kind), is_paused).expect("room").wait_durable(SYNC).expect("paused");
+                self.side.model.kinds[kind].is_paused = is_paused;
+            }
+            Step::Limit { kind, limit } => {
+                let limit = (limit > 0).then_some(u32::from(limit));
+                engine.set_limit(kind_id(kind), limit).expect("room").wait_durable(SYNC).expect("limited");
+                self.side.model.kinds[kind].limit = limit;
+            }
+            Step::Mode { kind, mode } => {
+                let ticket = engine.set_mode(kind.map(kind_id), mode).expect("room");
+                ticket.wait_durable(SYNC).expect("set");
+                match kind {
+                    Some(kind) => self.side.model.kinds[kind].mode = mode,
+                    None => self.side.model.mode = mode.unwrap_or_default(),
+                }
+            }
+            Step::End { which, how } => self.end(which, how),
+        }
+    }
+
+    /// Submits what has gathered, twice, and the clock moves.
+    fn submit(&mut self, later: i8) {
+        let side = &mut *self.side;
+        let batch = std::mem::take(&mut side.batch);
+        if batch.is_empty() {
+            return;
+        }
+        let clock = side.clock.0.fetch_add(i64::from(later), Ordering::Relaxed) + i64::from(later);
+        side.now = side.now.max(clock);
+        side.n_submissions += 1;
+        let id = SubmissionId::new(&format!("s{}", side.n_submissions)).expect("an id");
+        let submission = requests_of(&batch).into_iter().fold(Submission::new(id), Submission::jobs);
+        let first = self.engine.submit(submission.clone()).expect("room").wait_durable(SYNC);
+        let first = first.expect("accepted");
+        let found = (first.first_job.0, first.n_jobs as usize, first.is_repeat);
+        assert_eq!(found, (side.last_job + 1, batch.len(), false));
+        let again = self.engine.submit(submission).expect("room").wait_durable(SYNC).expect("accepted");
+        assert_eq!((again.first_job, again.is_repeat), (first.first_job, true));
+        for (_, entry) in batch {
+            side.last_exe += 1;
+            side.last_job += 1;
+            let (exe, job) = (side.last_exe, side.last_job);
+            side.model.entries.push(ModelEntry { exe, job, queued: side.now, ..entry });
+        }
+    }
+
+    fn compare(&mut self) {
+        let order = self.side.model.order();
+        self.compare_outbox();
+        self.compare_queue(&order);
+        self.compare_running();
+        self.compare_whys(&order);
+        self.compare_view();
+        self.engine.check_invariants();
+    }
+
+    fn compare_outbox(&mut self) {
+        let due = std::mem::take(&mut self.side.due);
+        let mut found = Vec::new();
+        loop {
+            let is_short = found.len() < due.len();
+            let more = self.engine.outgoing(if is_short { SYNC } else { Duration::ZERO });
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more.into_iter().map(|outgoing| match outgoing {
+                Outgoing::Launch(launch) => Sent::Launch(launch.get().name),
+                Outgoing::Kill(name) => Sent::Kill(*name.get()),
+                other @ Outgoing::Acknowledge(_) => panic!("nobody asked for {other:?}"),
+            }));
+        }
+        assert_eq!(found, due);
+    }
+
+    fn compare_queue(&self, order: &[ModelEntry]) {
+        let found = self.engine.queued(&[], 1_000);
+        let found = found.iter().map(|e| {
+            let amounts = NAMES.map(|name| e.resources.get(name).0);
+            (e.id.0, e.job.0, e.exe_num, e.priority, e.queued.0, amounts)
+        });
+        let wanted = order.iter().map(|e| (e.exe, e.job, e.n_exes, e.priority, e.queued, e.shown()));
+        assert_eq!(found.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+        let without = order.len() % N_KINDS;
+        let found = self.engine.queued(&[self.side.kinds[without]], 10);
+        let wanted = order.iter().filter(|entry| entry.kind != without).take(10);
+        assert!(found.iter().map(|e| e.id.0).eq(wanted.map(|e| e.exe)), "without {without}: {found:?}");
+    }
+
+    fn compare_running(&self) {
+        let side = &*self.side;
+        let running: Vec<_> = self
+            .engine
+            .running()
+            .iter()
+            .map(|run| (run.name.exe.0, run.name.number, run.exe_num, run.is_canceled))
+            .collect();
+        let wanted = side.model.running.values();
+        let wanted = wanted.map(|t| (t.entry.exe, t.entry.launches, t.entry.n_exes, t.is_canceled));
+        assert_eq!(running, wanted.collect::<Vec<_>>());
+        let n_picked = side.model.held().filter(|taken| !taken.is_canceled).count();
+        assert_eq!(self.engine.n_taken(), n_picked + running.len());
+    }
+
+    fn compare_whys(&self, order: &[ModelEntry]) {
+        for (place, entry) in order.iter().enumerate().step_by(order.len().div_ceil(WHYS).max(1)) {
+            let why = self.engine.why(JobId(entry.job)).expect("on record");
+            let found = (why.position, why.status, why.n_queued);
+            assert_eq!(found, (Some(place), JobStatus::Queued, order.len()), "job {}", entry.job);
+        }
+        for taken in self.side.model.held() {
+            let why = self.engine.why(JobId(taken.entry.job)).expect("on record");
+            assert_eq!(why.position, None, "job {}", taken.entry.job);
+        }
+    }
+
+    fn compare_view(&self) {
+        let model = &self.side.model;
+        let view = self.engine.fresh_view(SYNC);
+        assert_eq!((view.n_queued, view.n_running), (model.entries.len(), model.running.len()));
+        for (kind, id) in self.side.kinds.iter().enumerate() {
+            let found = view.job_type(*id).expect("on record");
+            let entries = || model.entries.iter().filter(|entry| entry.kind == kind);
+            assert_eq!(found.longest_queued, entries().map(|entry| Timestamp(entry.queued)).min());
+            assert_eq!(found.highest_priority, entries().map(|entry| entry.priority).min());
+            assert_eq!(found.n_running_exes, model.n_taken(kind));
+        }
+        if model.declared.is_some() {
+            let node = view.node(DECLARED).expect("declared");
+            let running = model.running.values().filter(|taken| taken.is_on_declared);
+            let sum = running.fold([0_u64; NAMES.len()], |sum, taken| {
+                let more = taken.entry.shown();
+                std::array::from_fn(|at| sum[at].saturating_add(more[at]))
+            });
+            let found = NAMES.map(|name| node.in_use.get(name).0);
+            assert_eq!(found, sum, "in use of the declared node");
+        }
+    }
+}
+
+impl<'e> Life<'e> {
+    /// Holds picks against what the model takes of `free`, and keeps them in a guard.
+    fn picked(&mut self, guard: usize, picks: Picks<'e>, free: Option<Amounts>, is_on_declared: bool) {
+        let model = &mut self.side.model;
+        let expected = free.map(|free| model.picks(free)).unwrap_or_default();
+        let found: Vec<u64> = picks.iter().map(|pick| pick.exe.0).collect();
+        let wanted: Vec<u64> = expected.iter().map(|entry| entry.exe).collect();
+        assert_eq!(found, wanted, "picks of {free:?} in {:#?}", model.order());
+        for entry in expected {
+            model.remove(entry.exe);
+            model.held[guard].push(Taken { entry, is_on_declared, is_canceled: false });
+        }
+        self.guards[guard] = Some(picks);
+    }
+
+    fn settle(&mut self, guard: usize, keep: Keep) {
+        let Some(mut picks) = self.guards[guard].take() else { return };
+        let is_kept = |exe: u64| match keep {
+            Keep::All | Keep::HandOver => true,
+            Keep::None => false,
+            Keep::EverySecond => exe.is_multiple_of(2),
+        };
+        let held = std::mem::take(&mut self.side.model.held[guard]);
+        let (kept, back): (Vec<Taken>, Vec<Taken>) =
+            held.into_iter().partition(|taken| is_kept(taken.entry.exe));
+        self.side.model.put_back(back);
+        let mut names = Vec::new();
+        for mut taken in kept.into_iter().filter(|taken| !taken.is_canceled) {
+            taken.entry.launches += 1;
+            names.push(LaunchName { exe: ExeId(taken.entry.exe), number: taken.entry.launches });
+            self.side.model.running.insert(taken.entry.exe, taken);
+        }
+        match keep {
+            Keep::None => drop(picks),
+            Keep::HandOver => {
+                assert_eq!(picks.hand_over(), names.len());
+                self.side.due.extend(names.into_iter().map(Sent::Launch));
+            }
+            Keep::All | Keep::EverySecond => {
+                picks.retain(|pick| is_kept(pick.exe.0));
+                let launches = picks.commit().wait(SYNC).expect("durable");
+                let found: Vec<LaunchName> = launches.iter().map(|launch| launch.get().name).collect();
+                assert_eq!(found, names);
+            }
+        }
+    }
+
+    /// As many live jobs, from one of them on.
+    fn some_jobs(&self, which: u8, count: u8) -> Vec<u64> {
+        let jobs = self.side.model.live_jobs();
+        let from = usize::from(which) % jobs.len().max(1);
+        jobs.into_iter().skip(from).take(count.into()).collect()
+    }
+
+    fn cancel(&mut self, which: u8, count: u8) {
+        let jobs = self.some_jobs(which, count);
+        let ticket = self.engine.cancel(jobs.iter().copied().map(JobId).collect()).expect("room");
+        let changed = ticket.wait_durable(SYNC).expect("canceled");
+        let mut n_changed = 0;
+        for job in &jobs {
+            let model = &mut self.side.model;
+            let running = model.running.values().find(|taken| taken.entry.job == *job);
+            let name = running.map(|t| LaunchName { exe: ExeId(t.entry.exe), number: t.entry.launches });
+            let Some(is_running) = model.cancel(*job) else { continue };
+            n_changed += 1;
+            if is_running {
+                self.side.due.push(Sent::Kill(name.expect("it runs")));
+            }
+        }
+        let found = (changed.n_changed as usize, changed.n_ignored as usize);
+        assert_eq!(found, (n_changed, jobs.len() - n_changed));
+    }
+
+    fn set_priority(&mut self, which: u8, count: u8, to: i32) {
+        let jobs = self.some_jobs(which, count);
+        let ticket = self.engine.set_priority(jobs.iter().copied().map(JobId).collect(), to).expect("room");
+        let changed = ticket.wait_durable(SYNC).expect("changed");
+        let n_changed = jobs.iter().filter(|job| self.side.model.set_priority(**job, to)).count();
+        assert_eq!(changed.n_changed as usize, n_changed);
+    }
+
+    fn end(&mut self, which: u8, how: How) {
+        let Some(exe) = self.side.entry_at(which) else { return };
+        let entry = &self.side.model.running[&exe].entry;
+        let number = entry.launches + u32::from(how == How::Stale);
+        let ended = |outcome| TaskState::Ended { outcome, usage: Usage::default() };
+        let state = match how {
+            How::Well => ended(Outcome::Exited { code: 0 }),
+            How::Badly | How::Stale => ended(Outcome::Exited { code: 1 }),
+            How::Lost => ended(Outcome::Lost { reason: "gone".into() }),
+            How::Killed => ended(Outcome::Canceled),
+            How::Refused => TaskState::Refused { reason: "no".into() },
+            How::Runs => TaskState::Running,
+        };
+        let update =
+            StatusUpdate { name: LaunchName { exe: ExeId(exe), number }, state, when: self.side.clock.now() };
+        let outcome = self.engine.status(update).expect("room").wait_durable(SYNC).expect("taken");
+        let wanted = if how == How::Stale { StatusOutcome::Stale } else { StatusOutcome::Applied };
+        assert_eq!(outcome, wanted);
+        if matches!(how, How::Stale | How::Runs) {
+            return;
+        }
+        let side = &mut *self.side;
+        let Taken { entry, is_canceled, .. } = side.model.running.remove(&exe).expect("it runs");
+        if is_canceled {
+            return;
+        }
+        match how {
+            How::Refused => side.model.entries.push(entry),
+            How::Badly | How::Lost => {
+                if let Some(entry) = entry.retry(how == How::Badly, side.last_exe + 1, side.now) {
+                    side.last_exe += 1;
+                    side.model.entries.push(entry);
+                }
+            }
+            How::Well | How::Stale | How::Killed | How::Runs => {}
+        }
+    }
+}
