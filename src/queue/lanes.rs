@@ -442,7 +442,7 @@ impl Queue {
     /// Takes an entry out for good, picked or not.
     pub fn cancel(&mut self, id: ExeId) -> Option<Entry> {
         if let Some(entry) = self.picked.remove(&id) {
-            self.with_type(entry.job_type, |slot| slot.n_taken -= 1);
+            self.with_type(entry.job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
             return Some(entry);
         }
         self.remove(id)
@@ -459,7 +459,7 @@ impl Queue {
     /// Puts a pick back to its exact place. False when it was canceled meanwhile.
     pub fn put_back(&mut self, id: ExeId) -> bool {
         let Some(entry) = self.picked.remove(&id) else { return false };
-        self.with_type(entry.job_type, |slot| slot.n_taken -= 1);
+        self.with_type(entry.job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
         self.insert(entry);
         true
     }

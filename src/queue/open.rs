@@ -316,7 +316,7 @@ impl OpenLanes {
     }
 
     /// Gives `visit` the lanes that may have something for `free`, in order, each with its bound,
-    /// until its last answer named a bound that comes before (at first: none does).
+    /// until an answer named a bound that comes before.
     ///
     /// Cost: a line per block, and a pass over those whose minimum fits.
     pub(crate) fn visit(&self, free: &Codes, mut visit: impl FnMut(SortKey, u32) -> SortKey) {
@@ -336,7 +336,7 @@ impl OpenLanes {
                 if place.bound > end {
                     return;
                 }
-                end = visit(place.bound, place.lane);
+                end = end.min(visit(place.bound, place.lane));
             }
         }
     }
