@@ -24,7 +24,9 @@ use super::open::{Codes, OpenLanes, code};
 use super::places::{Place, Places};
 use super::units::Units;
 use crate::limits::JOB_TYPES_MAX;
-use crate::model::{ConstraintSetId, ExeId, JobId, JobTypeId, NodeResources, QueueMode, TenantId, Timestamp};
+use crate::model::{
+    ConstraintSetId, ExeId, ID_MAX, JobId, JobTypeId, NodeResources, QueueMode, TenantId, Timestamp,
+};
 
 /// Empty lanes that are kept: a type whose queue runs dry and fills again finds its lane.
 const EMPTY_KEPT: usize = 1_000;
@@ -95,9 +97,20 @@ struct LaneSlot {
 
 impl LaneSlot {
     fn new(key: LaneKey) -> Self {
-        let codes = key.fixed.0.map(code);
         let (rows, failed) = (Lane::default(), FailedOffers::default());
-        Self { head: None, open_at: None, least: MIN_OF_NONE, codes, rows, failed, key, is_listed: false }
+        let codes = key.fixed.0.map(code);
+        let mut slot = Self {
+            head: None,
+            open_at: None,
+            least: MIN_OF_NONE,
+            codes,
+            rows,
+            failed,
+            key,
+            is_listed: false,
+        };
+        slot.codes = slot.least_codes();
+        slot
     }
 
     /// What one of its rows asks for.
@@ -194,6 +207,8 @@ pub struct Queue {
     types: Vec<TypeSlot>,
     /// Lanes of one decision whose head does not fit, with what is free in their units.
     maybe: Vec<(u32, Varying)>,
+    /// First entries of types with a direction of their own, as far as one decision asked.
+    firsts: Firsts,
     open: OpenLanes,
     places: Places,
     picked: HashMap<ExeId, Entry>,
@@ -210,6 +225,7 @@ impl Default for Queue {
             n_empty: 0,
             types: Vec::new(),
             maybe: Vec::new(),
+            firsts: Vec::new(),
             open: OpenLanes::default(),
             places: Places::default(),
             picked: HashMap::new(),
@@ -309,6 +325,14 @@ impl Queue {
         at
     }
 
+    /// Puts a lane without rows among those that may be used for another key.
+    fn list_if_empty(&mut self, at: u32) {
+        let lane = &mut self.lanes[at as usize];
+        if lane.rows.len() == 0 && !std::mem::replace(&mut lane.is_listed, true) {
+            self.emptied.push_back(at);
+        }
+    }
+
     /// A lane that has been empty for long, taken from its key.
     fn spare_lane(&mut self) -> Option<u32> {
         while self.emptied.len() > EMPTY_KEPT {
@@ -392,13 +416,20 @@ impl Queue {
     /// Queues an entry.
     ///
     /// # Panics
-    /// When it is queued already.
+    /// When it is queued already, when its id is not from 1 to [`ID_MAX`], or when the id of its
+    /// job type is above [`JOB_TYPES_MAX`]; nothing was changed then.
     pub fn insert(&mut self, entry: Entry) {
+        assert!((1..=ID_MAX).contains(&entry.id.0), "execution ids are from 1 to {ID_MAX}");
         assert!(!self.picked.contains_key(&entry.id), "Q1: {:?} is picked", entry.id);
+        self.type_slot_mut(entry.job_type);
         let at = self.lane_index(entry.lane_key());
         let Entry { id, job, job_type, priority, queued, .. } = entry;
         let old = self.places.insert(id, Place { job, queued: queued.0, priority, lane: at });
-        assert!(old.is_none(), "Q1: {id:?} is queued");
+        if let Some(old) = old {
+            self.places.insert(id, old);
+            self.list_if_empty(at);
+            panic!("Q1: {id:?} is queued");
+        }
         let mode = self.mode_of(job_type);
         let lane = &mut self.lanes[at as usize];
         let row = Row { key: entry.key(), asks: lane.key.units.counts(entry.asks.varying()) };
@@ -430,9 +461,7 @@ impl Queue {
         let asks = lane.asks(row);
         if lane.rows.len() == 0 {
             self.n_empty += 1;
-            if !std::mem::replace(&mut lane.is_listed, true) {
-                self.emptied.push_back(at);
-            }
+            self.list_if_empty(at);
         }
         self.types[type_index(job_type)].n_queued -= 1;
         self.refresh_after(at, head_before);
@@ -545,8 +574,9 @@ impl Queue {
         for (code, amount) in codes.iter_mut().zip(free.0).take(n_resources) {
             *code = super::open::code(amount);
         }
-        let Self { open, lanes, types, mode, maybe, .. } = self;
+        let Self { open, lanes, types, mode, maybe, firsts, .. } = self;
         maybe.clear();
+        firsts.clear();
         // First the lanes up to the one whose head fits: nothing behind that head matters.
         let mut best: Option<((SortKey, SortKey), ExeId)> = None;
         open.visit(&codes, |bound, at| {
@@ -575,7 +605,7 @@ impl Queue {
             if lanes[at as usize].open_at.is_none_or(|bound| bound > end) {
                 break;
             }
-            if let Some((order, id)) = search(lanes, types, *mode, at, counts, end)
+            if let Some((order, id)) = search(lanes, types, *mode, at, (counts, end), firsts)
                 && best.is_none_or(|(least, _)| order < least)
             {
                 best = Some((order, id));
@@ -747,8 +777,41 @@ fn order(lanes: &[LaneSlot], slot: &TypeSlot, mode: QueueMode, key: SortKey) -> 
     let Some(own) = slot.mode.filter(|own| *own != mode) else {
         return (key.seen(mode), key.seen(mode));
     };
-    let heads = slot.lanes.iter().filter_map(|&at| lanes[at as usize].rows.head_of(key.priority(), own));
-    let first = heads.map(|row| row.key).chain([key]).min_by_key(|key| key.seen(own)).unwrap_or(key);
+    let first = first_of(lanes, slot, own, key.priority()).unwrap_or(key);
+    (first.seen(mode), key.seen(own))
+}
+
+/// The entry of one priority that leaves a type first, in the type's own direction. Cost: a search
+/// in each of its lanes.
+fn first_of(lanes: &[LaneSlot], slot: &TypeSlot, own: QueueMode, priority: i32) -> Option<SortKey> {
+    let heads = slot.lanes.iter().filter_map(|&at| lanes[at as usize].rows.head_of(priority, own));
+    heads.map(|row| row.key).min_by_key(|key| key.seen(own))
+}
+
+/// First entries that were asked for in one decision: the lanes of a type with a direction of its
+/// own all ask for the same one.
+type Firsts = Vec<(JobTypeId, i32, SortKey)>;
+
+/// The same as [`order`], for several entries of one decision.
+fn order_among(
+    lanes: &[LaneSlot],
+    slot: &TypeSlot,
+    mode: QueueMode,
+    (job_type, key): (JobTypeId, SortKey),
+    firsts: &mut Firsts,
+) -> (SortKey, SortKey) {
+    let Some(own) = slot.mode.filter(|own| *own != mode) else {
+        return (key.seen(mode), key.seen(mode));
+    };
+    let priority = key.priority();
+    let known = firsts.iter().find(|(of, at, _)| (*of, *at) == (job_type, priority));
+    let first = if let Some((.., first)) = known {
+        *first
+    } else {
+        let first = first_of(lanes, slot, own, priority).unwrap_or(key);
+        firsts.push((job_type, priority, first));
+        first
+    };
     (first.seen(mode), key.seen(own))
 }
 
@@ -759,14 +822,15 @@ fn search(
     types: &[TypeSlot],
     mode: QueueMode,
     at: u32,
-    free: Varying,
-    end: SortKey,
+    (free, end): (Varying, SortKey),
+    firsts: &mut Firsts,
 ) -> Option<((SortKey, SortKey), ExeId)> {
     let lane = &mut lanes[at as usize];
     if lane.failed.covers(free) {
         return None;
     }
-    let slot = &types[type_index(lane.key.job_type)];
+    let job_type = lane.key.job_type;
+    let slot = &types[type_index(job_type)];
     let own = slot.mode.unwrap_or(mode);
     // In a type with a direction of its own, keys do not tell what comes before `end`.
     let end = if own == mode { end } else { SortKey::MAX };
@@ -777,35 +841,8 @@ fn search(
         }
         return None;
     };
-    Some((order(lanes, slot, mode, row.key), row.key.id()))
+    Some((order_among(lanes, slot, mode, (job_type, row.key), firsts), row.key.id()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lanes_of_requests_that_never_come_again_are_used_again() {
-        let mut queue = Queue::default();
-        for n in 1..=10_000_u64 {
-            let asks = NodeResources::new().with("cpus", crate::model::Quantity(n)).expect("a name");
-            let entry = Entry {
-                id: ExeId(n),
-                job: JobId(n),
-                job_type: JobTypeId(u32::try_from(n % 3).expect("small")),
-                tenant: TenantId(0),
-                constraints: ConstraintSetId(0),
-                priority: 0,
-                queued: Timestamp(0),
-                asks: queue.intern(&asks),
-            };
-            queue.insert(entry);
-            if n > 10 {
-                assert_eq!(queue.cancel(ExeId(n - 10)).map(|entry| entry.id), Some(ExeId(n - 10)));
-            }
-        }
-        assert_eq!((queue.len(), queue.n_lanes()), (10, 10));
-        assert!(queue.lanes.len() <= EMPTY_KEPT + 12, "{} lanes", queue.lanes.len());
-        queue.check_invariants();
-    }
-}
+mod tests;
