@@ -42,7 +42,7 @@ fn filled(n: u64) -> (Queue, u64) {
     let (mut queue, mut state) = (Queue::default(), 7);
     for id in 1..=n {
         let entry = entry(&mut queue, &mut state, id);
-        queue.insert(entry);
+        queue.insert(entry).expect("room");
     }
     (queue, state)
 }
@@ -83,11 +83,8 @@ fn queue(criterion: &mut Criterion) {
                     queue.launch(entry.id);
                     queue.end(entry.job_type);
                     id += 1;
-                    queue.insert(Entry {
-                        id: ExeId(id),
-                        queued: Timestamp(i64::try_from(id).expect("small")),
-                        ..entry
-                    });
+                    let queued = Timestamp(i64::try_from(id).expect("small"));
+                    queue.insert(Entry { id: ExeId(id), queued, ..entry }).expect("room");
                 },
                 BatchSize::SmallInput,
             );

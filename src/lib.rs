@@ -61,7 +61,9 @@ pub use launch::{
 pub use load::{LoadRow, StatusCounts};
 pub use model::*;
 pub use offer::{NodeView, Offer};
-pub use queue::{Amounts, Entry, Queue, TypeStatus};
+pub use queue::{
+    Amounts, Entry, InsertError, Lack, LaneVerdict, Position, PositionSearch, Queue, TypeStatus, Verdict,
+};
 pub use store::{OpenError, StoreFiles};
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]

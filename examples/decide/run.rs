@@ -25,7 +25,7 @@ pub(crate) fn filled(arguments: &Arguments, source: &mut Source) -> Queue {
     let mut queue = Queue::default();
     for _ in 0..arguments.queued {
         let entry = source.entry(&mut queue);
-        queue.insert(entry);
+        queue.insert(entry).expect("room");
     }
     queue
 }
@@ -130,7 +130,7 @@ fn renew(
     ids: &mut [u64],
 ) {
     let entry = source.renewed(shapes);
-    timer.time(enqueue, || queue.insert(entry));
+    timer.time(enqueue, || queue.insert(entry)).expect("room");
     let place = usize::try_from(source.random().below(ids.len() as u64)).expect("a place");
     ids[place] = entry.id.0;
 }
@@ -228,13 +228,13 @@ fn decide_for(queue: &mut Queue, offers: &[Amounts], mut arrival: impl FnMut() -
             if queue.len() < depth
                 && let Some(entry) = arrival()
             {
-                queue.insert(entry);
+                queue.insert(entry).expect("room");
             }
         }
     }
     while queue.len() < depth {
         if let Some(entry) = arrival() {
-            queue.insert(entry);
+            queue.insert(entry).expect("room");
         }
     }
     n_decisions

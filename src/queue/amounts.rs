@@ -92,6 +92,11 @@ impl Dims {
         self.0.iter().position(|known| known == name)
     }
 
+    /// The names, by slot.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ResourceName> {
+        self.0.iter()
+    }
+
     /// Slots in use.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

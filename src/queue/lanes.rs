@@ -12,18 +12,20 @@
 //! Q6  Lanes without rows are kept for their next row; of those beyond `EMPTY_KEPT` the one longest
 //!     in the list is used for the next new key, so lanes never outgrow what waits by more.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use foldhash::{HashMap, HashMapExt};
 
 use super::amounts::{Amounts, DISK, Dims, MEM};
+use super::deferred::Deferred;
+use super::error::InsertError;
 use super::failed::FailedOffers;
 use super::key::SortKey;
 use super::lane::{Lane, MIN_OF_NONE, Row, Varying};
 use super::open::{Codes, OpenLanes, code};
 use super::places::{Place, Places};
 use super::units::Units;
-use crate::limits::JOB_TYPES_MAX;
+use crate::limits::{JOB_TYPES_MAX, LANES_MAX, QUEUED_MAX};
 use crate::model::{
     ConstraintSetId, ExeId, ID_MAX, JobId, JobTypeId, NodeResources, QueueMode, TenantId, Timestamp,
 };
@@ -118,6 +120,11 @@ impl LaneSlot {
         self.key.fixed.with_varying(self.key.units.amounts(row.asks))
     }
 
+    /// What every row asks for at least.
+    fn least_asks(&self) -> Amounts {
+        self.key.fixed.with_varying(self.key.units.amounts(self.rows.min()))
+    }
+
     /// Codes for what its rows ask for at least.
     fn least_codes(&self) -> Codes {
         let mut codes = self.codes;
@@ -184,8 +191,8 @@ pub struct TypeStatus {
 ///     queued: Timestamp(0),
 ///     asks,
 /// };
-/// queue.insert(entry(1));
-/// queue.insert(entry(2));
+/// queue.insert(entry(1))?;
+/// queue.insert(entry(2))?;
 /// let free = queue.lookup(&NodeResources::new().cpus("2")?.mem_mib(1_024));
 /// assert_eq!(queue.first_fit(&free), Some(ExeId(1)));
 /// queue.pick(ExeId(1));
@@ -212,6 +219,7 @@ pub struct Queue {
     open: OpenLanes,
     places: Places,
     picked: HashMap<ExeId, Entry>,
+    deferred: Deferred,
 }
 
 impl Default for Queue {
@@ -229,6 +237,7 @@ impl Default for Queue {
             open: OpenLanes::default(),
             places: Places::default(),
             picked: HashMap::new(),
+            deferred: Deferred::default(),
         }
     }
 }
@@ -272,6 +281,11 @@ impl Queue {
     /// Entries picked and neither launched nor put back.
     pub fn n_picked(&self) -> usize {
         self.picked.len()
+    }
+
+    /// Entries that wait for a time of their own.
+    pub fn n_deferred(&self) -> usize {
+        self.deferred.len()
     }
 
     /// Lanes with entries.
@@ -413,23 +427,82 @@ impl Queue {
         }
     }
 
-    /// Queues an entry.
+    /// Queues an entry. Cost: a descent in its lane, and a move of the lane where its head or its
+    /// least request changed.
+    ///
+    /// # Errors
+    /// [`InsertError`]: an id out of range, or there already, or a limit; nothing was changed then.
+    pub fn insert(&mut self, entry: Entry) -> Result<(), InsertError> {
+        self.check(&entry)?;
+        self.put(entry);
+        Ok(())
+    }
+
+    /// Queues an entry that may not start before `until`: it is in no lane before [`Queue::wake`]
+    /// lets it in, and stands then where it would have stood from the start.
+    ///
+    /// # Errors
+    /// As [`Queue::insert`].
+    pub fn defer(&mut self, entry: Entry, until: Timestamp) -> Result<(), InsertError> {
+        self.check(&entry)?;
+        self.deferred.insert(entry, until);
+        Ok(())
+    }
+
+    /// Lets at most `most` of the entries in that were deferred until `now` or earlier, the first
+    /// due first. Returns how many.
+    pub fn wake(&mut self, now: Timestamp, most: usize) -> usize {
+        let mut n_woken = 0;
+        while n_woken < most {
+            let Some(entry) = self.deferred.pop_due(now) else { break };
+            self.put(entry);
+            n_woken += 1;
+        }
+        n_woken
+    }
+
+    /// When the next deferred entry is due.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.deferred.next()
+    }
+
+    /// Until when an entry is deferred.
+    pub fn deferred_until(&self, id: ExeId) -> Option<Timestamp> {
+        self.deferred.until(id)
+    }
+
+    fn check(&self, entry: &Entry) -> Result<(), InsertError> {
+        let Entry { id, job_type, .. } = *entry;
+        if !(1..=ID_MAX).contains(&id.0) {
+            return Err(InsertError::IdOutOfRange { id });
+        }
+        if type_index(job_type) > JOB_TYPES_MAX {
+            return Err(InsertError::JobTypeOutOfRange { job_type, max: JOB_TYPES_MAX });
+        }
+        let is_here = self.picked.contains_key(&id) || self.deferred.until(id).is_some();
+        if is_here || self.places.get(id).is_some() {
+            return Err(InsertError::AlreadyQueued { id });
+        }
+        if self.len() + self.picked.len() + self.deferred.len() >= QUEUED_MAX {
+            return Err(InsertError::Full { max: QUEUED_MAX });
+        }
+        if self.n_lanes() >= LANES_MAX && !self.lane_of.contains_key(&entry.lane_key()) {
+            return Err(InsertError::TooManyLanes { max: LANES_MAX });
+        }
+        Ok(())
+    }
+
+    /// Puts an entry into its lane that was checked, or that is on record: what was let in once
+    /// comes back whatever the limits say.
     ///
     /// # Panics
-    /// When it is queued already, when its id is not from 1 to [`ID_MAX`], or when the id of its
-    /// job type is above [`JOB_TYPES_MAX`]; nothing was changed then.
-    pub fn insert(&mut self, entry: Entry) {
-        assert!((1..=ID_MAX).contains(&entry.id.0), "execution ids are from 1 to {ID_MAX}");
-        assert!(!self.picked.contains_key(&entry.id), "Q1: {:?} is picked", entry.id);
+    /// When it is queued already.
+    pub(crate) fn put(&mut self, entry: Entry) {
         self.type_slot_mut(entry.job_type);
         let at = self.lane_index(entry.lane_key());
         let Entry { id, job, job_type, priority, queued, .. } = entry;
         let old = self.places.insert(id, Place { job, queued: queued.0, priority, lane: at });
-        if let Some(old) = old {
-            self.places.insert(id, old);
-            self.list_if_empty(at);
-            panic!("Q1: {id:?} is queued");
-        }
+        assert!(old.is_none(), "Q1: {id:?} is queued");
         let mode = self.mode_of(job_type);
         let lane = &mut self.lanes[at as usize];
         let row = Row { key: entry.key(), asks: lane.key.units.counts(entry.asks.varying()) };
@@ -474,7 +547,7 @@ impl Queue {
             self.with_type(entry.job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
             return Some(entry);
         }
-        self.remove(id)
+        self.deferred.remove(id).or_else(|| self.remove(id))
     }
 
     /// Sets an entry aside for a node; from now on its type's limit counts it.
@@ -489,7 +562,7 @@ impl Queue {
     pub fn put_back(&mut self, id: ExeId) -> bool {
         let Some(entry) = self.picked.remove(&id) else { return false };
         self.with_type(entry.job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
-        self.insert(entry);
+        self.put(entry);
         true
     }
 
@@ -502,7 +575,7 @@ impl Queue {
         if let Some(entry) = self.picked.remove(&id) {
             return Some(entry);
         }
-        let entry = self.remove(id)?;
+        let entry = self.deferred.remove(id).or_else(|| self.remove(id))?;
         self.with_type(entry.job_type, |slot| slot.n_taken += 1);
         Some(entry)
     }
@@ -523,8 +596,12 @@ impl Queue {
             entry.priority = priority;
             return true;
         }
+        if let Some(entry) = self.deferred.get_mut(id) {
+            entry.priority = priority;
+            return true;
+        }
         let Some(entry) = self.remove(id) else { return false };
-        self.insert(Entry { priority, ..entry });
+        self.put(Entry { priority, ..entry });
         true
     }
 
@@ -561,6 +638,32 @@ impl Queue {
             lane.head = lane.rows.head(mode);
             self.refresh(at);
         }
+    }
+
+    /// Switches the direction, of one type (`None` gives it back to the global one) or of all that
+    /// have none of their own: begins it. The order changes at once when [`Queue::turn_some`]
+    /// has said that it is done; until then the old one holds.
+    pub fn start_turn(&mut self, job_type: Option<JobTypeId>, mode: Option<QueueMode>) {
+        match job_type {
+            Some(job_type) => self.set_type_mode(job_type, mode),
+            None => self.set_mode(mode.unwrap_or_default()),
+        }
+    }
+
+    /// Goes on with a switch that was begun, by at most `n_lanes` lanes. True when none is under
+    /// way any more.
+    #[expect(clippy::unused_self, reason = "a switch is done at once so far")]
+    pub fn turn_some(&mut self, _n_lanes: usize) -> bool {
+        true
+    }
+
+    /// Decides, and sets the answer aside for a node as [`Queue::pick`] does: takes the first
+    /// execution that fits in `free`, and what it asks for out of `free`.
+    pub fn take_first_fit(&mut self, free: &mut Amounts) -> Option<Entry> {
+        let id = self.first_fit(free)?;
+        let entry = self.pick(id).expect("it was found in the queue");
+        *free = free.minus(&entry.asks).expect("it was found to fit");
+        Some(entry)
     }
 
     /// The first execution, in the order of the queue, that fits in `free` and is not held back.
@@ -619,37 +722,6 @@ impl Queue {
         order(&self.lanes, &self.types[type_index(job_type)], self.mode, key)
     }
 
-    /// The queued executions in order, types of `without` left out. Cost: a descent and a step in
-    /// a heap of lanes per entry; the caller bounds it.
-    pub fn iter(&self, without: &[JobTypeId]) -> impl Iterator<Item = Entry> + '_ {
-        let mut heads: BTreeSet<((SortKey, SortKey), usize)> = BTreeSet::new();
-        let order = |lane: &LaneSlot, row: Row| self.order(lane.key.job_type, row.key);
-        for (at, lane) in self.lanes.iter().enumerate() {
-            if let Some(head) = lane.head.filter(|_| !without.contains(&lane.key.job_type)) {
-                heads.insert((order(lane, head), at));
-            }
-        }
-        std::iter::from_fn(move || {
-            let ((_, seen), at) = heads.pop_first()?;
-            let lane = &self.lanes[at];
-            let mode = self.mode_of(lane.key.job_type);
-            let key = seen.seen(mode);
-            let row = lane.rows.get(key).expect("Q1: it is in its lane");
-            if let Some(next) = lane.rows.after(key, mode) {
-                heads.insert((order(lane, next), at));
-            }
-            Some(self.entry(lane, row))
-        })
-    }
-
-    /// The first entry of a type, by its own order. Cost: lanes of the type.
-    pub(crate) fn first_of_type(&self, job_type: JobTypeId) -> Option<Entry> {
-        let mode = self.mode_of(job_type);
-        let lanes = self.type_slot(job_type)?.lanes.iter().map(|&at| self.lane(at));
-        let firsts = lanes.filter_map(|lane| lane.head.map(|row| (lane, row)));
-        firsts.min_by_key(|(_, row)| row.key.seen(mode)).map(|(lane, row)| self.entry(lane, row))
-    }
-
     fn entry(&self, lane: &LaneSlot, row: Row) -> Entry {
         let LaneKey { tenant, job_type, constraints, .. } = lane.key;
         let id = row.key.id();
@@ -671,55 +743,13 @@ impl Queue {
 
     /// A queued execution by its id.
     pub fn get(&self, id: ExeId) -> Option<Entry> {
-        if let Some(entry) = self.picked.get(&id) {
+        if let Some(entry) = self.picked.get(&id).or_else(|| self.deferred.get(id)) {
             return Some(*entry);
         }
         let place = self.places.get(id)?;
         let lane = self.lane(place.lane);
         let row = lane.rows.get(Self::key_at(place, id)).expect("Q1: it is in its lane");
         Some(self.entry(lane, row))
-    }
-
-    /// How many entries are before `id`, held back or not. Cost: a search in every lane.
-    pub fn position(&self, id: ExeId) -> Option<usize> {
-        let place = self.places.get(id)?;
-        let of_type = self.lane(place.lane).key.job_type;
-        let mine = self.order(of_type, Self::key_at(place, id));
-        let before = self.lanes.iter().map(|lane| self.n_before(lane, of_type, mine));
-        Some(before.sum())
-    }
-
-    /// Entries of `lane` before the one of type `of_type` that stands at `mine`.
-    fn n_before(&self, lane: &LaneSlot, of_type: JobTypeId, mine: (SortKey, SortKey)) -> usize {
-        let job_type = lane.key.job_type;
-        let mode = self.mode_of(job_type);
-        if job_type == of_type {
-            return lane.rows.rank(mine.1.seen(mode), mode);
-        }
-        if mode == self.mode {
-            return lane.rows.rank(mine.0.seen(mode), mode);
-        }
-        // All entries of one priority share an order: they are before it together or not at all.
-        let priority = mine.0.priority();
-        let head = lane.rows.head_of(priority, mode);
-        let is_before = head.is_some_and(|row| self.order(job_type, row.key).0 < mine.0);
-        match priority.checked_add(1) {
-            Some(next) if is_before => lane.rows.n_below(next),
-            None if is_before => lane.rows.len(),
-            _ => lane.rows.n_below(priority),
-        }
-    }
-
-    /// How things stand with a type. Cost: a search per lane of it and priority in use there.
-    pub fn type_status(&self, job_type: JobTypeId) -> TypeStatus {
-        let Some(slot) = self.type_slot(job_type) else { return TypeStatus::default() };
-        let lanes = || slot.lanes.iter().map(|&at| self.lane(at));
-        TypeStatus {
-            n_queued: slot.n_queued,
-            oldest: lanes().filter_map(|lane| lane.rows.oldest()).min(),
-            priority: lanes().filter_map(|lane| lane.head.map(|row| row.key.priority())).min(),
-            n_taken: slot.n_taken,
-        }
     }
 
     /// Whether something holds a type back: paused, and at its limit.
@@ -734,6 +764,7 @@ impl Queue {
     pub fn check_invariants(&self) {
         let mut n_rows = 0;
         self.open.check_invariants();
+        self.deferred.check_invariants();
         for (at, lane) in (0..).zip(&self.lanes) {
             lane.rows.check_invariants();
             n_rows += lane.rows.len();
@@ -844,5 +875,8 @@ fn search(
     Some((order_among(lanes, slot, mode, (job_type, row.key), firsts), row.key.id()))
 }
 
+mod ask;
 #[cfg(test)]
 mod tests;
+
+pub use ask::{Position, PositionSearch};

@@ -4,6 +4,8 @@
 //! Core: no I/O, clock, lock or logging.
 
 mod amounts;
+mod deferred;
+mod error;
 mod failed;
 mod key;
 mod lane;
@@ -11,6 +13,9 @@ mod lanes;
 mod open;
 mod places;
 mod units;
+mod verdict;
 
 pub use amounts::Amounts;
-pub use lanes::{Entry, Queue, TypeStatus};
+pub use error::InsertError;
+pub use lanes::{Entry, Position, PositionSearch, Queue, TypeStatus};
+pub use verdict::{Lack, LaneVerdict, Verdict};

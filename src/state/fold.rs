@@ -314,7 +314,7 @@ impl State {
                 (job.started, job.ended, job.node) = (None, None, None);
                 Self::set_status(job, JobStatus::Queued, when);
             });
-            self.queue.insert(entry);
+            self.queue.put(entry);
             self.job_of.insert(exe, id);
             self.last_exe = self.last_exe.max(exe);
         }
@@ -361,7 +361,7 @@ impl State {
             (job.started, job.node) = (None, None);
             Self::set_status(job, JobStatus::Queued, when);
         });
-        self.queue.insert(entry);
+        self.queue.put(entry);
     }
 
     fn ended(&mut self, end: &ExeEnd, status: JobStatus, uses_try: bool) {

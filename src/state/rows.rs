@@ -153,7 +153,7 @@ impl State {
         if let Some(exe) = job.exe.filter(|_| job.status == JobStatus::Queued) {
             let queued = job.queued.unwrap_or_default();
             let entry = self.entry_of(&job, exe, priority.unwrap_or(job.priority), queued);
-            self.queue.insert(entry);
+            self.queue.put(entry);
             self.set_job_of(exe, job.id);
         }
         self.push_job(job);

@@ -1,6 +1,7 @@
 //! What the queue promises that the model test is too small to reach.
 
 use super::*;
+use crate::queue::verdict::{Lack, Verdict};
 
 #[test]
 fn lanes_of_requests_that_never_come_again_are_used_again() {
@@ -17,7 +18,7 @@ fn lanes_of_requests_that_never_come_again_are_used_again() {
             queued: Timestamp(0),
             asks: queue.intern(&asks),
         };
-        queue.insert(entry);
+        queue.insert(entry).expect("room");
         if n > 10 {
             assert_eq!(queue.cancel(ExeId(n - 10)).map(|entry| entry.id), Some(ExeId(n - 10)));
         }
@@ -44,13 +45,84 @@ fn plain(id: u64, kind: u32) -> Entry {
 fn entries_without_a_place_in_the_order_are_refused_and_change_nothing() {
     let too_large = u32::try_from(JOB_TYPES_MAX).expect("it fits") + 1;
     let mut queue = Queue::default();
-    queue.insert(plain(1, 1));
-    for bad in [plain(0, 1), plain(ID_MAX + 1, 1), plain(2, too_large), plain(1, 2)] {
-        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| queue.insert(bad)));
-        assert!(refused.is_err(), "{bad:?}");
-        assert_eq!(queue.len(), 1);
+    queue.insert(plain(1, 1)).expect("room");
+    queue.defer(plain(3, 1), Timestamp(5)).expect("room");
+    let out_of_range = |id| InsertError::IdOutOfRange { id: ExeId(id) };
+    let queued = |id| InsertError::AlreadyQueued { id: ExeId(id) };
+    let job_type = InsertError::JobTypeOutOfRange { job_type: JobTypeId(too_large), max: JOB_TYPES_MAX };
+    for (bad, error) in [
+        (plain(0, 1), out_of_range(0)),
+        (plain(ID_MAX + 1, 1), out_of_range(ID_MAX + 1)),
+        (plain(2, too_large), job_type),
+        (plain(1, 2), queued(1)),
+        (plain(3, 2), queued(3)),
+    ] {
+        assert_eq!(queue.insert(bad), Err(error));
+        assert_eq!(queue.defer(bad, Timestamp(9)), Err(error));
+        assert_eq!((queue.len(), queue.n_deferred()), (1, 1));
         queue.check_invariants();
     }
-    queue.insert(plain(ID_MAX, 1));
+    queue.insert(plain(ID_MAX, 1)).expect("room");
     queue.check_invariants();
+}
+
+#[test]
+fn deferred_entries_come_in_when_due_and_stand_where_they_would_have_stood() {
+    let mut queue = Queue::default();
+    for (id, until) in [(1, 30), (2, 10), (3, 20)] {
+        queue.defer(plain(id, 1), Timestamp(until)).expect("room");
+    }
+    queue.insert(plain(4, 1)).expect("room");
+    let all = Amounts::unlimited();
+    assert_eq!((queue.first_fit(&all), queue.next_wake()), (Some(ExeId(4)), Some(Timestamp(10))));
+    assert_eq!((queue.wake(Timestamp(9), 10), queue.wake(Timestamp(25), 1)), (0, 1));
+    assert_eq!(
+        (queue.first_fit(&all), queue.deferred_until(ExeId(3))),
+        (Some(ExeId(2)), Some(Timestamp(20)))
+    );
+    assert!(queue.set_priority(ExeId(1), -1));
+    assert_eq!(queue.cancel(ExeId(3)).map(|entry| entry.id), Some(ExeId(3)));
+    assert_eq!((queue.wake(Timestamp(100), 10), queue.next_wake()), (1, None));
+    assert_eq!(queue.first_fit(&all), Some(ExeId(1)));
+    queue.check_invariants();
+}
+
+#[test]
+fn a_lane_that_does_not_move_says_why() {
+    let mut queue = Queue::default();
+    let asks = |queue: &mut Queue, cpus: u64, mem: u64, disk: u64| {
+        let cpus = NodeResources::new().with("cpus", crate::model::Quantity(cpus)).expect("a name");
+        queue.intern(&cpus.mem_mib(mem).disk_mib(disk))
+    };
+    for (id, kind, cpus, mem, disk) in [
+        (1, 1, 1_000, 10, 10),
+        (2, 2, 8_000, 10, 10),
+        (3, 3, 1_000, 10, 90),
+        (4, 3, 1_000, 90, 10),
+        (5, 4, 1_000, 1, 1),
+    ] {
+        let asks = asks(&mut queue, cpus, mem, disk);
+        queue.insert(Entry { asks, ..plain(id, kind) }).expect("room");
+    }
+    queue.insert(plain(6, 5)).expect("room");
+    queue.set_paused(JobTypeId(1), true);
+    queue.set_limit(JobTypeId(5), Some(0));
+    let free = asks(&mut queue, 4_000, 50, 50);
+    let verdicts: Vec<_> = queue.verdicts(&free).map(|lane| (lane.job_type.0, lane.verdict)).collect();
+    let quantity = crate::model::Quantity;
+    let lack = Lack {
+        resource: crate::model::ResourceName::new("cpus").expect("a name"),
+        asked: quantity(8_000),
+        short: quantity(4_000),
+    };
+    assert_eq!(
+        verdicts,
+        [
+            (1, Verdict::Paused),
+            (2, Verdict::Short(vec![lack])),
+            (3, Verdict::ShortTogether),
+            (4, Verdict::Fits(ExeId(5))),
+            (5, Verdict::AtLimit { limit: 0, n_taken: 0 }),
+        ]
+    );
 }

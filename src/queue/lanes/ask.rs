@@ -1,0 +1,168 @@
+//! What is asked of a queue without changing it: its order, the place of an entry in it, how things
+//! stand with a type, and why a lane does not move.
+
+use std::collections::BTreeSet;
+
+use super::{Entry, LaneSlot, Queue, TypeStatus, type_index};
+use crate::model::{ExeId, JobTypeId, Quantity};
+use crate::queue::amounts::Amounts;
+use crate::queue::key::SortKey;
+use crate::queue::lane::Row;
+use crate::queue::verdict::{Lack, LaneVerdict, Verdict};
+
+/// A search for the position of an entry that goes on where it stopped; see
+/// [`Queue::search_position`].
+#[derive(Clone, Copy, Debug)]
+pub struct PositionSearch {
+    id: ExeId,
+    next_lane: usize,
+    n_before: usize,
+}
+
+/// Where an entry stands in the order, as far as a search got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// There are more lanes to look at.
+    Searching,
+    /// It is in no lane.
+    NotQueued,
+    /// So many entries are before it.
+    At(usize),
+}
+
+impl PositionSearch {
+    /// A search for one entry, at its beginning.
+    pub fn new(id: ExeId) -> Self {
+        Self { id, next_lane: 0, n_before: 0 }
+    }
+}
+
+impl Queue {
+    /// The queued executions in order, types of `without` left out. Cost: a descent and a step in
+    /// a heap of lanes per entry; the caller bounds it.
+    pub fn iter(&self, without: &[JobTypeId]) -> impl Iterator<Item = Entry> + '_ {
+        let mut heads: BTreeSet<((SortKey, SortKey), usize)> = BTreeSet::new();
+        let order = |lane: &LaneSlot, row: Row| self.order(lane.key.job_type, row.key);
+        for (at, lane) in self.lanes.iter().enumerate() {
+            if let Some(head) = lane.head.filter(|_| !without.contains(&lane.key.job_type)) {
+                heads.insert((order(lane, head), at));
+            }
+        }
+        std::iter::from_fn(move || {
+            let ((_, seen), at) = heads.pop_first()?;
+            let lane = &self.lanes[at];
+            let mode = self.mode_of(lane.key.job_type);
+            let key = seen.seen(mode);
+            let row = lane.rows.get(key).expect("Q1: it is in its lane");
+            if let Some(next) = lane.rows.after(key, mode) {
+                heads.insert((order(lane, next), at));
+            }
+            Some(self.entry(lane, row))
+        })
+    }
+
+    /// The first entry of a type, by its own order. Cost: lanes of the type.
+    pub(crate) fn first_of_type(&self, job_type: JobTypeId) -> Option<Entry> {
+        let mode = self.mode_of(job_type);
+        let lanes = self.type_slot(job_type)?.lanes.iter().map(|&at| self.lane(at));
+        let firsts = lanes.filter_map(|lane| lane.head.map(|row| (lane, row)));
+        firsts.min_by_key(|(_, row)| row.key.seen(mode)).map(|(lane, row)| self.entry(lane, row))
+    }
+
+    /// How many entries are before `id`, held back or not. Cost: a search in every lane.
+    pub fn position(&self, id: ExeId) -> Option<usize> {
+        let place = self.places.get(id)?;
+        let of_type = self.lane(place.lane).key.job_type;
+        let mine = self.order(of_type, Self::key_at(place, id));
+        let before = self.lanes.iter().map(|lane| self.n_before(lane, of_type, mine));
+        Some(before.sum())
+    }
+
+    /// Entries of `lane` before the one of type `of_type` that stands at `mine`.
+    fn n_before(&self, lane: &LaneSlot, of_type: JobTypeId, mine: (SortKey, SortKey)) -> usize {
+        let job_type = lane.key.job_type;
+        let mode = self.mode_of(job_type);
+        if job_type == of_type {
+            return lane.rows.rank(mine.1.seen(mode), mode);
+        }
+        if mode == self.mode {
+            return lane.rows.rank(mine.0.seen(mode), mode);
+        }
+        // All entries of one priority share an order: they are before it together or not at all.
+        let priority = mine.0.priority();
+        let head = lane.rows.head_of(priority, mode);
+        let is_before = head.is_some_and(|row| self.order(job_type, row.key).0 < mine.0);
+        match priority.checked_add(1) {
+            Some(next) if is_before => lane.rows.n_below(next),
+            None if is_before => lane.rows.len(),
+            _ => lane.rows.n_below(priority),
+        }
+    }
+
+    /// How things stand with a type. Cost: a search per lane of it and priority in use there.
+    pub fn type_status(&self, job_type: JobTypeId) -> TypeStatus {
+        let Some(slot) = self.type_slot(job_type) else { return TypeStatus::default() };
+        let lanes = || slot.lanes.iter().map(|&at| self.lane(at));
+        TypeStatus {
+            n_queued: slot.n_queued,
+            oldest: lanes().filter_map(|lane| lane.rows.oldest()).min(),
+            priority: lanes().filter_map(|lane| lane.head.map(|row| row.key.priority())).min(),
+            n_taken: slot.n_taken,
+        }
+    }
+
+    /// Goes on with a search for the position of an entry, by at most `n_lanes` lanes. What changes
+    /// in between may or may not count. Cost: two descents per lane.
+    pub fn search_position(&self, search: &mut PositionSearch, n_lanes: usize) -> Position {
+        let Some(place) = self.places.get(search.id) else { return Position::NotQueued };
+        let of_type = self.lane(place.lane).key.job_type;
+        let mine = self.order(of_type, Self::key_at(place, search.id));
+        let rest = self.lanes.get(search.next_lane..).unwrap_or_default();
+        let n_before = rest.iter().take(n_lanes).map(|lane| self.n_before(lane, of_type, mine));
+        search.n_before += n_before.sum::<usize>();
+        search.next_lane += n_lanes.min(rest.len());
+        if search.next_lane < self.lanes.len() { Position::Searching } else { Position::At(search.n_before) }
+    }
+
+    /// Why each lane with entries does, or does not, have something for a node with `free`. Cost:
+    /// a search per lane.
+    pub fn verdicts(&self, free: &Amounts) -> impl Iterator<Item = LaneVerdict> + '_ {
+        let free = *free;
+        self.lanes.iter().filter_map(move |lane| {
+            let head = lane.head?;
+            let head = self.entry(lane, head);
+            Some(LaneVerdict {
+                job_type: head.job_type,
+                tenant: head.tenant,
+                constraints: head.constraints,
+                n_queued: lane.rows.len(),
+                head,
+                verdict: self.verdict(lane, &free),
+            })
+        })
+    }
+
+    fn verdict(&self, lane: &LaneSlot, free: &Amounts) -> Verdict {
+        let slot = &self.types[type_index(lane.key.job_type)];
+        if slot.is_paused {
+            return Verdict::Paused;
+        }
+        if let Some(limit) = slot.limit.filter(|_| slot.is_at_limit()) {
+            return Verdict::AtLimit { limit, n_taken: slot.n_taken };
+        }
+        let least = lane.least_asks();
+        let lacks =
+            self.dims().iter().zip(least.0.iter().zip(free.0)).filter_map(|(name, (&asked, free))| {
+                let short = asked.checked_sub(free).filter(|short| *short > 0)?;
+                Some(Lack { resource: name.clone(), asked: Quantity(asked), short: Quantity(short) })
+            });
+        let lacks: Vec<Lack> = lacks.collect();
+        if !lacks.is_empty() {
+            return Verdict::Short(lacks);
+        }
+        let counts = lane.key.units.counts_free(free.varying());
+        let mode = slot.mode.unwrap_or(self.mode());
+        let row = lane.rows.first_fit(counts, mode, SortKey::MAX, &mut 0);
+        row.map_or(Verdict::ShortTogether, |row| Verdict::Fits(row.key.id()))
+    }
+}
