@@ -10,14 +10,14 @@
 //! L3  A leaf has 1 to `LEAF_LEN_MAX` rows, an inner node 1 to `FANOUT_MAX` children, and all leaves
 //!     are equally deep.
 //! L4  A row that left the lane is in no leaf any more when the call returns.
-//! L5  No row before `front.fence` asks for less than `front.least`.
-//! L6  A tail whose nodes have the versions it names leads to its leaf, and no leaf behind that one
+//! L5  A tail whose nodes have the versions it names leads to its leaf, and no leaf behind that one
 //!     begins before the tail's `end`.
 
 use super::inner::{Change, Child, Inner};
 use super::key::SortKey;
 use super::leaf::Leaf;
 use super::pool::{NONE, Pool};
+use super::skyline::Skyline;
 use crate::model::{JobId, QueueMode, Timestamp};
 
 /// Levels of inner nodes: with 16 children each, which two neighbours have on average at least,
@@ -191,15 +191,6 @@ struct Tail {
     end: SortKey,
 }
 
-/// What is known of the rows that leave first in FIFO order: a look at it spares most searches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Front {
-    /// What the rows before `fence` ask for at least.
-    pub(crate) least: Least,
-    /// The first key behind the first leaf, as it was when a row of it last came or went.
-    pub(crate) fence: SortKey,
-}
-
 /// Rows in order, found by key, by rank, or by "first that fits". Its nodes are among those that
 /// every call is given.
 #[derive(Clone, Debug)]
@@ -208,7 +199,7 @@ pub(crate) struct Lane {
     /// Levels of inner nodes.
     depth: usize,
     least: Least,
-    front: Front,
+    skyline: Skyline,
     n_rows: usize,
     tails: Vec<Option<Box<Tail>>>,
 }
@@ -219,7 +210,7 @@ impl Default for Lane {
             root: NONE,
             depth: 0,
             least: LEAST_OF_NONE,
-            front: Front { least: LEAST_OF_NONE, fence: SortKey::MAX },
+            skyline: Skyline::default(),
             n_rows: 0,
             tails: Vec::new(),
         }
@@ -248,16 +239,23 @@ impl Lane {
         path
     }
 
-    fn renew_front(&mut self, nodes: &Nodes) {
-        let (mut node, mut fence) = (self.root, SortKey::MAX);
-        for _ in 0..self.depth {
-            let inner = nodes.inners.get(node);
-            if inner.len() > 1 {
-                fence = inner.first(1);
+    /// Makes the skyline anew: the first leaf, the first two, four and so on below their node, then
+    /// the same one level up, and last the whole lane. Cost: a pass over the children of the first
+    /// node of each level.
+    fn renew_skyline(&mut self, nodes: &Nodes) {
+        self.skyline.clear();
+        let path = self.path(nodes, |_| 0);
+        let mut least = LEAST_OF_NONE;
+        for step in path.steps().iter().rev() {
+            let inner = nodes.inners.get(step.inner);
+            for (child, n) in inner.children().zip(0_usize..) {
+                if n.is_power_of_two() {
+                    self.skyline.push(child.first, least);
+                }
+                least = lesser(least, child.least);
             }
-            node = inner.node(0);
         }
-        self.front = Front { least: *nodes.leaves.get(node).least(), fence };
+        self.skyline.push(SortKey::MAX, self.least);
     }
 
     fn tail_slot(priority: i32) -> usize {
@@ -331,8 +329,9 @@ impl Lane {
             let path = self.path(nodes, |inner| inner.child_of(row.key));
             self.insert_at(nodes, &path, row);
         }
-        if row.key < self.front.fence {
-            self.renew_front(nodes);
+        self.skyline.came(&row);
+        if self.n_rows.is_power_of_two() {
+            self.renew_skyline(nodes);
         }
     }
 
@@ -418,8 +417,13 @@ impl Lane {
         if let Some(least) = change.least {
             self.least = least;
         }
-        if row.key < self.front.fence && self.n_rows > 0 {
-            self.renew_front(nodes);
+        // A row that left makes no beginning ask for less; but once the first leaf is used up or
+        // joined, the beginnings have moved.
+        if self.n_rows > 0 && path.steps().iter().all(|step| step.at == 0) {
+            let is_moved = len == 0 || nodes.leaves.get(path.leaf).len() > len;
+            if is_moved {
+                self.renew_skyline(nodes);
+            }
         }
         Some(row)
     }
@@ -556,6 +560,14 @@ impl Lane {
         self.n_before(nodes, SortKey::floor(priority))
     }
 
+    /// A key before which nothing in the lane fits, as seen in a direction. Cost: a few lines.
+    pub(crate) fn bound(&self, free: &Least, mode: QueueMode) -> SortKey {
+        match mode {
+            QueueMode::Fifo => self.skyline.bound(free),
+            QueueMode::Lifo => SortKey::default(),
+        }
+    }
+
     /// The first row, in a direction, whose memory and disk fit and that is before `end` as seen in
     /// that direction; `n_nodes` counts the nodes read.
     ///
@@ -572,9 +584,6 @@ impl Lane {
             return None;
         }
         if mode == QueueMode::Fifo {
-            if end <= self.front.fence && !may_fit(&self.front.least, free) {
-                return None;
-            }
             return nodes.first_fit((self.root, self.depth), free, end, n_nodes);
         }
         let mut next = self.first(nodes);
@@ -594,7 +603,7 @@ impl Lane {
         None
     }
 
-    /// Holds L1 to L6 against what is there; returns how many leaves and inner nodes it has.
+    /// Holds L1 to L5 against what is there; returns how many leaves and inner nodes it has.
     ///
     /// # Panics
     /// Where they do not hold.
@@ -607,18 +616,17 @@ impl Lane {
         }
         assert!(rows.is_sorted_by(|a, b| a.key < b.key), "L1");
         assert_eq!(rows.len(), self.n_rows, "L2: count");
-        let mut front = rows.iter().take_while(|row| row.key < self.front.fence);
-        assert!(front.all(|row| may_fit(&self.front.least, &with_sum(row.asks))), "L5");
+        self.skyline.check_invariants(&rows);
         self.tails.iter().flatten().filter(|tail| self.is_current(nodes, tail)).for_each(|tail| {
             let mut node = self.root;
             for step in tail.path.steps() {
-                assert_eq!(node, step.inner, "L6: path");
+                assert_eq!(node, step.inner, "L5: path");
                 node = nodes.inners.get(node).node(step.at as usize);
             }
-            assert_eq!(node, tail.path.leaf, "L6: leaf");
+            assert_eq!(node, tail.path.leaf, "L5: leaf");
             let leaf = nodes.leaves.get(node);
             let behind = leaf.row(leaf.len() - 1).and_then(|last| self.first_from(nodes, last.key.next()));
-            assert!(behind.is_none_or(|row| row.key >= tail.end), "L6: end");
+            assert!(behind.is_none_or(|row| row.key >= tail.end), "L5: end");
         });
         n_nodes
     }

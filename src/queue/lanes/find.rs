@@ -17,8 +17,8 @@ pub(super) struct Found {
     pub(super) row: Row,
 }
 
-/// A lane whose head does not fit, and in which something may: what is free in its units, and its
-/// bound.
+/// A lane whose head does not fit, and in which something may: what is free in its units, and a
+/// bound before which nothing fits.
 pub(super) struct Maybe {
     lane: u32,
     free: Least,
@@ -74,17 +74,25 @@ impl Queue {
             let row = lanes[lane as usize].head(*mode)?;
             Some(Found { order: (end, end), lane, row })
         });
-        // Then what lies behind heads that do not fit, as far as it comes before.
+        // Then what lies behind heads that do not fit, as far as it comes before: first where
+        // something that fits may come first.
+        let mut best = head;
         if maybe.is_empty() {
-            return head;
+            return best;
         }
         firsts.clear();
-        let mut best = head;
-        for maybe in &*maybe {
-            if maybe.bound > end {
-                continue;
+        for maybe in &mut *maybe {
+            let lane = &lanes[maybe.lane as usize];
+            if lane.head(*mode).is_some_and(|head| head.key.seen(*mode) == maybe.bound) {
+                maybe.bound = maybe.bound.max(lane.rows.bound(&maybe.free, *mode));
             }
-            if let Some(found) = search((lanes, nodes), types, *mode, maybe, end, firsts)
+        }
+        while let Some((next, first)) = maybe.iter().enumerate().min_by_key(|(_, maybe)| maybe.bound) {
+            if first.bound > end {
+                break;
+            }
+            let maybe = maybe.swap_remove(next);
+            if let Some(found) = search((lanes, nodes), types, *mode, &maybe, end, firsts)
                 && best.is_none_or(|best| found.order < best.order)
             {
                 end = found.order.0;
