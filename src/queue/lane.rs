@@ -838,22 +838,22 @@ mod tests {
             let mut order = model.to_vec();
             order.sort_by_key(|row| row.key.seen(mode));
             let fit = order.iter().find(|row| fits(row.asks, &with_sum(free))).copied();
-            assert_eq!(lane.first_fit(&nodes, &with_sum(free), mode, SortKey::MAX, &mut 0), fit, "{mode:?}");
+            assert_eq!(lane.first_fit(nodes, &with_sum(free), mode, SortKey::MAX, &mut 0), fit, "{mode:?}");
             if let Some(end) = order.get(order.len() / 2).map(|row| row.key.seen(mode)) {
                 let before = fit.filter(|row| row.key.seen(mode) < end);
                 assert_eq!(
-                    lane.first_fit(&nodes, &with_sum(free), mode, end, &mut 0),
+                    lane.first_fit(nodes, &with_sum(free), mode, end, &mut 0),
                     before,
                     "{mode:?} before {end:?}"
                 );
             }
-            assert_eq!(lane.head(&nodes, mode), order.first().copied());
-            assert_eq!(lane.oldest(&nodes), model.iter().map(|row| row.key.queued()).min());
-            let mut next = lane.head(&nodes, mode);
+            assert_eq!(lane.head(nodes, mode), order.first().copied());
+            assert_eq!(lane.oldest(nodes), model.iter().map(|row| row.key.queued()).min());
+            let mut next = lane.head(nodes, mode);
             for (rank, row) in order.iter().enumerate() {
                 assert_eq!(next, Some(*row), "{mode:?}");
-                assert_eq!(lane.rank(&nodes, row.key, mode), rank);
-                next = lane.after(&nodes, row.key, mode);
+                assert_eq!(lane.rank(nodes, row.key, mode), rank);
+                next = lane.after(nodes, row.key, mode);
             }
             assert_eq!(next, None);
         }

@@ -164,6 +164,14 @@ impl LaneSlot {
         self.key.fixed.with_varying(self.key.units.amounts(row.asks))
     }
 
+    /// The entry that one of its rows stands for.
+    fn entry(&self, row: Row) -> Entry {
+        let LaneKey { tenant, job_type, constraints, .. } = self.key;
+        let (id, job, asks) = (row.key.id(), row.job, self.asks(row));
+        let (priority, queued) = (row.key.priority(), row.key.queued());
+        Entry { id, job, job_type, tenant, constraints, priority, queued, asks }
+    }
+
     /// What every row asks for at least.
     fn least_asks(&self) -> Amounts {
         let [mem, disk, _] = *self.rows.least();
@@ -503,13 +511,6 @@ impl Queue {
         if slot.is_held() != before {
             self.refresh_type(job_type);
         }
-    }
-
-    fn entry(&self, lane: &LaneSlot, row: Row) -> Entry {
-        let LaneKey { tenant, job_type, constraints, .. } = lane.key;
-        let (id, job, asks) = (row.key.id(), row.job, lane.asks(row));
-        let (priority, queued) = (row.key.priority(), row.key.queued());
-        Entry { id, job, job_type, tenant, constraints, priority, queued, asks }
     }
 
     /// Where an execution is whose place says so, if it is not picked: its lane and its key.

@@ -111,7 +111,9 @@ impl Queue {
                 super::bound_of(slot, *mode, head)
             });
         } else {
-            types.iter().for_each(|(job_type, _)| self.refresh_type(*job_type));
+            for (job_type, _) in types {
+                self.refresh_type(job_type);
+            }
         }
     }
 
