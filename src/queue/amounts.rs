@@ -63,6 +63,12 @@ impl Amounts {
         self
     }
 
+    /// A bit for each resource but cpus, memory and disk of which there is any.
+    pub(crate) fn kinds(&self) -> u32 {
+        let amounts = self.0.iter().zip(0..).skip(DISK + 1);
+        amounts.fold(0, |kinds, (amount, slot)| kinds | u32::from(*amount > 0) << slot)
+    }
+
     /// As a queue counts it: memory and disk that no unit holds exactly are rounded up.
     pub(crate) fn counted(self) -> Self {
         let varying = self.varying();

@@ -1,118 +1,129 @@
 //! One lane of the queue: executions of one tenant, job type, constraint set and requirement
 //! class. Within it only memory and disk differ.
 //!
-//! A B+tree in FIFO order whose inner nodes carry the component-wise minimum of what lies below them, so
-//! that "the first that fits" passes over whole subtrees. LIFO reads the same tree: priorities
+//! A B+tree in FIFO order whose inner nodes carry what the rows below a child ask for at least, so that
+//! "the first that fits" passes over whole subtrees. LIFO reads the same tree: priorities
 //! forward, within each priority backward. Owned by the core; nothing here locks or does I/O.
 //!
 //! L1  Keys rise strictly from front to back.
-//! L2  What an inner node knows of a child (`firsts`, `mins`, `n_rows`) is true of the rows below it.
+//! L2  What an inner node knows of a child (`firsts`, `leasts`, `n_rows`) is true of the rows below it.
 //! L3  A leaf has 1 to `LEAF_LEN_MAX` rows, an inner node 1 to `FANOUT_MAX` children, and all leaves
 //!     are equally deep.
 //! L4  A row that left the lane is in no leaf any more when the call returns.
+//! L5  No row before `front.fence` asks for less than `front.least`.
 
+use super::inner::Inner;
 use super::key::SortKey;
-use crate::model::{QueueMode, Timestamp};
-
-/// Rows of a leaf: a search for room reads 8 cache lines of a full one, in order.
-const LEAF_LEN_MAX: usize = 64;
-
-/// Children of an inner node: their minima are 4 cache lines.
-const FANOUT_MAX: usize = 32;
-
-/// A node this empty is joined with a neighbour if both together fill at most three quarters.
-const fn is_sparse(len: usize, max: usize) -> bool {
-    len < max / 4
-}
+use super::leaf::Leaf;
+use crate::model::{JobId, QueueMode, Timestamp};
 
 /// What an entry asks for of the two resources that vary, in units of its lane.
 pub(crate) type Varying = [u32; 2];
+
+/// What every entry of several asks for at least, of each resource and of both together; or what
+/// a node has free.
+///
+/// The sum refuses what the two minima let pass: where memory and disk are traded against each
+/// other, each minimum belongs to another entry.
+pub(crate) type Least = [u32; 3];
 
 /// An entry in its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) key: SortKey,
     pub(crate) asks: Varying,
+    pub(crate) job: JobId,
 }
 
-/// The minimum of no rows: it fits nowhere but in a machine without end.
-pub(crate) const MIN_OF_NONE: Varying = [u32::MAX; 2];
+/// The least of no rows: it fits nowhere but in a machine without end.
+pub(crate) const LEAST_OF_NONE: Least = [u32::MAX; 3];
 
-fn fits(asks: Varying, free: Varying) -> bool {
+/// Amounts with their sum. One that saturates refuses nothing (`free`) or no less than it is.
+pub(crate) const fn with_sum(amounts: Varying) -> Least {
+    [amounts[0], amounts[1], amounts[0].saturating_add(amounts[1])]
+}
+
+pub(crate) const fn fits(asks: Varying, free: &Least) -> bool {
     asks[0] <= free[0] && asks[1] <= free[1]
 }
 
-fn lesser(a: Varying, b: Varying) -> Varying {
-    [a[0].min(b[0]), a[1].min(b[1])]
+/// False where nothing that asks for `least` or more fits in `free`.
+pub(crate) const fn may_fit(least: &Least, free: &Least) -> bool {
+    least[0] <= free[0] && least[1] <= free[1] && least[2] <= free[2]
 }
 
-/// Rows in key order. What is compared with offers stands apart from the keys: a search for room
-/// reads a third of the bytes.
-#[derive(Clone, Debug, Default)]
-struct Leaf {
-    keys: Vec<SortKey>,
-    asks: Vec<Varying>,
+pub(super) fn lesser(a: Least, b: Least) -> Least {
+    [a[0].min(b[0]), a[1].min(b[1]), a[2].min(b[2])]
 }
 
-/// Children in key order, what is known of each in a list of its own.
-#[derive(Clone, Debug, Default)]
-struct Inner {
-    /// The first key below each child.
-    firsts: Vec<SortKey>,
-    /// The component-wise minimum below each child.
-    mins: Vec<Varying>,
-    n_rows: Vec<u32>,
-    children: Vec<Node>,
+/// Whether what asks for `asks` is among those that ask for the least.
+fn touches(least: &Least, asks: Varying) -> bool {
+    let asks = with_sum(asks);
+    least[0] == asks[0] || least[1] == asks[1] || least[2] == asks[2]
 }
 
+/// A subtree.
 #[derive(Clone, Debug)]
-enum Node {
-    Leaf(Leaf),
-    Inner(Inner),
+pub(super) enum Node {
+    Leaf(Box<Leaf>),
+    Inner(Box<Inner>),
 }
 
-fn least(all: &[Varying]) -> Varying {
-    all.iter().fold(MIN_OF_NONE, |least, asks| lesser(least, *asks))
+/// What a removal found and changed.
+pub(super) struct Removed {
+    pub(super) row: Row,
+    /// Whether the least of the node may be another one now.
+    pub(super) is_least_changed: bool,
+}
+
+impl Removed {
+    fn from_leaf(row: Row) -> Self {
+        Self { row, is_least_changed: true }
+    }
 }
 
 impl Node {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
-            Self::Leaf(leaf) => leaf.keys.len(),
-            Self::Inner(inner) => inner.children.len(),
+            Self::Leaf(leaf) => leaf.len(),
+            Self::Inner(inner) => inner.len(),
         }
     }
 
-    fn len_max(&self) -> usize {
+    pub(super) fn least(&self) -> Least {
         match self {
-            Self::Leaf(_) => LEAF_LEN_MAX,
-            Self::Inner(_) => FANOUT_MAX,
+            Self::Leaf(leaf) => leaf.least(),
+            Self::Inner(inner) => inner.least(),
         }
     }
 
-    fn min(&self) -> Varying {
+    /// The same after `removed` left; it was `known` before.
+    pub(super) fn least_after(&self, known: &Least, removed: &Removed) -> Least {
+        if !removed.is_least_changed || !touches(known, removed.row.asks) {
+            return *known;
+        }
         match self {
-            Self::Leaf(leaf) => least(&leaf.asks),
-            Self::Inner(inner) => least(&inner.mins),
+            Self::Leaf(leaf) => leaf.least_after(known),
+            Self::Inner(inner) => inner.least(),
         }
     }
 
-    fn first(&self) -> SortKey {
+    pub(super) fn first_key(&self) -> SortKey {
         match self {
-            Self::Leaf(leaf) => leaf.keys[0],
-            Self::Inner(inner) => inner.firsts[0],
+            Self::Leaf(leaf) => leaf.key(0),
+            Self::Inner(inner) => inner.first_key(),
         }
     }
 
-    fn n_rows(&self) -> u32 {
+    pub(super) fn n_rows(&self) -> u32 {
         match self {
-            Self::Leaf(leaf) => u32::try_from(leaf.keys.len()).expect("a few"),
-            Self::Inner(inner) => inner.n_rows.iter().sum(),
+            Self::Leaf(leaf) => u32::try_from(leaf.len()).expect("a few"),
+            Self::Inner(inner) => inner.n_rows(),
         }
     }
 
     /// Puts `row` in. What does not fit any more comes back as a right neighbour.
-    fn insert(&mut self, row: Row) -> Option<Self> {
+    pub(super) fn insert(&mut self, row: Row) -> Option<Self> {
         match self {
             Self::Leaf(leaf) => leaf.insert(row).map(Self::Leaf),
             Self::Inner(inner) => inner.insert(row).map(Self::Inner),
@@ -120,180 +131,102 @@ impl Node {
     }
 
     /// Takes the row at `key` out. The node may be left empty.
-    fn remove(&mut self, key: SortKey) -> Option<Row> {
+    pub(super) fn remove(&mut self, key: SortKey) -> Option<Removed> {
         match self {
-            Self::Leaf(leaf) => leaf.remove(key),
+            Self::Leaf(leaf) => leaf.remove(key).map(Removed::from_leaf),
             Self::Inner(inner) => inner.remove(key),
         }
     }
 
-    /// Takes everything of a right neighbour of the same depth.
-    fn absorb(&mut self, right: Self) {
+    /// Takes the first row out. The node may be left empty.
+    pub(super) fn remove_first(&mut self) -> Option<Removed> {
+        match self {
+            Self::Leaf(leaf) => leaf.remove_at(0).map(Removed::from_leaf),
+            Self::Inner(inner) => inner.remove_first(),
+        }
+    }
+
+    /// Whether a right neighbour of the same depth can be joined with it, leaving room in both.
+    pub(super) fn can_absorb(&self, right: &Self) -> bool {
         match (self, right) {
-            (Self::Leaf(leaf), Self::Leaf(mut more)) => {
-                leaf.keys.append(&mut more.keys);
-                leaf.asks.append(&mut more.asks);
-            }
-            (Self::Inner(inner), Self::Inner(mut more)) => {
-                inner.firsts.append(&mut more.firsts);
-                inner.mins.append(&mut more.mins);
-                inner.n_rows.append(&mut more.n_rows);
-                inner.children.append(&mut more.children);
-            }
+            (Self::Leaf(left), Self::Leaf(right)) => left.can_absorb(right),
+            (Self::Inner(left), Self::Inner(right)) => left.can_absorb(right),
             _ => unreachable!("L3: neighbours are equally deep"),
         }
     }
+
+    /// Whether it has so few rows or children that it should be joined with a neighbour.
+    pub(super) fn is_sparse(&self) -> bool {
+        match self {
+            Self::Leaf(leaf) => leaf.is_sparse(),
+            Self::Inner(inner) => inner.is_sparse(),
+        }
+    }
+
+    /// Takes everything of a right neighbour of the same depth.
+    pub(super) fn absorb(&mut self, right: Self) {
+        match (self, right) {
+            (Self::Leaf(left), Self::Leaf(right)) => left.absorb(&right),
+            (Self::Inner(left), Self::Inner(right)) => left.absorb(*right),
+            _ => unreachable!("L3: neighbours are equally deep"),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Leaf(_) => size_of::<Leaf>(),
+            Self::Inner(inner) => size_of::<Inner>() + inner.children().map(Self::bytes).sum::<usize>(),
+        }
+    }
+
+    /// Collects rows and returns the depth below.
+    fn check(&self, rows: &mut Vec<Row>) -> usize {
+        match self {
+            Self::Leaf(leaf) => {
+                rows.extend((0..leaf.len()).filter_map(|at| leaf.row(at)));
+                0
+            }
+            Self::Inner(inner) => {
+                let mut depths = inner.children().enumerate().map(|(at, child)| {
+                    assert!(child.len() > 0, "L3: empty");
+                    let known = (child.first_key(), child.least(), child.n_rows());
+                    assert_eq!(inner.known_of(at), known, "L2");
+                    child.check(rows)
+                });
+                let depth = depths.next().expect("L3: empty");
+                assert!(depths.all(|other| other == depth), "L3: depth");
+                depth + 1
+            }
+        }
+    }
 }
 
-impl Leaf {
-    fn row(&self, at: usize) -> Option<Row> {
-        Some(Row { key: *self.keys.get(at)?, asks: self.asks[at] })
-    }
-
-    fn put(&mut self, at: usize, row: Row) {
-        self.keys.insert(at, row.key);
-        self.asks.insert(at, row.asks);
-    }
-
-    fn split_off(&mut self, at: usize) -> Self {
-        let mut tail =
-            Self { keys: Vec::with_capacity(LEAF_LEN_MAX), asks: Vec::with_capacity(LEAF_LEN_MAX) };
-        tail.keys.extend(self.keys.drain(at..));
-        tail.asks.extend(self.asks.drain(at..));
-        tail
-    }
-
-    fn insert(&mut self, row: Row) -> Option<Self> {
-        let at = self.keys.partition_point(|key| *key < row.key);
-        assert!(self.keys.get(at) != Some(&row.key), "queued twice: {row:?}");
-        if self.keys.len() < LEAF_LEN_MAX {
-            self.put(at, row);
-            return None;
-        }
-        // Rows mostly come behind others of their priority: cutting there keeps leaves full.
-        if at == self.keys.len() {
-            let mut tail = self.split_off(at);
-            tail.put(0, row);
-            return Some(tail);
-        }
-        let cut = at.max(LEAF_LEN_MAX / 4);
-        let tail = self.split_off(cut);
-        self.put(at, row);
-        Some(tail)
-    }
-
-    fn remove(&mut self, key: SortKey) -> Option<Row> {
-        let at = self.keys.binary_search(&key).ok()?;
-        Some(Row { key: self.keys.remove(at), asks: self.asks.remove(at) })
-    }
-}
-
-impl Inner {
-    fn of(children: impl IntoIterator<Item = Node>) -> Self {
-        let mut inner = Self::default();
-        children.into_iter().for_each(|child| inner.put(inner.children.len(), child));
-        inner
-    }
-
-    fn put(&mut self, at: usize, child: Node) {
-        self.firsts.insert(at, child.first());
-        self.mins.insert(at, child.min());
-        self.n_rows.insert(at, child.n_rows());
-        self.children.insert(at, child);
-    }
-
-    fn take(&mut self, at: usize) -> Node {
-        self.firsts.remove(at);
-        self.mins.remove(at);
-        self.n_rows.remove(at);
-        self.children.remove(at)
-    }
-
-    /// Brings what is known of a child up to what it is.
-    fn renew(&mut self, at: usize) {
-        let child = &self.children[at];
-        (self.firsts[at], self.mins[at], self.n_rows[at]) = (child.first(), child.min(), child.n_rows());
-    }
-
-    /// The child where `key` is or belongs: between two leaves, at the back of the left one.
-    fn child_of(&self, key: SortKey) -> usize {
-        self.firsts.partition_point(|first| *first <= key).saturating_sub(1)
-    }
-
-    fn insert(&mut self, row: Row) -> Option<Self> {
-        let at = self.child_of(row.key);
-        let Some(right) = self.children[at].insert(row) else {
-            self.firsts[at] = self.firsts[at].min(row.key);
-            self.mins[at] = lesser(self.mins[at], row.asks);
-            self.n_rows[at] += 1;
-            return None;
-        };
-        self.renew(at);
-        self.put(at + 1, right);
-        if self.children.len() <= FANOUT_MAX {
-            return None;
-        }
-        let cut = if at + 2 == self.children.len() { FANOUT_MAX } else { FANOUT_MAX / 2 };
-        Some(Self {
-            firsts: self.firsts.split_off(cut),
-            mins: self.mins.split_off(cut),
-            n_rows: self.n_rows.split_off(cut),
-            children: self.children.split_off(cut),
-        })
-    }
-
-    fn remove(&mut self, key: SortKey) -> Option<Row> {
-        let at = self.child_of(key);
-        let row = self.children[at].remove(key)?;
-        self.n_rows[at] -= 1;
-        let child = &self.children[at];
-        if child.len() == 0 {
-            self.take(at);
-            return Some(row);
-        }
-        if row.key == self.firsts[at] {
-            self.firsts[at] = child.first();
-        }
-        if row.asks[0] == self.mins[at][0] || row.asks[1] == self.mins[at][1] {
-            self.mins[at] = child.min();
-        }
-        if is_sparse(child.len(), child.len_max()) {
-            self.join(at);
-        }
-        Some(row)
-    }
-
-    /// Joins a sparse child with a neighbour, where both leave room.
-    fn join(&mut self, at: usize) {
-        let room = self.children[at].len_max() * 3 / 4;
-        let fit = |left: usize| {
-            let right = self.children.get(left + 1);
-            right.is_some_and(|right| self.children[left].len() + right.len() <= room)
-        };
-        let left = if fit(at) {
-            at
-        } else if at > 0 && fit(at - 1) {
-            at - 1
-        } else {
-            return;
-        };
-        let right = self.take(left + 1);
-        self.children[left].absorb(right);
-        self.renew(left);
-    }
+/// What is known of the rows that leave first in FIFO order: a look at it spares most searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Front {
+    /// What the rows before `fence` ask for at least.
+    pub(crate) least: Least,
+    /// The first key behind the first leaf, as it was when a row of it last came or went.
+    pub(crate) fence: SortKey,
 }
 
 /// Rows in order, found by key, by rank, or by "first that fits".
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
     root: Node,
-    min: Varying,
+    least: Least,
+    front: Front,
     n_rows: usize,
 }
 
 impl Default for Lane {
     fn default() -> Self {
-        Self { root: Node::Leaf(Leaf::default()), min: MIN_OF_NONE, n_rows: 0 }
+        Self {
+            root: Node::Leaf(Box::default()),
+            least: LEAST_OF_NONE,
+            front: Front { least: LEAST_OF_NONE, fence: SortKey::MAX },
+            n_rows: 0,
+        }
     }
 }
 
@@ -304,12 +237,19 @@ impl Lane {
 
     /// Bytes its nodes occupy.
     pub(crate) fn bytes(&self) -> usize {
-        bytes(&self.root)
+        self.root.bytes()
     }
 
-    /// The component-wise minimum of what its rows ask for.
-    pub(crate) fn min(&self) -> Varying {
-        self.min
+    /// What its rows ask for at least.
+    pub(crate) fn least(&self) -> &Least {
+        &self.least
+    }
+
+    fn renew_front(&mut self) {
+        self.front = match &self.root {
+            Node::Leaf(_) => Front { least: self.least, fence: SortKey::MAX },
+            Node::Inner(inner) => inner.front(SortKey::MAX),
+        };
     }
 
     /// Puts `row` in its place. Cost: a descent, a move within one leaf, a cut at times.
@@ -318,30 +258,45 @@ impl Lane {
     /// When its key is already there: an execution is queued at most once.
     pub(crate) fn insert(&mut self, row: Row) {
         if let Some(right) = self.root.insert(row) {
-            let left = std::mem::replace(&mut self.root, Node::Leaf(Leaf::default()));
-            self.root = Node::Inner(Inner::of([left, right]));
+            let left = std::mem::replace(&mut self.root, Node::Leaf(Box::default()));
+            self.root = Node::Inner(Box::new(Inner::of_two(left, right)));
         }
-        self.min = lesser(self.min, row.asks);
+        self.least = lesser(self.least, with_sum(row.asks));
         self.n_rows += 1;
+        if row.key < self.front.fence {
+            self.renew_front();
+        }
     }
 
     /// Takes the row at `key` out. Cost: a descent; new minima along it where the row was one.
     pub(crate) fn remove(&mut self, key: SortKey) -> Option<Row> {
-        let row = self.root.remove(key)?;
+        let removed = self.root.remove(key)?;
+        Some(self.removed(removed))
+    }
+
+    /// Takes the first row out: cheaper than by its key.
+    pub(crate) fn remove_first(&mut self) -> Option<Row> {
+        let removed = self.root.remove_first()?;
+        Some(self.removed(removed))
+    }
+
+    fn removed(&mut self, removed: Removed) -> Row {
         self.n_rows -= 1;
-        if let Node::Inner(inner) = &mut self.root
-            && inner.children.len() == 1
+        self.least = self.root.least_after(&self.least, &removed);
+        let row = removed.row;
+        while let Node::Inner(inner) = &mut self.root
+            && inner.len() == 1
         {
-            self.root = inner.take(0);
+            self.root = inner.take_only();
         }
-        if row.asks[0] == self.min[0] || row.asks[1] == self.min[1] {
-            self.min = self.root.min();
+        if row.key < self.front.fence {
+            self.renew_front();
         }
-        Some(row)
+        row
     }
 
     /// The first row.
-    fn first(&self) -> Option<Row> {
+    pub(crate) fn first(&self) -> Option<Row> {
         first_row(&self.root)
     }
 
@@ -353,13 +308,13 @@ impl Lane {
         loop {
             match node {
                 Node::Leaf(leaf) => {
-                    let row = leaf.row(leaf.keys.partition_point(|other| *other < key));
+                    let row = leaf.row(leaf.n_before(key));
                     return row.or_else(|| right.and_then(first_row));
                 }
                 Node::Inner(inner) => {
                     let at = inner.child_of(key);
-                    right = inner.children.get(at + 1).or(right);
-                    node = &inner.children[at];
+                    right = inner.child(at + 1).or(right);
+                    node = inner.child(at)?;
                 }
             }
         }
@@ -370,15 +325,9 @@ impl Lane {
         let mut node = &self.root;
         loop {
             match node {
-                Node::Leaf(leaf) => {
-                    let n_before = leaf.keys.partition_point(|other| *other < key);
-                    return leaf.row(n_before.checked_sub(1)?);
-                }
+                Node::Leaf(leaf) => return leaf.row(leaf.n_before(key).checked_sub(1)?),
                 // Of the children that begin before `key`, the last has the row: none is empty.
-                Node::Inner(inner) => {
-                    let n_before = inner.firsts.partition_point(|first| *first < key);
-                    node = &inner.children[n_before.checked_sub(1)?];
-                }
+                Node::Inner(inner) => node = inner.child(inner.n_before(key).checked_sub(1)?)?,
             }
         }
     }
@@ -389,11 +338,11 @@ impl Lane {
         let mut n_before = 0;
         loop {
             match node {
-                Node::Leaf(leaf) => return n_before + leaf.keys.partition_point(|other| *other < key),
+                Node::Leaf(leaf) => return n_before + leaf.n_before(key),
                 Node::Inner(inner) => {
                     let at = inner.child_of(key);
-                    n_before += inner.n_rows[..at].iter().map(|n| *n as usize).sum::<usize>();
-                    node = &inner.children[at];
+                    n_before += inner.n_rows_before(at);
+                    node = inner.child(at).expect("L3: it has children");
                 }
             }
         }
@@ -466,18 +415,22 @@ impl Lane {
     /// The first row, in a direction, whose memory and disk fit and that is before `end` as seen in
     /// that direction; `n_nodes` counts the nodes read.
     ///
-    /// Cost: children whose minimum does not fit are passed over; leaves are read where it does.
+    /// Cost: children whose least does not fit are passed over; leaves are read where it does.
     pub(crate) fn first_fit(
         &self,
-        free: Varying,
+        free: &Least,
         mode: QueueMode,
         end: SortKey,
         n_nodes: &mut u32,
     ) -> Option<Row> {
-        if !fits(self.min, free) {
+        if !may_fit(&self.least, free) {
             return None;
         }
         if mode == QueueMode::Fifo {
+            let is_in_front = may_fit(&self.front.least, free);
+            if !is_in_front && end <= self.front.fence {
+                return None;
+            }
             return first_fit(&self.root, free, end, n_nodes);
         }
         let mut next = self.first();
@@ -490,33 +443,24 @@ impl Lane {
             if let Some(row) = last_fit(&self.root, free, (first.key, ceiling), n_nodes) {
                 return (row.key.seen(mode) < end).then_some(row);
             }
+            *n_nodes += 1;
             next = self.first_from(ceiling);
         }
         None
     }
 
-    /// Holds L1 to L3 against what is there.
+    /// Holds L1 to L5 against what is there.
     ///
     /// # Panics
     /// Where they do not hold.
     pub(crate) fn check_invariants(&self) {
-        let mut keys = Vec::new();
-        check(&self.root, &mut keys);
-        assert!(keys.is_sorted_by(|a, b| a < b), "L1");
-        assert_eq!(keys.len(), self.n_rows, "L2: count");
-        assert_eq!(self.root.min(), self.min, "L2: minimum");
-    }
-}
-
-fn bytes(node: &Node) -> usize {
-    match node {
-        Node::Leaf(leaf) => {
-            leaf.keys.capacity() * size_of::<SortKey>() + leaf.asks.capacity() * size_of::<Varying>()
-        }
-        Node::Inner(inner) => {
-            let own = size_of::<SortKey>() + size_of::<Varying>() + size_of::<u32>() + size_of::<Node>();
-            inner.children.capacity() * own + inner.children.iter().map(bytes).sum::<usize>()
-        }
+        let mut rows = Vec::new();
+        self.root.check(&mut rows);
+        assert!(rows.is_sorted_by(|a, b| a.key < b.key), "L1");
+        assert_eq!(rows.len(), self.n_rows, "L2: count");
+        assert_eq!(self.root.least(), self.least, "L2: least");
+        let mut front = rows.iter().take_while(|row| row.key < self.front.fence);
+        assert!(front.all(|row| may_fit(&self.front.least, &with_sum(row.asks))), "L5");
     }
 }
 
@@ -524,31 +468,27 @@ fn first_row(mut node: &Node) -> Option<Row> {
     loop {
         match node {
             Node::Leaf(leaf) => return leaf.row(0),
-            Node::Inner(inner) => node = inner.children.first()?,
+            Node::Inner(inner) => node = inner.child(0)?,
         }
     }
 }
 
 /// The first row before `end` that fits.
-fn first_fit(node: &Node, free: Varying, end: SortKey, n_nodes: &mut u32) -> Option<Row> {
+fn first_fit(node: &Node, free: &Least, end: SortKey, n_nodes: &mut u32) -> Option<Row> {
     *n_nodes += 1;
     match node {
-        Node::Leaf(leaf) => {
-            let at = leaf.asks.iter().position(|asks| fits(*asks, free))?;
-            leaf.row(at).filter(|row| row.key < end)
-        }
+        Node::Leaf(leaf) => leaf.first_fit(free).filter(|row| row.key < end),
         Node::Inner(inner) => {
-            for (at, min) in inner.mins.iter().enumerate() {
-                if !fits(*min, free) {
-                    continue;
-                }
-                if inner.firsts[at] >= end {
+            let mut at = 0;
+            while let Some(next) = inner.next_may_fit(at, free) {
+                if inner.first_of(next) >= end {
                     return None;
                 }
-                let found = first_fit(&inner.children[at], free, end, n_nodes);
+                let found = first_fit(inner.child(next)?, free, end, n_nodes);
                 if found.is_some() {
                     return found;
                 }
+                at = next + 1;
             }
             None
         }
@@ -556,45 +496,14 @@ fn first_fit(node: &Node, free: Varying, end: SortKey, n_nodes: &mut u32) -> Opt
 }
 
 /// The last row within `from..to` that fits.
-fn last_fit(node: &Node, free: Varying, (from, to): (SortKey, SortKey), n_nodes: &mut u32) -> Option<Row> {
+fn last_fit(node: &Node, free: &Least, (from, to): (SortKey, SortKey), n_nodes: &mut u32) -> Option<Row> {
     *n_nodes += 1;
     match node {
-        Node::Leaf(leaf) => {
-            let range =
-                leaf.keys.partition_point(|key| *key < from)..leaf.keys.partition_point(|key| *key < to);
-            let start = range.start;
-            let at = leaf.asks[range].iter().rposition(|asks| fits(*asks, free))?;
-            leaf.row(start + at)
-        }
+        Node::Leaf(leaf) => leaf.last_fit(free, leaf.n_before(from)..leaf.n_before(to)),
         Node::Inner(inner) => {
-            let range = inner.child_of(from)..inner.firsts.partition_point(|first| *first < to);
-            let mut candidates = range.rev().filter(|at| fits(inner.mins[*at], free));
-            candidates.find_map(|at| last_fit(&inner.children[at], free, (from, to), n_nodes))
-        }
-    }
-}
-
-/// Collects keys and returns the depth below `node`.
-fn check(node: &Node, keys: &mut Vec<SortKey>) -> usize {
-    assert!(node.len() <= node.len_max(), "L3: length");
-    match node {
-        Node::Leaf(leaf) => {
-            assert_eq!(leaf.keys.len(), leaf.asks.len(), "L2: rows");
-            keys.extend(&leaf.keys);
-            0
-        }
-        Node::Inner(inner) => {
-            let n = inner.children.len();
-            assert_eq!([inner.firsts.len(), inner.mins.len(), inner.n_rows.len()], [n; 3], "L2: lists");
-            let mut depths = inner.children.iter().enumerate().map(|(at, child)| {
-                assert!(child.len() > 0, "L3: empty");
-                let known = (inner.firsts[at], inner.mins[at], inner.n_rows[at]);
-                assert_eq!(known, (child.first(), child.min(), child.n_rows()), "L2");
-                check(child, keys)
-            });
-            let depth = depths.next().expect("L3: empty");
-            assert!(depths.all(|other| other == depth), "L3: depth");
-            depth + 1
+            let range = inner.child_of(from)..inner.n_before(to);
+            let mut candidates = range.rev().filter(|&at| may_fit(&inner.known_of(at).1, free));
+            candidates.find_map(|at| last_fit(inner.child(at)?, free, (from, to), n_nodes))
         }
     }
 }
@@ -607,7 +516,11 @@ mod tests {
     use crate::model::ExeId;
 
     fn row(priority: i32, queued: i64, id: u64, mem: u32, disk: u32) -> Row {
-        Row { key: SortKey::new(priority, Timestamp(queued), ExeId(id)), asks: [mem, disk] }
+        Row {
+            key: SortKey::new(priority, Timestamp(queued), ExeId(id)),
+            asks: [mem, disk],
+            job: JobId(id * 3),
+        }
     }
 
     #[derive(Clone, Debug)]
@@ -636,11 +549,15 @@ mod tests {
         for mode in [QueueMode::Fifo, QueueMode::Lifo] {
             let mut order = model.to_vec();
             order.sort_by_key(|row| row.key.seen(mode));
-            let fit = order.iter().find(|row| fits(row.asks, free)).copied();
-            assert_eq!(lane.first_fit(free, mode, SortKey::MAX, &mut 0), fit, "{mode:?}");
+            let fit = order.iter().find(|row| fits(row.asks, &with_sum(free))).copied();
+            assert_eq!(lane.first_fit(&with_sum(free), mode, SortKey::MAX, &mut 0), fit, "{mode:?}");
             if let Some(end) = order.get(order.len() / 2).map(|row| row.key.seen(mode)) {
                 let before = fit.filter(|row| row.key.seen(mode) < end);
-                assert_eq!(lane.first_fit(free, mode, end, &mut 0), before, "{mode:?} before {end:?}");
+                assert_eq!(
+                    lane.first_fit(&with_sum(free), mode, end, &mut 0),
+                    before,
+                    "{mode:?} before {end:?}"
+                );
             }
             assert_eq!(lane.head(mode), order.first().copied());
             assert_eq!(lane.oldest(), model.iter().map(|row| row.key.queued()).min());
@@ -682,7 +599,7 @@ mod tests {
                     Step::Drain { n } => {
                         for _ in 0..n {
                             let Some(head) = lane.head(QueueMode::Fifo) else { break };
-                            lane.remove(head.key);
+                            assert_eq!(lane.remove_first(), Some(head));
                             model.retain(|row| row.key != head.key);
                         }
                     }
@@ -704,12 +621,12 @@ mod tests {
         lane.insert(row(0, 1, 100_001, 10, 10));
         let mut n_nodes = 0;
         assert_eq!(
-            lane.first_fit([20, 20], QueueMode::Fifo, SortKey::MAX, &mut n_nodes),
+            lane.first_fit(&with_sum([20, 20]), QueueMode::Fifo, SortKey::MAX, &mut n_nodes),
             Some(row(0, 1, 100_001, 10, 10))
         );
         assert!(n_nodes <= 4, "{n_nodes} nodes read");
-        assert_eq!(lane.first_fit([20, 5], QueueMode::Fifo, SortKey::MAX, &mut n_nodes), None);
-        assert_eq!(lane.min(), [10, 10]);
+        assert_eq!(lane.first_fit(&with_sum([20, 5]), QueueMode::Fifo, SortKey::MAX, &mut n_nodes), None);
+        assert_eq!(lane.least(), &[10, 10, 20]);
         lane.check_invariants();
     }
 
@@ -725,9 +642,9 @@ mod tests {
         while let Some(node) = stack.pop() {
             match node {
                 Node::Leaf(_) => n_leaves += 1,
-                Node::Inner(inner) => stack.extend(&inner.children),
+                Node::Inner(inner) => stack.extend(inner.children()),
             }
         }
-        assert!(n_leaves * LEAF_LEN_MAX < 11_000, "{n_leaves} leaves");
+        assert!(n_leaves * crate::queue::leaf::LEAF_LEN_MAX < 11_000, "{n_leaves} leaves");
     }
 }

@@ -1,0 +1,171 @@
+//! The decision: the first execution, in the order of the queue, that fits.
+
+use super::{Entry, LaneSlot, Queue, TypeSlot, type_index};
+use crate::model::{ExeId, JobTypeId, QueueMode};
+use crate::queue::amounts::Amounts;
+use crate::queue::key::SortKey;
+use crate::queue::lane::{Least, Row, fits, with_sum};
+use crate::queue::open::{Codes, Shown, code};
+
+/// An execution that fits.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    /// Where it stands among all, as [`order`] says.
+    order: (SortKey, SortKey),
+    pub(super) lane: u32,
+    pub(super) row: Row,
+}
+
+/// A lane whose head does not fit, and in which something may: what is free in its units, and its
+/// bound.
+pub(super) struct Maybe {
+    lane: u32,
+    free: Least,
+    bound: SortKey,
+}
+
+impl Queue {
+    /// The first execution, in the order of the queue, that fits in `free` and is not held back.
+    ///
+    /// Cost: a line per block of 64 lanes where nothing may fit, a line per lane where something
+    /// may, a descent in lanes whose least request fits and whose head does not.
+    pub fn first_fit(&mut self, free: &Amounts) -> Option<ExeId> {
+        self.find(free).map(|found| found.row.key.id())
+    }
+
+    /// Decides, and sets the answer aside for a node as [`Queue::pick`] does: takes the first
+    /// execution that fits in `free`, and what it asks for out of `free`.
+    pub fn take_first_fit(&mut self, free: &mut Amounts) -> Option<Entry> {
+        let Found { lane, row, .. } = self.find(free)?;
+        let entry = self.pick_row(lane, row);
+        *free = free.minus(&entry.asks).expect("it was found to fit");
+        Some(entry)
+    }
+
+    fn find(&mut self, free: &Amounts) -> Option<Found> {
+        let n_resources = self.dims.len();
+        let mut codes = Codes::default();
+        for (code_of, amount) in codes.iter_mut().zip(free.0).take(n_resources) {
+            *code_of = code(amount);
+        }
+        let Self { open, lanes, types, mode, maybe, firsts, .. } = self;
+        maybe.clear();
+        firsts.clear();
+        // First the heads: nothing behind the first one that fits matters.
+        let mut best: Option<Found> = None;
+        open.visit(&codes, |bound, at| {
+            let lane = &lanes[at as usize];
+            let asks = &lane.key.fixed.0[..n_resources];
+            if asks.iter().zip(&free.0).any(|(ask, have)| ask > have) {
+                return Shown::GoOn;
+            }
+            let free = with_sum(lane.key.units.counts_free(free.varying()));
+            // A bound that is not the key of this head is that of a type with a direction of its own.
+            let head = lane.head(*mode).filter(|head| fits(head.asks, &free));
+            if let Some(row) = head.filter(|head| head.key.seen(*mode) == bound) {
+                best = Some(Found { order: (bound, bound), lane: at, row });
+                return Shown::Fits;
+            }
+            maybe.push(Maybe { lane: at, free, bound });
+            Shown::GoOn
+        });
+        // Then what lies behind heads that do not fit, as far as it comes before.
+        for maybe in &*maybe {
+            let end = best.map_or(SortKey::MAX, |best| best.order.0);
+            if maybe.bound > end {
+                continue;
+            }
+            if let Some(found) = search(lanes, types, *mode, maybe, end, firsts)
+                && best.is_none_or(|best| found.order < best.order)
+            {
+                best = Some(found);
+            }
+        }
+        best
+    }
+
+    /// Where an entry stands among all; see [`order`].
+    pub(super) fn order(&self, job_type: JobTypeId, key: SortKey) -> (SortKey, SortKey) {
+        order(&self.lanes, &self.types[type_index(job_type)], self.mode, key)
+    }
+}
+
+/// Where an entry of a type with switches `slot` stands among all: first by what its type's head
+/// shows to other types, then by its place in the type. Both as seen in their directions.
+///
+/// A type with a direction of its own is merged in by its heads. Within one priority its first
+/// entry is the last one by the global direction, so until that entry has left, every entry of
+/// this priority behind it waits for its turn: the first one's key is theirs.
+pub(super) fn order(
+    lanes: &[LaneSlot],
+    slot: &TypeSlot,
+    mode: QueueMode,
+    key: SortKey,
+) -> (SortKey, SortKey) {
+    let Some(own) = slot.mode.filter(|own| *own != mode) else {
+        return (key.seen(mode), key.seen(mode));
+    };
+    let first = first_of(lanes, slot, own, key.priority()).unwrap_or(key);
+    (first.seen(mode), key.seen(own))
+}
+
+/// The entry of one priority that leaves a type first, in the type's own direction. Cost: a search
+/// in each of its lanes.
+fn first_of(lanes: &[LaneSlot], slot: &TypeSlot, own: QueueMode, priority: i32) -> Option<SortKey> {
+    let heads = slot.lanes.iter().filter_map(|&at| lanes[at as usize].rows.head_of(priority, own));
+    heads.map(|row| row.key).min_by_key(|key| key.seen(own))
+}
+
+/// First entries that were asked for in one decision: the lanes of a type with a direction of its
+/// own all ask for the same one.
+pub(super) type Firsts = Vec<(JobTypeId, i32, SortKey)>;
+
+/// The same as [`order`], for several entries of one decision.
+fn order_among(
+    lanes: &[LaneSlot],
+    slot: &TypeSlot,
+    mode: QueueMode,
+    (job_type, key): (JobTypeId, SortKey),
+    firsts: &mut Firsts,
+) -> (SortKey, SortKey) {
+    let Some(own) = slot.mode.filter(|own| *own != mode) else {
+        return (key.seen(mode), key.seen(mode));
+    };
+    let priority = key.priority();
+    let known = firsts.iter().find(|(of, at, _)| (*of, *at) == (job_type, priority));
+    let first = if let Some((.., first)) = known {
+        *first
+    } else {
+        let first = first_of(lanes, slot, own, priority).unwrap_or(key);
+        firsts.push((job_type, priority, first));
+        first
+    };
+    (first.seen(mode), key.seen(own))
+}
+
+/// The first entry of one lane that fits and that comes before `end`.
+fn search(
+    lanes: &mut [LaneSlot],
+    types: &[TypeSlot],
+    mode: QueueMode,
+    maybe: &Maybe,
+    end: SortKey,
+    firsts: &mut Firsts,
+) -> Option<Found> {
+    let lane = &mut lanes[maybe.lane as usize];
+    let job_type = lane.key.job_type;
+    let slot = &types[type_index(job_type)];
+    let own = slot.mode.unwrap_or(mode);
+    // In a type with a direction of its own, keys do not tell what comes before `end`.
+    let end = if own == mode { end } else { SortKey::MAX };
+    if lane.failed.covers(&maybe.free, own, end) {
+        return None;
+    }
+    let mut n_nodes = 0;
+    let Some(row) = lane.rows.first_fit(&maybe.free, own, end, &mut n_nodes) else {
+        lane.failed.failed(&maybe.free, own, end, n_nodes);
+        return None;
+    };
+    let order = order_among(lanes, slot, mode, (job_type, row.key), firsts);
+    Some(Found { order, lane: maybe.lane, row })
+}
