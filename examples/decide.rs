@@ -9,6 +9,8 @@ mod batches;
 mod count;
 #[path = "decide/figures.rs"]
 mod figures;
+#[path = "decide/filled.rs"]
+mod filled;
 #[path = "decide/ours.rs"]
 mod ours;
 #[path = "decide/peers.rs"]
@@ -28,6 +30,7 @@ mod workload;
 
 use std::process::ExitCode;
 
+use filled::Setting;
 use workload::Workload;
 
 const HELP: &str = "\
@@ -65,10 +68,7 @@ Example: decide --queued 10000000 --workload indep --json >> runs.jsonl; decide 
 
 /// What to measure.
 struct Arguments {
-    queued: usize,
-    workload: Workload,
-    n_lanes: usize,
-    n_offers: usize,
+    setting: Setting,
     decisions: usize,
     with_peers: bool,
     as_json: bool,
@@ -77,20 +77,13 @@ struct Arguments {
 enum Command {
     Help,
     Measure(Arguments),
-    Count(Arguments),
+    Count(Setting),
     Report(String),
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
-    let mut arguments = Arguments {
-        queued: 1_000_000,
-        workload: Workload::Hetero,
-        n_lanes: 100,
-        n_offers: 256,
-        decisions: 100_000,
-        with_peers: true,
-        as_json: false,
-    };
+    let mut setting = Setting { queued: 1_000_000, workload: Workload::Hetero, n_lanes: 100, n_offers: 256 };
+    let (mut decisions, mut with_peers, mut as_json) = (100_000, true, false);
     let mut n_lanes = None;
     let mut is_count = false;
     while let Some(word) = words.next() {
@@ -101,33 +94,36 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
             if number < least { Err(format!("{word} is at least {least}")) } else { Ok(number) }
         };
         match word.as_str() {
-            "--queued" => arguments.queued = number(1_000)?,
+            "--queued" => setting.queued = number(1_000)?,
             "--lanes" => n_lanes = Some(number(1)?),
-            "--offers" => arguments.n_offers = number(1)?,
-            "--decisions" => arguments.decisions = number(1_000)?,
+            "--offers" => setting.n_offers = number(1)?,
+            "--decisions" => decisions = number(1_000)?,
             "--workload" => {
                 let name = value()?;
                 let known = || Workload::ALL.map(|(name, _)| name).join(", ");
-                arguments.workload = Workload::named(&name)
+                setting.workload = Workload::named(&name)
                     .ok_or_else(|| format!("no workload {name:?}; there are {}", known()))?;
             }
-            "--no-peers" => arguments.with_peers = false,
-            "--json" => arguments.as_json = true,
+            "--no-peers" => with_peers = false,
+            "--json" => as_json = true,
             "--count" => is_count = true,
             "--report" => return Ok(Command::Report(value()?)),
             "--help" | "-h" => return Ok(Command::Help),
             _ => return Err(format!("no option {word:?}; --help lists them")),
         }
     }
-    let usual = if arguments.workload == Workload::Cross { 4 } else { 100 };
-    arguments.n_lanes = n_lanes.unwrap_or(usual);
-    Ok(if is_count { Command::Count(arguments) } else { Command::Measure(arguments) })
+    let usual = if setting.is_cross() { 4 } else { 100 };
+    setting.n_lanes = n_lanes.unwrap_or(usual);
+    Ok(match is_count {
+        true => Command::Count(setting),
+        false => Command::Measure(Arguments { setting, decisions, with_peers, as_json }),
+    })
 }
 
 fn run(command: &Command) -> Result<String, String> {
     match command {
         Command::Help => Ok(HELP.to_owned()),
-        Command::Count(arguments) => count::count(arguments),
+        Command::Count(setting) => count::count(setting),
         Command::Report(file) => {
             let text =
                 std::fs::read_to_string(file).map_err(|error| format!("could not read {file}: {error}"))?;

@@ -16,6 +16,9 @@ use super::workload::{Free, Gone};
 /// Calls of one batch.
 const BATCH_LEN: usize = 1_000;
 
+/// Picks that wait for their launch at most: more would be a strange caller.
+const PICKS_MAX: usize = 50;
+
 /// Rounds of the steady state from one batch to the next.
 const ROUNDS_BETWEEN: usize = 100;
 
@@ -35,23 +38,28 @@ pub(crate) fn measured_decisions(queue: &mut Queue, offers: &[Free]) -> usize {
     offers.iter().filter(|free| black_box(queue.first_fit(&free.amounts)).is_some()).count()
 }
 
-/// The same, for offers in which nothing fitted a little earlier.
+/// The same, for offers in which nothing fitted a little earlier; returns how many found nothing, so
+/// that a compiler cannot make one function of both.
 #[inline(never)]
 pub(crate) fn measured_none(queue: &mut Queue, offers: &[Free]) -> usize {
-    offers.iter().filter(|free| black_box(queue.first_fit(&free.amounts)).is_some()).count()
+    offers.iter().filter(|free| black_box(queue.first_fit(&free.amounts)).is_none()).count()
 }
 
-/// Takes, launches and ends at once, as callers do, since picks that pile up would cost more; what
-/// was taken goes into `taken`.
+/// Takes, and puts what was taken into `taken`.
 #[inline(never)]
 pub(crate) fn measured_takes(queue: &mut Queue, offers: &[Free], taken: &mut Vec<Entry>) {
     for free in offers {
         let mut left = free.amounts;
-        let Some(entry) = queue.take_first_fit(&mut left) else { continue };
+        taken.extend(queue.take_first_fit(&mut left));
+        black_box(left);
+    }
+}
+
+#[inline(never)]
+pub(crate) fn measured_launches(queue: &mut Queue, taken: &[Entry]) {
+    for entry in taken {
         queue.launch(entry.id).expect("it was taken");
         queue.end(entry.job_type);
-        taken.push(entry);
-        black_box(left);
     }
 }
 
@@ -75,23 +83,43 @@ pub(crate) fn measured_cancels(queue: &mut Queue, ids: &[u64], canceled: &mut Ve
 pub(crate) struct Means {
     pub(crate) decide: f64,
     pub(crate) decide_none: f64,
-    /// Per execution taken, with its launch and end; the calls that found nothing are in the time.
+    /// Per execution taken; the calls that found nothing are in the time.
     pub(crate) take: f64,
+    /// With its end.
+    pub(crate) launch: f64,
     pub(crate) enqueue: f64,
     pub(crate) cancel: f64,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a mean")]
-fn mean_of(n: usize, call: impl FnOnce()) -> f64 {
+/// Nanoseconds of a call of many operations.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn took(call: impl FnOnce()) -> f64 {
     let from = now();
     call();
-    if n == 0 { f64::NAN } else { from.elapsed().as_nanos() as f64 / n as f64 }
+    from.elapsed().as_nanos() as f64
+}
+
+/// Times of the batches of one operation.
+#[derive(Default)]
+struct Batches {
+    means: Vec<f64>,
+    n_calls: usize,
+}
+
+impl Batches {
+    #[expect(clippy::cast_precision_loss, reason = "a mean")]
+    fn push(&mut self, ns: f64, n: usize) {
+        if n > 0 {
+            self.means.push(ns / n as f64);
+            self.n_calls += n;
+        }
+    }
 }
 
 /// Runs so many batches of each operation; the steady state goes on in between.
 pub(crate) fn run(steady: &mut Steady, ours: &mut Ours, offers: &[Free], n_batches: usize) -> (Means, Calls) {
-    let mut calls = Calls::default();
-    let [mut decide, mut none, mut take, mut enqueue, mut cancel] = [(); 5].map(|()| Vec::new());
+    let [mut decide, mut none, mut take, mut launch, mut enqueue, mut cancel] =
+        [(); 6].map(|()| Batches::default());
     // Those that find nothing now will mostly find nothing later.
     let too_small: Vec<Free> =
         offers.iter().filter(|free| ours.queue.first_fit(&free.amounts).is_none()).copied().collect();
@@ -103,64 +131,54 @@ pub(crate) fn run(steady: &mut Steady, ours: &mut Ours, offers: &[Free], n_batch
         let queue = &mut ours.queue;
 
         let batch = next_offers();
-        calls.decisions += batch.len();
-        decide.push(mean_of(batch.len(), || {
-            black_box(measured_decisions(queue, &batch));
-        }));
+        decide.push(took(|| _ = black_box(measured_decisions(queue, &batch))), batch.len());
 
         let batch: Vec<Free> = too_small.by_ref().take(BATCH_LEN).collect();
-        calls.none += batch.len();
-        none.push(mean_of(batch.len(), || {
-            black_box(measured_none(queue, &batch));
-        }));
+        none.push(took(|| _ = black_box(measured_none(queue, &batch))), batch.len());
 
         let batch = next_offers();
         let mut taken = Vec::with_capacity(batch.len());
-        let taking = mean_of(1, || measured_takes(queue, &batch, &mut taken));
-        calls.taken += taken.len();
-        take.push(per(taking, taken.len()));
-        let came = entries_after(steady, ours, &taken, true);
-        calls.enqueues += came.len();
-        let queue = &mut ours.queue;
-        if !came.is_empty() {
-            enqueue.push(mean_of(came.len(), || measured_enqueues(queue, &came)));
+        let (mut taking, mut launching) = (0.0, 0.0);
+        for part in batch.chunks(PICKS_MAX) {
+            let n_before = taken.len();
+            taking += took(|| measured_takes(queue, part, &mut taken));
+            launching += took(|| measured_launches(queue, &taken[n_before..]));
         }
+        take.push(taking, taken.len());
+        launch.push(launching, taken.len());
+        taken.iter().for_each(|entry| steady.took(&Gone::of(entry)));
+        enqueue_after(steady, ours, &taken, &mut enqueue);
 
-        let ids: Vec<u64> = (0..BATCH_LEN.min(queue.len() / 10)).map(|_| steady.draw_id()).collect();
+        let ids: Vec<u64> = (0..BATCH_LEN.min(ours.queue.len() / 10)).map(|_| steady.draw_id()).collect();
         let mut canceled = Vec::with_capacity(ids.len());
-        calls.cancels += ids.len();
-        cancel.push(mean_of(ids.len(), || measured_cancels(queue, &ids, &mut canceled)));
+        cancel.push(took(|| measured_cancels(&mut ours.queue, &ids, &mut canceled)), ids.len());
         assert_eq!(canceled.len(), ids.len(), "what is live can be canceled");
-        let came = entries_after(steady, ours, &canceled, false);
-        calls.enqueues += came.len();
-        enqueue.push(mean_of(came.len(), || measured_enqueues(&mut ours.queue, &came)));
+        enqueue_after(steady, ours, &canceled, &mut enqueue);
     }
-    let finite = |of: Vec<f64>| median(of.into_iter().filter(|mean| mean.is_finite()).collect());
+    let calls = Calls {
+        decisions: decide.n_calls,
+        none: none.n_calls,
+        taken: take.n_calls,
+        enqueues: enqueue.n_calls,
+        cancels: cancel.n_calls,
+    };
     let means = Means {
-        decide: finite(decide),
-        decide_none: finite(none),
-        take: finite(take),
-        enqueue: finite(enqueue),
-        cancel: finite(cancel),
+        decide: median(decide.means),
+        decide_none: median(none.means),
+        take: median(take.means),
+        launch: median(launch.means),
+        enqueue: median(enqueue.means),
+        cancel: median(cancel.means),
     };
     (means, calls)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a mean")]
-fn per(total: f64, n: usize) -> f64 {
-    if n == 0 { f64::NAN } else { total / n as f64 }
-}
-
-/// What comes in the place of what has left.
-fn entries_after(steady: &mut Steady, ours: &mut Ours, left: &[Entry], were_taken: bool) -> Vec<Entry> {
-    let mut came = Vec::with_capacity(left.len());
-    for entry in left {
-        let gone = Gone::of(entry);
-        if were_taken {
-            steady.took(&gone);
-        }
-        let draft = steady.successor(&gone);
-        came.push(ours.entry(&draft));
-    }
-    came
+/// Lets in what comes in the place of what has left.
+fn enqueue_after(steady: &mut Steady, ours: &mut Ours, left: &[Entry], enqueue: &mut Batches) {
+    let successor = |entry: &Entry| {
+        let draft = steady.successor(&Gone::of(entry));
+        ours.entry(&draft)
+    };
+    let came: Vec<Entry> = left.iter().map(successor).collect();
+    enqueue.push(took(|| measured_enqueues(&mut ours.queue, &came)), came.len());
 }

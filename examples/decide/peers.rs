@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Arguments;
 use super::figures::{Figures, rounded};
-use super::run::source;
+use super::filled::Setting;
 use super::steady::{Extent, Journal, Shown, Steady, Structure};
 use super::workload::{Draft, Free, Gone, Numbers, covers};
 
@@ -249,24 +248,24 @@ impl Peer {
 }
 
 /// The entries of the queue when its steady state began, made anew.
-fn entries(arguments: &Arguments, journal: &Journal) -> Result<impl Iterator<Item = Draft>, String> {
-    let mut source = source(arguments)?;
+fn entries(setting: &Setting, journal: &Journal) -> Result<impl Iterator<Item = Draft>, String> {
+    let mut source = setting.source()?;
     let left: HashSet<u64> = journal.left.iter().copied().collect();
-    let filling = (0..arguments.queued).map(move |_| source.draft());
+    let filling = (0..setting.queued).map(move |_| source.draft());
     Ok(filling.chain(journal.came.clone()).filter(move |draft| !left.contains(&draft.id)))
 }
 
 /// Asks each peer what the queue was asked.
 pub(crate) fn measure(
-    arguments: &Arguments,
+    setting: &Setting,
     start: &Steady,
     offers: &[Free],
     journal: &Journal,
     ours: &Shown,
 ) -> Result<Vec<Peer>, String> {
-    let heap: Heap = entries(arguments, journal)?.collect();
+    let heap: Heap = entries(setting, journal)?.collect();
     let heap = Peer { name: "BinaryHeap", shown: ask(heap, start, offers, ours) };
-    let scan: Scan = entries(arguments, journal)?.collect();
+    let scan: Scan = entries(setting, journal)?.collect();
     let scan = Peer { name: "BTreeMap", shown: ask(scan, start, offers, ours) };
     Ok(vec![heap, scan])
 }

@@ -1,7 +1,7 @@
 //! Decisions per second with a producer at full speed on another core, against the decider alone.
 //!
-//! The producer pushes entries into a bounded ring, and the decider applies one arrival for each
-//! execution it took. Alone the decider makes as many of them itself.
+//! The producer pushes entries into a bounded ring, and the decider lets one in for each execution
+//! it took. Alone it takes them from a list.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,43 +26,58 @@ const N_SHAPES: usize = 50_000;
 /// Arrivals that stay, where nothing is ever taken.
 const KEPT: usize = 1_000;
 
-/// The middle of several ratios. Where `nothing_fits`, arrivals take the places of earlier ones.
-pub(crate) fn ratio(source: &mut Source, queue: &mut Queue, offers: &[Free], nothing_fits: bool) -> f64 {
+/// What several runs have shown, the middle of each.
+pub(crate) struct Beside {
+    pub(crate) ratio: f64,
+    /// Of the arrivals, those that the producer had ready; the decider made the others, as it does
+    /// alone, so that its work is the same. Far below 1 the producer did not run at full speed.
+    pub(crate) produced_share: f64,
+}
+
+/// Where `nothing_fits`, arrivals take the places of earlier ones.
+#[expect(clippy::cast_precision_loss, reason = "shares")]
+pub(crate) fn measure(source: &mut Source, queue: &mut Queue, offers: &[Free], nothing_fits: bool) -> Beside {
     let shapes: Vec<Entry> = (0..N_SHAPES).map(|_| source.newcomer().entry(queue)).collect();
-    let mut made = shapes.last().expect("some").id.0;
-    let arrival = |made: &mut u64| {
-        *made += 1;
-        Entry { id: ExeId(*made), ..shapes[usize::try_from(*made).expect("fits") % N_SHAPES] }
-    };
-    let mut decider = Decider { depth: queue.len(), nothing_fits, arrived: VecDeque::new(), next_offer: 0 };
-    let ratios = (0..ROUNDS).map(|_| {
-        let alone = decider.run(queue, offers, || Some(arrival(&mut made)));
+    let last_id = shapes.last().expect("some").id.0;
+    let mut decider =
+        Decider { depth: queue.len(), nothing_fits, arrived: VecDeque::new(), next_offer: 0, last_id };
+    let mut own = shapes.iter().copied().cycle();
+    let mut own = || own.next().expect("a cycle");
+    let (mut ratios, mut shares) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let alone = decider.run(queue, offers, &mut own);
         let ring = ArrayQueue::new(RING_LEN);
         let is_over = AtomicBool::new(false);
-        let first = made;
+        let (mut n_arrivals, mut n_produced) = (0_u64, 0_u64);
         let with = std::thread::scope(|scope| {
-            let producer = scope.spawn(|| {
-                let mut made = first;
-                while !is_over.load(Ordering::Relaxed) {
-                    let mut entry = arrival(&mut made);
-                    while let Err(back) = ring.push(entry) {
-                        if is_over.load(Ordering::Relaxed) {
-                            break;
-                        }
-                        std::hint::spin_loop();
-                        entry = back;
-                    }
-                }
-                made
+            scope.spawn(|| produce(&shapes, &ring, &is_over));
+            let rate = decider.run(queue, offers, || {
+                n_arrivals += 1;
+                let arrival = ring.pop();
+                n_produced += u64::from(arrival.is_some());
+                arrival.unwrap_or_else(&mut own)
             });
-            let with = decider.run(queue, offers, || ring.pop());
             is_over.store(true, Ordering::Relaxed);
-            made = producer.join().expect("the producer ends");
-            with
+            rate
         });
-        with / alone
-    });
-    median(ratios.collect())
+        ratios.push(with / alone);
+        shares.push(n_produced as f64 / n_arrivals.max(1) as f64);
+    }
+    Beside { ratio: median(ratios), produced_share: median(shares) }
+}
+
+/// Pushes at full speed until it is over.
+fn produce(shapes: &[Entry], ring: &ArrayQueue<Entry>, is_over: &AtomicBool) {
+    for shape in shapes.iter().cycle() {
+        let mut entry = *shape;
+        while let Err(back) = ring.push(entry) {
+            if is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            std::hint::spin_loop();
+            entry = back;
+        }
+    }
 }
 
 /// Nanoseconds that this thread ran for, where the system tells.
@@ -77,12 +92,13 @@ struct Decider {
     /// What arrived, the oldest first, where nothing is ever taken.
     arrived: VecDeque<ExeId>,
     next_offer: usize,
+    last_id: u64,
 }
 
 impl Decider {
     /// Decides, takes and renews for a while; returns decisions per second of this thread.
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    fn run(&mut self, queue: &mut Queue, offers: &[Free], mut arrival: impl FnMut() -> Option<Entry>) -> f64 {
+    fn run(&mut self, queue: &mut Queue, offers: &[Free], mut arrival: impl FnMut() -> Entry) -> f64 {
         let (from, cpu_from) = (now(), cpu_time());
         let mut n_decisions = 0_u64;
         while from.elapsed() < RUN {
@@ -94,11 +110,8 @@ impl Decider {
                     queue.launch(entry.id).expect("it was taken");
                     queue.end(entry.job_type);
                 }
-                if (self.nothing_fits || queue.len() < self.depth)
-                    && let Some(entry) = arrival()
-                {
-                    queue.insert(entry).expect("room");
-                    self.make_room(queue, entry.id);
+                if self.nothing_fits || queue.len() < self.depth {
+                    self.let_in(queue, arrival());
                 }
             }
         }
@@ -107,22 +120,19 @@ impl Decider {
             || from.elapsed().as_secs_f64(),
             |(cpu_to, cpu_from)| (cpu_to - cpu_from) as f64 / 1e9,
         );
-        let rate = n_decisions as f64 / seconds;
         for id in self.arrived.drain(..) {
             queue.cancel(id).expect("nothing was taken");
         }
-        while queue.len() < self.depth {
-            if let Some(entry) = arrival() {
-                queue.insert(entry).expect("room");
-            }
-        }
-        rate
+        n_decisions as f64 / seconds
     }
 
-    /// Lets the one go that came long before this one, where none is taken.
-    fn make_room(&mut self, queue: &mut Queue, came: ExeId) {
+    /// Lets an arrival in, and where none is taken the one go that came long before it.
+    fn let_in(&mut self, queue: &mut Queue, entry: Entry) {
+        self.last_id += 1;
+        let id = ExeId(self.last_id);
+        queue.insert(Entry { id, ..entry }).expect("room");
         if self.nothing_fits {
-            self.arrived.push_back(came);
+            self.arrived.push_back(id);
         }
         if self.arrived.len() > KEPT
             && let Some(id) = self.arrived.pop_front()

@@ -8,6 +8,7 @@ use super::batches::Means;
 use super::figures::{Figures, rounded};
 use super::ours::Fills;
 use super::peers::Peer;
+use super::producer::Beside;
 use super::steady::Shown;
 
 /// See the file.
@@ -22,7 +23,7 @@ pub(crate) struct Report {
     pub(crate) means: Means,
     /// Decisions of `cross` over more different offers.
     pub(crate) cross_many: Option<Figures>,
-    pub(crate) with_producer_ratio: f64,
+    pub(crate) beside: Beside,
     pub(crate) index_bytes_per_entry: f64,
     pub(crate) bytes_per_entry: f64,
     pub(crate) rss_bytes_per_entry: Option<f64>,
@@ -48,11 +49,12 @@ impl Report {
         ]
     }
 
-    fn batch_means(&self) -> [(&'static str, &'static str, f64); 5] {
+    fn batch_means(&self) -> [(&'static str, &'static str, f64); 6] {
         [
             ("decide_batch_mean_ns", "decide", self.means.decide),
             ("decide_none_batch_mean_ns", "nothing fits", self.means.decide_none),
             ("take_batch_mean_ns", "decide and take", self.means.take),
+            ("launch_batch_mean_ns", "launch and end", self.means.launch),
             ("enqueue_batch_mean_ns", "enqueue", self.means.enqueue),
             ("cancel_batch_mean_ns", "cancel", self.means.cancel),
         ]
@@ -79,7 +81,8 @@ impl Report {
         put("index_bytes_per_entry", json!(rounded(self.index_bytes_per_entry, 10.0)));
         put("bytes_per_entry", json!(rounded(self.bytes_per_entry, 10.0)));
         put("rss_bytes_per_entry", json!(self.rss_bytes_per_entry.map(|bytes| rounded(bytes, 10.0))));
-        put("with_producer_ratio", json!(rounded(self.with_producer_ratio, 1e3)));
+        put("with_producer_ratio", json!(rounded(self.beside.ratio, 1e3)));
+        put("produced_share", json!(rounded(self.beside.produced_share, 1e3)));
         put("rounds", json!(self.shown.n_rounds));
         put("answers", json!(format!("{:016x}", self.shown.hash())));
         put("capped_by_time", json!(self.capped));
@@ -119,7 +122,12 @@ impl Report {
         if let Some(rss) = self.rss_bytes_per_entry {
             let _ = write!(text, "; the process grew by {rss:.1}");
         }
-        let _ = writeln!(text, "\nwith a producer: {:.2} of the decider alone", self.with_producer_ratio);
+        let Beside { ratio, produced_share } = self.beside;
+        let percent = produced_share * 100.0;
+        let _ = writeln!(
+            text,
+            "\nwith a producer of {percent:.0} % of arrivals: {ratio:.2} of the decider alone"
+        );
         for peer in &self.peers {
             text += &self.peer(peer);
         }
