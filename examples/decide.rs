@@ -114,10 +114,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
     }
     let usual = if setting.is_cross() { 4 } else { 100 };
     setting.n_lanes = n_lanes.unwrap_or(usual);
-    Ok(match is_count {
-        true => Command::Count(setting),
-        false => Command::Measure(Arguments { setting, decisions, with_peers, as_json }),
-    })
+    if is_count {
+        return Ok(Command::Count(setting));
+    }
+    Ok(Command::Measure(Arguments { setting, decisions, with_peers, as_json }))
 }
 
 fn run(command: &Command) -> Result<String, String> {

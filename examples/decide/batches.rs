@@ -146,7 +146,9 @@ pub(crate) fn run(steady: &mut Steady, ours: &mut Ours, offers: &[Free], n_batch
         }
         take.push(taking, taken.len());
         launch.push(launching, taken.len());
-        taken.iter().for_each(|entry| steady.took(&Gone::of(entry)));
+        for entry in &taken {
+            steady.took(&Gone::of(entry));
+        }
         enqueue_after(steady, ours, &taken, &mut enqueue);
 
         let ids: Vec<u64> = (0..BATCH_LEN.min(ours.queue.len() / 10)).map(|_| steady.draw_id()).collect();

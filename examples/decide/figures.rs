@@ -47,13 +47,17 @@ impl Figures {
         self.0.push(ns);
     }
 
+    pub(crate) fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a mean")]
     pub(crate) fn mean(&self) -> f64 {
-        self.0.iter().sum::<u64>() as f64 / self.0.len().max(1) as f64
+        self.sum() as f64 / self.0.len().max(1) as f64
     }
 
     /// The value that a share of the calls does not exceed; 0 without calls.

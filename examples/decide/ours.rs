@@ -14,6 +14,8 @@ const FILL_MAX: usize = 64;
 pub(crate) struct Fills {
     pub(crate) fill: Figures,
     pub(crate) put_back: Figures,
+    /// Of whole nodes.
+    pub(crate) nodes: Figures,
 }
 
 /// See the file.
@@ -53,6 +55,7 @@ impl Ours {
             if n_picks == 0 {
                 continue;
             }
+            fills.nodes.push(ns);
             fills.fill.push(ns / n_picks as u64);
             let ((), ns) = timer.time(|| self.put_back());
             fills.put_back.push(ns / n_picks as u64);

@@ -1,7 +1,8 @@
 //! Decisions per second with a producer at full speed on another core, against the decider alone.
 //!
-//! The producer pushes entries into a bounded ring, and the decider lets one in for each execution
-//! it took. Alone it takes them from a list.
+//! The producer pushes entries into a bounded ring, and the decider lets one in with each decision;
+//! alone it has them from a list. Where fewer are taken than come, the oldest arrivals are canceled, so
+//! that what fits nowhere does not gather until nothing else is left.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +24,7 @@ const RING_LEN: usize = 1 << 12;
 /// Different requests among the arrivals.
 const N_SHAPES: usize = 50_000;
 
-/// Arrivals that stay, where nothing is ever taken.
+/// Arrivals beyond the depth before the oldest ones are canceled.
 const KEPT: usize = 1_000;
 
 /// What several runs have shown, the middle of each.
@@ -34,13 +35,12 @@ pub(crate) struct Beside {
     pub(crate) produced_share: f64,
 }
 
-/// Where `nothing_fits`, arrivals take the places of earlier ones.
+/// Measures, and leaves as many entries as there were.
 #[expect(clippy::cast_precision_loss, reason = "shares")]
-pub(crate) fn measure(source: &mut Source, queue: &mut Queue, offers: &[Free], nothing_fits: bool) -> Beside {
+pub(crate) fn measure(source: &mut Source, queue: &mut Queue, offers: &[Free]) -> Beside {
     let shapes: Vec<Entry> = (0..N_SHAPES).map(|_| source.newcomer().entry(queue)).collect();
     let last_id = shapes.last().expect("some").id.0;
-    let mut decider =
-        Decider { depth: queue.len(), nothing_fits, arrived: VecDeque::new(), next_offer: 0, last_id };
+    let mut decider = Decider { depth: queue.len(), arrived: VecDeque::new(), next_offer: 0, last_id };
     let mut own = shapes.iter().copied().cycle();
     let mut own = || own.next().expect("a cycle");
     let (mut ratios, mut shares) = (Vec::new(), Vec::new());
@@ -60,6 +60,7 @@ pub(crate) fn measure(source: &mut Source, queue: &mut Queue, offers: &[Free], n
             is_over.store(true, Ordering::Relaxed);
             rate
         });
+        decider.restore(queue, &mut own);
         ratios.push(with / alone);
         shares.push(n_produced as f64 / n_arrivals.max(1) as f64);
     }
@@ -88,8 +89,7 @@ fn cpu_time() -> Option<u64> {
 
 struct Decider {
     depth: usize,
-    nothing_fits: bool,
-    /// What arrived, the oldest first, where nothing is ever taken.
+    /// What arrived, the oldest first; some of it has been taken.
     arrived: VecDeque<ExeId>,
     next_offer: usize,
     last_id: u64,
@@ -110,8 +110,9 @@ impl Decider {
                     queue.launch(entry.id).expect("it was taken");
                     queue.end(entry.job_type);
                 }
-                if self.nothing_fits || queue.len() < self.depth {
-                    self.let_in(queue, arrival());
+                self.let_in(queue, arrival());
+                if queue.len() > self.depth + KEPT {
+                    self.cancel_oldest(queue);
                 }
             }
         }
@@ -120,24 +121,32 @@ impl Decider {
             || from.elapsed().as_secs_f64(),
             |(cpu_to, cpu_from)| (cpu_to - cpu_from) as f64 / 1e9,
         );
-        for id in self.arrived.drain(..) {
-            queue.cancel(id).expect("nothing was taken");
-        }
         n_decisions as f64 / seconds
     }
 
-    /// Lets an arrival in, and where none is taken the one go that came long before it.
     fn let_in(&mut self, queue: &mut Queue, entry: Entry) {
         self.last_id += 1;
         let id = ExeId(self.last_id);
         queue.insert(Entry { id, ..entry }).expect("room");
-        if self.nothing_fits {
-            self.arrived.push_back(id);
+        self.arrived.push_back(id);
+    }
+
+    /// Cancels the oldest arrival that was not taken.
+    fn cancel_oldest(&mut self, queue: &mut Queue) {
+        while let Some(id) = self.arrived.pop_front() {
+            if queue.cancel(id).is_some() {
+                return;
+            }
         }
-        if self.arrived.len() > KEPT
-            && let Some(id) = self.arrived.pop_front()
-        {
-            queue.cancel(id).expect("nothing was taken");
+    }
+
+    /// Brings the queue back to its depth.
+    fn restore(&mut self, queue: &mut Queue, mut arrival: impl FnMut() -> Entry) {
+        while queue.len() > self.depth {
+            self.cancel_oldest(queue);
+        }
+        while queue.len() < self.depth {
+            self.let_in(queue, arrival());
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn latencies(&self) -> [(&'static str, &'static str, Option<&Figures>); 10] {
+    fn latencies(&self) -> [(&'static str, &'static str, Option<&Figures>); 11] {
         let shown = &self.shown;
         [
             ("decide_ns", "decide", Some(&shown.decide)),
@@ -43,6 +43,7 @@ impl Report {
             ("take_ns", "decide and take", Some(&shown.take)),
             ("launch_ns", "launch and end", Some(&shown.launch)),
             ("fill_ns_per_pick", "fill, per pick", Some(&self.fills.fill)),
+            ("fill_ns", "fill, whole node", Some(&self.fills.nodes)),
             ("put_back_ns", "put back, per pick", Some(&self.fills.put_back)),
             ("enqueue_ns", "enqueue", Some(&shown.enqueue)),
             ("cancel_ns", "cancel", Some(&shown.cancel)),

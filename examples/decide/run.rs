@@ -53,7 +53,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Report, String> {
         many.decide
     });
     is_sound(&ours.queue, setting.queued);
-    let beside = producer::measure(&mut steady.source, &mut ours.queue, &offers, is_cross);
+    let beside = producer::measure(&mut steady.source, &mut ours.queue, &offers);
     is_sound(&ours.queue, setting.queued);
     drop((ours, steady));
     let peers = if arguments.with_peers {

@@ -454,17 +454,17 @@ impl Source {
     fn too_small(&mut self, mut free: Numbers) -> Numbers {
         let random = &mut self.random;
         let short = random.place(GPUS);
+        let all = free.iter_mut().zip(self.least).take(GPUS);
         match random.below(5) {
             0..3 => free[short] = random.below(self.least[short]),
             3 => {
-                for at in CPUS..GPUS {
-                    let little = 1 + random.below(self.least[at] / 8);
-                    free[at] = self.least[at].saturating_sub(little);
+                for (amount, least) in all {
+                    *amount = least.saturating_sub(1 + random.below(least / 8));
                 }
             }
             _ => {
-                for at in CPUS..GPUS {
-                    free[at] = random.below(if at == short { self.least[at] } else { 4 * self.least[at] });
+                for (at, (amount, least)) in all.enumerate() {
+                    *amount = random.below(if at == short { least } else { 4 * least });
                 }
             }
         }
