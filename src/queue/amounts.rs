@@ -6,7 +6,7 @@
 use super::units::Units;
 use crate::model::{NodeResources, Quantity, RESOURCES_MAX, ResourceName};
 
-/// Slot of memory.
+/// Slot of memory; that of cpus is before it.
 pub(crate) const MEM: usize = 1;
 /// Slot of disk.
 pub(crate) const DISK: usize = 2;
@@ -36,6 +36,20 @@ impl Amounts {
             *have = have.checked_sub(*ask)?;
         }
         Some(rest)
+    }
+
+    /// Takes `asked`, which fits, out of the first `n` amounts; of others it asks for nothing.
+    pub(crate) fn take(&mut self, asked: &Self, n: usize) {
+        for (have, ask) in self.0.iter_mut().zip(&asked.0).take(n) {
+            *have = have.checked_sub(*ask).expect("it was found to fit");
+        }
+    }
+
+    /// True where these amounts, of which there are `n` and whose memory and disk are left out, are
+    /// within `free`.
+    pub(crate) fn is_fixed_within(&self, free: &Self, n: usize) -> bool {
+        let mut rest = self.0.iter().zip(&free.0).take(n).skip(DISK + 1);
+        self.0[0] <= free.0[0] && rest.all(|(ask, have)| ask <= have)
     }
 
     /// The sum, saturating.

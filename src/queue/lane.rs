@@ -6,16 +6,26 @@
 //! forward, within each priority backward. Owned by the core; nothing here locks or does I/O.
 //!
 //! L1  Keys rise strictly from front to back.
-//! L2  What an inner node knows of a child (`firsts`, `leasts`, `n_rows`) is true of the rows below it.
+//! L2  What an inner node knows of a child is true of the rows below it.
 //! L3  A leaf has 1 to `LEAF_LEN_MAX` rows, an inner node 1 to `FANOUT_MAX` children, and all leaves
 //!     are equally deep.
 //! L4  A row that left the lane is in no leaf any more when the call returns.
-//! L5  No row before `front.fence` asks for less than `front.least`.
+//! L5  A tail whose nodes have the versions it names leads to its leaf, and no leaf behind that one
+//!     begins before the tail's `end`.
 
-use super::inner::Inner;
+use super::inner::{Change, Child, Inner};
 use super::key::SortKey;
 use super::leaf::Leaf;
+use super::pool::{NONE, Pool};
+use super::skyline::Skyline;
 use crate::model::{JobId, QueueMode, Timestamp};
+
+/// Levels of inner nodes: with 16 children each, which two neighbours have on average at least,
+/// more rows than there may be.
+const DEPTH_MAX: usize = 8;
+
+/// Ends of priorities that a lane remembers.
+const N_TAILS: usize = 8;
 
 /// What an entry asks for of the two resources that vary, in units of its lane.
 pub(crate) type Varying = [u32; 2];
@@ -57,175 +67,152 @@ pub(super) fn lesser(a: Least, b: Least) -> Least {
 }
 
 /// Whether what asks for `asks` is among those that ask for the least.
-fn touches(least: &Least, asks: Varying) -> bool {
+pub(super) fn touches(least: &Least, asks: Varying) -> bool {
     let asks = with_sum(asks);
     least[0] == asks[0] || least[1] == asks[1] || least[2] == asks[2]
 }
 
-/// A subtree.
-#[derive(Clone, Debug)]
-pub(super) enum Node {
-    Leaf(Box<Leaf>),
-    Inner(Box<Inner>),
+/// The nodes of all lanes of a queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nodes {
+    leaves: Pool<Leaf>,
+    inners: Pool<Inner>,
 }
 
-/// What a removal found and changed.
-pub(super) struct Removed {
-    pub(super) row: Row,
-    /// Whether the least of the node may be another one now.
-    pub(super) is_least_changed: bool,
-}
-
-impl Removed {
-    fn from_leaf(row: Row) -> Self {
-        Self { row, is_least_changed: true }
+impl Nodes {
+    /// Bytes they occupy.
+    pub(crate) fn bytes(&self) -> usize {
+        self.leaves.bytes() + self.inners.bytes()
     }
-}
 
-impl Node {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Leaf(leaf) => leaf.len(),
-            Self::Inner(inner) => inner.len(),
+    /// Leaves and inner nodes in use.
+    pub(crate) fn n_used(&self) -> [usize; 2] {
+        [self.leaves.n_used(), self.inners.n_used()]
+    }
+
+    fn make_leaf(&mut self) -> u32 {
+        let at = self.leaves.make();
+        self.leaves.get_mut(at).clear();
+        at
+    }
+
+    fn make_inner(&mut self) -> u32 {
+        let at = self.inners.make();
+        self.inners.get_mut(at).clear();
+        at
+    }
+
+    /// What is to be known of a node so many levels above the leaves.
+    fn child(&self, node: u32, level: usize) -> Child {
+        if level == 0 {
+            let leaf = self.leaves.get(node);
+            let n_rows = u32::try_from(leaf.len()).expect("a few");
+            return Child { first: leaf.first_key(), least: *leaf.least(), n_rows, node };
+        }
+        let inner = self.inners.get(node);
+        let n_rows = u32::try_from(inner.n_rows_before(inner.len())).expect("entries are counted by u32");
+        Child { first: inner.first(0), least: inner.least(), n_rows, node }
+    }
+
+    fn len(&self, node: u32, level: usize) -> usize {
+        if level == 0 { self.leaves.get(node).len() } else { self.inners.get(node).len() }
+    }
+
+    fn free(&mut self, node: u32, level: usize) {
+        if level == 0 {
+            self.leaves.free(node);
+            self.leaves.shrink();
+        } else {
+            // These stay for ever: versions must never begin anew.
+            self.inners.get_mut(node).clear();
+            self.inners.free(node);
         }
     }
 
-    pub(super) fn least(&self) -> Least {
-        match self {
-            Self::Leaf(leaf) => leaf.least(),
-            Self::Inner(inner) => inner.least(),
-        }
+    fn is_sparse(&self, node: u32, level: usize) -> bool {
+        if level == 0 { self.leaves.get(node).is_sparse() } else { self.inners.get(node).is_sparse() }
     }
 
-    /// The same after `removed` left; it was `known` before.
-    pub(super) fn least_after(&self, known: &Least, removed: &Removed) -> Least {
-        if !removed.is_least_changed || !touches(known, removed.row.asks) {
-            return *known;
-        }
-        match self {
-            Self::Leaf(leaf) => leaf.least_after(known),
-            Self::Inner(inner) => inner.least(),
-        }
-    }
-
-    pub(super) fn first_key(&self) -> SortKey {
-        match self {
-            Self::Leaf(leaf) => leaf.key(0),
-            Self::Inner(inner) => inner.first_key(),
-        }
-    }
-
-    pub(super) fn n_rows(&self) -> u32 {
-        match self {
-            Self::Leaf(leaf) => u32::try_from(leaf.len()).expect("a few"),
-            Self::Inner(inner) => inner.n_rows(),
-        }
-    }
-
-    /// Puts `row` in. What does not fit any more comes back as a right neighbour.
-    pub(super) fn insert(&mut self, row: Row) -> Option<Self> {
-        match self {
-            Self::Leaf(leaf) => leaf.insert(row).map(Self::Leaf),
-            Self::Inner(inner) => inner.insert(row).map(Self::Inner),
-        }
-    }
-
-    /// Takes the row at `key` out. The node may be left empty.
-    pub(super) fn remove(&mut self, key: SortKey) -> Option<Removed> {
-        match self {
-            Self::Leaf(leaf) => leaf.remove(key).map(Removed::from_leaf),
-            Self::Inner(inner) => inner.remove(key),
-        }
-    }
-
-    /// Takes the first row out. The node may be left empty.
-    pub(super) fn remove_first(&mut self) -> Option<Removed> {
-        match self {
-            Self::Leaf(leaf) => leaf.remove_at(0).map(Removed::from_leaf),
-            Self::Inner(inner) => inner.remove_first(),
-        }
-    }
-
-    /// Whether a right neighbour of the same depth can be joined with it, leaving room in both.
-    pub(super) fn can_absorb(&self, right: &Self) -> bool {
-        match (self, right) {
-            (Self::Leaf(left), Self::Leaf(right)) => left.can_absorb(right),
-            (Self::Inner(left), Self::Inner(right)) => left.can_absorb(right),
-            _ => unreachable!("L3: neighbours are equally deep"),
-        }
-    }
-
-    /// Whether it has so few rows or children that it should be joined with a neighbour.
-    pub(super) fn is_sparse(&self) -> bool {
-        match self {
-            Self::Leaf(leaf) => leaf.is_sparse(),
-            Self::Inner(inner) => inner.is_sparse(),
-        }
-    }
-
-    /// Takes everything of a right neighbour of the same depth.
-    pub(super) fn absorb(&mut self, right: Self) {
-        match (self, right) {
-            (Self::Leaf(left), Self::Leaf(right)) => left.absorb(&right),
-            (Self::Inner(left), Self::Inner(right)) => left.absorb(*right),
-            _ => unreachable!("L3: neighbours are equally deep"),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Leaf(_) => size_of::<Leaf>(),
-            Self::Inner(inner) => size_of::<Inner>() + inner.children().map(Self::bytes).sum::<usize>(),
-        }
-    }
-
-    /// Collects rows and returns the depth below.
-    fn check(&self, rows: &mut Vec<Row>) -> usize {
-        match self {
-            Self::Leaf(leaf) => {
-                rows.extend((0..leaf.len()).filter_map(|at| leaf.row(at)));
-                0
+    /// Joins two neighbours where both together leave room. True when they were.
+    fn join(&mut self, left: u32, right: u32, level: usize) -> bool {
+        if level == 0 {
+            let (left, right) = self.leaves.get_two(left, right);
+            if !left.can_absorb(right) {
+                return false;
             }
-            Self::Inner(inner) => {
-                let mut depths = inner.children().enumerate().map(|(at, child)| {
-                    assert!(child.len() > 0, "L3: empty");
-                    let known = (child.first_key(), child.least(), child.n_rows());
-                    assert_eq!(inner.known_of(at), known, "L2");
-                    child.check(rows)
-                });
-                let depth = depths.next().expect("L3: empty");
-                assert!(depths.all(|other| other == depth), "L3: depth");
-                depth + 1
+            left.absorb(right);
+        } else {
+            let (left, right) = self.inners.get_two(left, right);
+            if !left.can_absorb(right) {
+                return false;
             }
+            left.absorb(right);
         }
+        self.free(right, level);
+        true
+    }
+
+    fn first_row(&self, mut node: u32, level: usize) -> Option<Row> {
+        for _ in 0..level {
+            node = self.inners.get(node).node(0);
+        }
+        self.leaves.get(node).row(0)
     }
 }
 
-/// What is known of the rows that leave first in FIFO order: a look at it spares most searches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Front {
-    /// What the rows before `fence` ask for at least.
-    pub(crate) least: Least,
-    /// The first key behind the first leaf, as it was when a row of it last came or went.
-    pub(crate) fence: SortKey,
+/// One step of a way down: an inner node, and the place of the child in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    inner: u32,
+    at: u32,
 }
 
-/// Rows in order, found by key, by rank, or by "first that fits".
+/// A way from the root to a leaf.
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    depth: usize,
+    steps: [Step; DEPTH_MAX],
+    leaf: u32,
+}
+
+impl Path {
+    /// From the root down.
+    fn steps(&self) -> &[Step] {
+        &self.steps[..self.depth]
+    }
+}
+
+/// The way to the leaf where rows of one priority were last put at the end.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    priority: i32,
+    path: Path,
+    versions: [u32; DEPTH_MAX],
+    end: SortKey,
+}
+
+/// Rows in order, found by key, by rank, or by "first that fits". Its nodes are among those that
+/// every call is given.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
-    root: Node,
+    root: u32,
+    /// Levels of inner nodes.
+    depth: usize,
     least: Least,
-    front: Front,
+    skyline: Skyline,
     n_rows: usize,
+    tails: Vec<Option<Box<Tail>>>,
 }
 
 impl Default for Lane {
     fn default() -> Self {
         Self {
-            root: Node::Leaf(Box::default()),
+            root: NONE,
+            depth: 0,
             least: LEAST_OF_NONE,
-            front: Front { least: LEAST_OF_NONE, fence: SortKey::MAX },
+            skyline: Skyline::default(),
             n_rows: 0,
+            tails: Vec::new(),
         }
     }
 }
@@ -235,181 +222,350 @@ impl Lane {
         self.n_rows
     }
 
-    /// Bytes its nodes occupy.
-    pub(crate) fn bytes(&self) -> usize {
-        self.root.bytes()
-    }
-
     /// What its rows ask for at least.
     pub(crate) fn least(&self) -> &Least {
         &self.least
     }
 
-    fn renew_front(&mut self) {
-        self.front = match &self.root {
-            Node::Leaf(_) => Front { least: self.least, fence: SortKey::MAX },
-            Node::Inner(inner) => inner.front(SortKey::MAX),
-        };
+    /// Goes down from the root, to the child that `choose` names at each node.
+    fn path(&self, nodes: &Nodes, choose: impl Fn(&Inner) -> usize) -> Path {
+        let mut path = Path { depth: self.depth, steps: [Step::default(); DEPTH_MAX], leaf: self.root };
+        for step in &mut path.steps[..self.depth] {
+            let inner = nodes.inners.get(path.leaf);
+            let at = choose(inner);
+            *step = Step { inner: path.leaf, at: u32::try_from(at).expect("at most FANOUT_MAX") };
+            path.leaf = inner.node(at);
+        }
+        path
     }
 
-    /// Puts `row` in its place. Cost: a descent, a move within one leaf, a cut at times.
+    /// Makes the skyline anew: the first leaf, the first two, four and so on below their node, then
+    /// the same one level up, and last the whole lane. Cost: a pass over the children of the first
+    /// node of each level.
+    fn renew_skyline(&mut self, nodes: &Nodes) {
+        self.skyline.clear();
+        let path = self.path(nodes, |_| 0);
+        let mut least = LEAST_OF_NONE;
+        for step in path.steps().iter().rev() {
+            let inner = nodes.inners.get(step.inner);
+            for (child, n) in inner.children().zip(0_usize..) {
+                if n.is_power_of_two() {
+                    self.skyline.push(child.first, least);
+                }
+                least = lesser(least, child.least);
+            }
+        }
+        self.skyline.push(SortKey::MAX, self.least);
+    }
+
+    fn tail_slot(priority: i32) -> usize {
+        priority.rem_euclid(8) as usize
+    }
+
+    /// The way to the leaf where `row` belongs, if it is remembered and the leaf has room.
+    fn tail_for(&self, nodes: &Nodes, row: &Row) -> Option<&Tail> {
+        let priority = row.key.priority();
+        let tail = self.tails.get(Self::tail_slot(priority))?.as_ref()?;
+        if tail.priority != priority || row.key >= tail.end {
+            return None;
+        }
+        if !self.is_current(nodes, tail) {
+            return None;
+        }
+        let leaf = nodes.leaves.get(tail.path.leaf);
+        (!leaf.is_full() && leaf.first_key() <= row.key).then_some(tail)
+    }
+
+    /// Whether the nodes on its way are as they were when it was remembered.
+    fn is_current(&self, nodes: &Nodes, tail: &Tail) -> bool {
+        let mut steps = tail.path.steps().iter().zip(&tail.versions);
+        tail.path.depth == self.depth
+            && steps.all(|(step, version)| nodes.inners.get(step.inner).version() == *version)
+    }
+
+    fn remember_tail(&mut self, nodes: &Nodes, path: &Path, priority: i32) {
+        let (mut versions, mut end) = ([0; DEPTH_MAX], SortKey::MAX);
+        for (step, version) in path.steps().iter().zip(&mut versions) {
+            let inner = nodes.inners.get(step.inner);
+            *version = inner.version();
+            let right = step.at as usize + 1;
+            if right < inner.len() {
+                end = inner.first(right);
+            }
+        }
+        self.tails.resize(N_TAILS, None);
+        let tail = Tail { priority, path: *path, versions, end };
+        match &mut self.tails[Self::tail_slot(priority)] {
+            Some(old) => **old = tail,
+            slot => *slot = Some(Box::new(tail)),
+        }
+    }
+
+    /// Puts `row` in its place. Cost: a line per level where rows of its priority were put last,
+    /// else a descent; a move within one leaf, a cut at times.
     ///
     /// # Panics
     /// When its key is already there: an execution is queued at most once.
-    pub(crate) fn insert(&mut self, row: Row) {
-        if let Some(right) = self.root.insert(row) {
-            let left = std::mem::replace(&mut self.root, Node::Leaf(Box::default()));
-            self.root = Node::Inner(Box::new(Inner::of_two(left, right)));
-        }
-        self.least = lesser(self.least, with_sum(row.asks));
+    pub(crate) fn insert(&mut self, nodes: &mut Nodes, row: Row) {
+        let asks = with_sum(row.asks);
+        self.least = lesser(self.least, asks);
         self.n_rows += 1;
-        if row.key < self.front.fence {
-            self.renew_front();
+        if self.root == NONE {
+            self.root = nodes.make_leaf();
+        }
+        if let Some(tail) = self.tail_for(nodes, &row) {
+            let leaf = nodes.leaves.get_mut(tail.path.leaf);
+            let is_less = !may_fit(leaf.least(), &asks);
+            leaf.put(leaf.place_for(&row), row);
+            for Step { inner, at } in tail.path.steps() {
+                let inner = nodes.inners.get_mut(*inner);
+                if is_less {
+                    inner.came(*at as usize, row.key, &asks);
+                } else {
+                    inner.count_one(*at as usize);
+                }
+            }
+        } else {
+            let path = self.path(nodes, |inner| inner.child_of(row.key));
+            self.insert_at(nodes, &path, row);
+        }
+        self.skyline.came(&row);
+        if self.n_rows.is_power_of_two() {
+            self.renew_skyline(nodes);
+        }
+    }
+
+    /// Puts `row` into the leaf a way leads to.
+    fn insert_at(&mut self, nodes: &mut Nodes, path: &Path, row: Row) {
+        let leaf = nodes.leaves.get_mut(path.leaf);
+        let at = leaf.place_for(&row);
+        if !leaf.is_full() {
+            let is_at_end = at == leaf.len();
+            leaf.put(at, row);
+            let asks = with_sum(row.asks);
+            for Step { inner, at } in path.steps() {
+                nodes.inners.get_mut(*inner).came(*at as usize, row.key, &asks);
+            }
+            if is_at_end && self.depth > 0 {
+                self.remember_tail(nodes, path, row.key.priority());
+            }
+            return;
+        }
+        let right = nodes.make_leaf();
+        let (leaf, tail) = nodes.leaves.get_two(path.leaf, right);
+        leaf.split(at, row, tail);
+        // Upwards: each node learns of a child that is cut, and may have to be cut itself.
+        let (mut left, mut right) = (path.leaf, Some(right));
+        for (step, level) in path.steps().iter().rev().zip(0..) {
+            let at = step.at as usize;
+            let (known, new) = (nodes.child(left, level), right.map(|right| nodes.child(right, level)));
+            nodes.inners.get_mut(step.inner).set(at, known);
+            right = new.and_then(|new| nodes.put_child(step.inner, at + 1, new));
+            left = step.inner;
+        }
+        if let Some(right) = right {
+            let known = [left, right].map(|node| nodes.child(node, self.depth));
+            self.root = nodes.make_inner();
+            let root = nodes.inners.get_mut(self.root);
+            root.put(0, known[0]);
+            root.put(1, known[1]);
+            self.depth += 1;
+            assert!(self.depth <= DEPTH_MAX, "L3: deeper than all rows there may be");
         }
     }
 
     /// Takes the row at `key` out. Cost: a descent; new minima along it where the row was one.
-    pub(crate) fn remove(&mut self, key: SortKey) -> Option<Row> {
-        let removed = self.root.remove(key)?;
-        Some(self.removed(removed))
+    pub(crate) fn remove(&mut self, nodes: &mut Nodes, key: SortKey) -> Option<Row> {
+        if self.root == NONE {
+            return None;
+        }
+        let path = self.path(nodes, |inner| inner.child_of(key));
+        let at = nodes.leaves.get(path.leaf).find(key)?;
+        self.remove_at(nodes, &path, at)
     }
 
     /// Takes the first row out: cheaper than by its key.
-    pub(crate) fn remove_first(&mut self) -> Option<Row> {
-        let removed = self.root.remove_first()?;
-        Some(self.removed(removed))
+    pub(crate) fn remove_first(&mut self, nodes: &mut Nodes) -> Option<Row> {
+        if self.root == NONE {
+            return None;
+        }
+        let path = self.path(nodes, |_| 0);
+        self.remove_at(nodes, &path, 0)
     }
 
-    fn removed(&mut self, removed: Removed) -> Row {
+    fn remove_at(&mut self, nodes: &mut Nodes, path: &Path, at: usize) -> Option<Row> {
+        let leaf = nodes.leaves.get_mut(path.leaf);
+        let before = *leaf.least();
+        let row = leaf.remove_at(at)?;
+        let len = leaf.len();
         self.n_rows -= 1;
-        self.least = self.root.least_after(&self.least, &removed);
-        let row = removed.row;
-        while let Node::Inner(inner) = &mut self.root
-            && inner.len() == 1
-        {
-            self.root = inner.take_only();
+        let mut change = Change::default();
+        if at == 0 && len > 0 {
+            change.first = Some(leaf.first_key());
         }
-        if row.key < self.front.fence {
-            self.renew_front();
+        if *leaf.least() != before {
+            change.least = Some(*leaf.least());
         }
-        row
+        if len > 0 && !leaf.is_sparse() {
+            for Step { inner, at } in path.steps().iter().rev() {
+                change = nodes.inners.get_mut(*inner).left(*at as usize, &change);
+            }
+        } else {
+            change = nodes.left_sparse(path, len, change);
+            self.shrink(nodes);
+        }
+        if let Some(least) = change.least {
+            self.least = least;
+        }
+        // A row that left makes no beginning ask for less; but once the first leaf is used up or
+        // joined, the beginnings have moved.
+        if self.n_rows > 0 && path.steps().iter().all(|step| step.at == 0) {
+            let is_moved = len == 0 || nodes.leaves.get(path.leaf).len() > len;
+            if is_moved {
+                self.renew_skyline(nodes);
+            }
+        }
+        Some(row)
+    }
+
+    /// Gives up levels that one child is left of, and the last leaf when it is empty.
+    fn shrink(&mut self, nodes: &mut Nodes) {
+        if self.n_rows == 0 {
+            // The way down that is left has been taken apart but for its top.
+            nodes.free(self.root, self.depth);
+            *self = Self::default();
+            return;
+        }
+        while self.depth > 0 && nodes.inners.get(self.root).len() == 1 {
+            let child = nodes.inners.get(self.root).node(0);
+            nodes.free(self.root, self.depth);
+            self.root = child;
+            self.depth -= 1;
+        }
     }
 
     /// The first row.
-    pub(crate) fn first(&self) -> Option<Row> {
-        first_row(&self.root)
+    pub(crate) fn first(&self, nodes: &Nodes) -> Option<Row> {
+        if self.root == NONE { None } else { nodes.first_row(self.root, self.depth) }
     }
 
     /// The first row not before `key`.
-    pub(crate) fn first_from(&self, key: SortKey) -> Option<Row> {
-        let mut node = &self.root;
-        // What is right of the path, should the path end at the back of a leaf.
-        let mut right: Option<&Node> = None;
-        loop {
-            match node {
-                Node::Leaf(leaf) => {
-                    let row = leaf.row(leaf.n_before(key));
-                    return row.or_else(|| right.and_then(first_row));
-                }
-                Node::Inner(inner) => {
-                    let at = inner.child_of(key);
-                    right = inner.child(at + 1).or(right);
-                    node = inner.child(at)?;
-                }
-            }
+    pub(crate) fn first_from(&self, nodes: &Nodes, key: SortKey) -> Option<Row> {
+        if self.root == NONE {
+            return None;
         }
+        let path = self.path(nodes, |inner| inner.child_of(key));
+        let leaf = nodes.leaves.get(path.leaf);
+        // What is right of the path, should the path end at the back of a leaf.
+        leaf.row(leaf.n_before(key)).or_else(|| {
+            let (step, level) = path
+                .steps()
+                .iter()
+                .rev()
+                .zip(0..)
+                .find(|(step, _)| step.at as usize + 1 < nodes.inners.get(step.inner).len())?;
+            nodes.first_row(nodes.inners.get(step.inner).node(step.at as usize + 1), level)
+        })
     }
 
     /// The last row before `key`.
-    pub(crate) fn last_before(&self, key: SortKey) -> Option<Row> {
-        let mut node = &self.root;
-        loop {
-            match node {
-                Node::Leaf(leaf) => return leaf.row(leaf.n_before(key).checked_sub(1)?),
-                // Of the children that begin before `key`, the last has the row: none is empty.
-                Node::Inner(inner) => node = inner.child(inner.n_before(key).checked_sub(1)?)?,
-            }
+    pub(crate) fn last_before(&self, nodes: &Nodes, key: SortKey) -> Option<Row> {
+        if self.root == NONE {
+            return None;
         }
+        // Of the children that begin before `key`, the last has the row: none is empty. Where there
+        // is none in the root, there is none at all.
+        let path = self.path(nodes, |inner| inner.n_before(key).saturating_sub(1));
+        let leaf = nodes.leaves.get(path.leaf);
+        leaf.row(leaf.n_before(key).checked_sub(1)?)
     }
 
     /// How many rows are before `key`.
-    fn n_before(&self, key: SortKey) -> usize {
-        let mut node = &self.root;
-        let mut n_before = 0;
-        loop {
-            match node {
-                Node::Leaf(leaf) => return n_before + leaf.n_before(key),
-                Node::Inner(inner) => {
-                    let at = inner.child_of(key);
-                    n_before += inner.n_rows_before(at);
-                    node = inner.child(at).expect("L3: it has children");
-                }
-            }
+    fn n_before(&self, nodes: &Nodes, key: SortKey) -> usize {
+        if self.root == NONE {
+            return 0;
         }
+        let path = self.path(nodes, |inner| inner.child_of(key));
+        let before = |step: &Step| nodes.inners.get(step.inner).n_rows_before(step.at as usize);
+        path.steps().iter().map(before).sum::<usize>() + nodes.leaves.get(path.leaf).n_before(key)
     }
 
     /// The row at `key`.
-    pub(crate) fn get(&self, key: SortKey) -> Option<Row> {
-        self.first_from(key).filter(|row| row.key == key)
+    pub(crate) fn get(&self, nodes: &Nodes, key: SortKey) -> Option<Row> {
+        if self.root == NONE {
+            return None;
+        }
+        let leaf = nodes.leaves.get(self.path(nodes, |inner| inner.child_of(key)).leaf);
+        leaf.row(leaf.find(key)?)
     }
 
     /// The row that leaves first in a direction.
-    pub(crate) fn head(&self, mode: QueueMode) -> Option<Row> {
-        self.head_at(self.first()?, mode)
+    pub(crate) fn head(&self, nodes: &Nodes, mode: QueueMode) -> Option<Row> {
+        self.head_at(nodes, self.first(nodes)?, mode)
     }
 
     /// The head among rows of the priority found first from `floor` on.
-    fn head_from(&self, floor: SortKey, mode: QueueMode) -> Option<Row> {
-        self.head_at(self.first_from(floor)?, mode)
+    fn head_from(&self, nodes: &Nodes, floor: SortKey, mode: QueueMode) -> Option<Row> {
+        self.head_at(nodes, self.first_from(nodes, floor)?, mode)
     }
 
     /// The head among rows of the priority that begins with `first`.
-    fn head_at(&self, first: Row, mode: QueueMode) -> Option<Row> {
+    fn head_at(&self, nodes: &Nodes, first: Row, mode: QueueMode) -> Option<Row> {
         match mode {
             QueueMode::Fifo => Some(first),
-            QueueMode::Lifo => self.last_before(SortKey::ceiling(first.key.priority())),
+            QueueMode::Lifo => self.last_before(nodes, SortKey::ceiling(first.key.priority())),
         }
     }
 
     /// The head among rows of one priority.
-    pub(crate) fn head_of(&self, priority: i32, mode: QueueMode) -> Option<Row> {
-        self.head_from(SortKey::floor(priority), mode).filter(|row| row.key.priority() == priority)
+    pub(crate) fn head_of(&self, nodes: &Nodes, priority: i32, mode: QueueMode) -> Option<Row> {
+        let head = self.head_from(nodes, SortKey::floor(priority), mode);
+        head.filter(|row| row.key.priority() == priority)
     }
 
     /// The row behind the one at `key` in a direction.
-    pub(crate) fn after(&self, key: SortKey, mode: QueueMode) -> Option<Row> {
+    pub(crate) fn after(&self, nodes: &Nodes, key: SortKey, mode: QueueMode) -> Option<Row> {
         if mode == QueueMode::Fifo {
-            return self.first_from(key.next());
+            return self.first_from(nodes, key.next());
         }
-        let same = self.last_before(key).filter(|row| row.key.priority() == key.priority());
-        same.or_else(|| self.head_from(SortKey::ceiling(key.priority()), mode))
+        let same = self.last_before(nodes, key).filter(|row| row.key.priority() == key.priority());
+        same.or_else(|| self.head_from(nodes, SortKey::ceiling(key.priority()), mode))
     }
 
     /// How many rows come before the one at `key` in a direction.
-    pub(crate) fn rank(&self, key: SortKey, mode: QueueMode) -> usize {
+    pub(crate) fn rank(&self, nodes: &Nodes, key: SortKey, mode: QueueMode) -> usize {
+        let n_before = |key| self.n_before(nodes, key);
         match mode {
-            QueueMode::Fifo => self.n_before(key),
+            QueueMode::Fifo => n_before(key),
             QueueMode::Lifo => {
                 let (floor, ceiling) = (SortKey::floor(key.priority()), SortKey::ceiling(key.priority()));
-                self.n_before(floor) + self.n_before(ceiling) - self.n_before(key.next())
+                n_before(floor) + n_before(ceiling) - n_before(key.next())
             }
         }
     }
 
     /// The oldest queued time. Cost: a descent per priority in use.
-    pub(crate) fn oldest(&self) -> Option<Timestamp> {
-        let mut next = self.first();
+    pub(crate) fn oldest(&self, nodes: &Nodes) -> Option<Timestamp> {
+        let mut next = self.first(nodes);
         let firsts = std::iter::from_fn(|| {
             let row = next?;
-            next = self.first_from(SortKey::ceiling(row.key.priority()));
+            next = self.first_from(nodes, SortKey::ceiling(row.key.priority()));
             Some(row.key.queued())
         });
         firsts.min()
     }
 
     /// Rows of priorities below `priority`.
-    pub(crate) fn n_below(&self, priority: i32) -> usize {
-        self.n_before(SortKey::floor(priority))
+    pub(crate) fn n_below(&self, nodes: &Nodes, priority: i32) -> usize {
+        self.n_before(nodes, SortKey::floor(priority))
+    }
+
+    /// A key before which nothing in the lane fits, as seen in a direction. Cost: a few lines.
+    pub(crate) fn bound(&self, free: &Least, mode: QueueMode) -> SortKey {
+        match mode {
+            QueueMode::Fifo => self.skyline.bound(free),
+            QueueMode::Lifo => SortKey::default(),
+        }
     }
 
     /// The first row, in a direction, whose memory and disk fit and that is before `end` as seen in
@@ -418,93 +574,178 @@ impl Lane {
     /// Cost: children whose least does not fit are passed over; leaves are read where it does.
     pub(crate) fn first_fit(
         &self,
+        nodes: &Nodes,
         free: &Least,
         mode: QueueMode,
         end: SortKey,
         n_nodes: &mut u32,
     ) -> Option<Row> {
-        if !may_fit(&self.least, free) {
+        if !may_fit(&self.least, free) || self.root == NONE {
             return None;
         }
         if mode == QueueMode::Fifo {
-            let is_in_front = may_fit(&self.front.least, free);
-            if !is_in_front && end <= self.front.fence {
-                return None;
-            }
-            return first_fit(&self.root, free, end, n_nodes);
+            return nodes.first_fit((self.root, self.depth), free, end, n_nodes);
         }
-        let mut next = self.first();
+        let mut next = self.first(nodes);
         while let Some(first) = next {
             let priority = first.key.priority();
             if priority > end.priority() {
                 return None;
             }
             let ceiling = SortKey::ceiling(priority);
-            if let Some(row) = last_fit(&self.root, free, (first.key, ceiling), n_nodes) {
+            let found = nodes.last_fit((self.root, self.depth), free, (first.key, ceiling), n_nodes);
+            if let Some(row) = found {
                 return (row.key.seen(mode) < end).then_some(row);
             }
             *n_nodes += 1;
-            next = self.first_from(ceiling);
+            next = self.first_from(nodes, ceiling);
         }
         None
     }
 
-    /// Holds L1 to L5 against what is there.
+    /// Holds L1 to L5 against what is there; returns how many leaves and inner nodes it has.
     ///
     /// # Panics
     /// Where they do not hold.
-    pub(crate) fn check_invariants(&self) {
-        let mut rows = Vec::new();
-        self.root.check(&mut rows);
+    pub(crate) fn check_invariants(&self, nodes: &Nodes) -> [usize; 2] {
+        let (mut rows, mut n_nodes) = (Vec::new(), [0; 2]);
+        if self.root != NONE {
+            assert!(self.n_rows > 0, "L3: empty");
+            let known = nodes.check((self.root, self.depth), &mut rows, &mut n_nodes);
+            assert_eq!(known.least, self.least, "L2: least");
+        }
         assert!(rows.is_sorted_by(|a, b| a.key < b.key), "L1");
         assert_eq!(rows.len(), self.n_rows, "L2: count");
-        assert_eq!(self.root.least(), self.least, "L2: least");
-        let mut front = rows.iter().take_while(|row| row.key < self.front.fence);
-        assert!(front.all(|row| may_fit(&self.front.least, &with_sum(row.asks))), "L5");
-    }
-}
-
-fn first_row(mut node: &Node) -> Option<Row> {
-    loop {
-        match node {
-            Node::Leaf(leaf) => return leaf.row(0),
-            Node::Inner(inner) => node = inner.child(0)?,
-        }
-    }
-}
-
-/// The first row before `end` that fits.
-fn first_fit(node: &Node, free: &Least, end: SortKey, n_nodes: &mut u32) -> Option<Row> {
-    *n_nodes += 1;
-    match node {
-        Node::Leaf(leaf) => leaf.first_fit(free).filter(|row| row.key < end),
-        Node::Inner(inner) => {
-            let mut at = 0;
-            while let Some(next) = inner.next_may_fit(at, free) {
-                if inner.first_of(next) >= end {
-                    return None;
-                }
-                let found = first_fit(inner.child(next)?, free, end, n_nodes);
-                if found.is_some() {
-                    return found;
-                }
-                at = next + 1;
+        self.skyline.check_invariants(&rows);
+        self.tails.iter().flatten().filter(|tail| self.is_current(nodes, tail)).for_each(|tail| {
+            let mut node = self.root;
+            for step in tail.path.steps() {
+                assert_eq!(node, step.inner, "L5: path");
+                node = nodes.inners.get(node).node(step.at as usize);
             }
-            None
-        }
+            assert_eq!(node, tail.path.leaf, "L5: leaf");
+            let leaf = nodes.leaves.get(node);
+            let behind = leaf.row(leaf.len() - 1).and_then(|last| self.first_from(nodes, last.key.next()));
+            assert!(behind.is_none_or(|row| row.key >= tail.end), "L5: end");
+        });
+        n_nodes
     }
 }
 
-/// The last row within `from..to` that fits.
-fn last_fit(node: &Node, free: &Least, (from, to): (SortKey, SortKey), n_nodes: &mut u32) -> Option<Row> {
-    *n_nodes += 1;
-    match node {
-        Node::Leaf(leaf) => leaf.last_fit(free, leaf.n_before(from)..leaf.n_before(to)),
-        Node::Inner(inner) => {
-            let range = inner.child_of(from)..inner.n_before(to);
-            let mut candidates = range.rev().filter(|&at| may_fit(&inner.known_of(at).1, free));
-            candidates.find_map(|at| last_fit(inner.child(at)?, free, (from, to), n_nodes))
+/// Downwards, by node and level.
+impl Nodes {
+    /// Puts a child in. What does not fit any more comes back as a right neighbour.
+    fn put_child(&mut self, inner: u32, at: usize, child: Child) -> Option<u32> {
+        let node = self.inners.get_mut(inner);
+        if !node.is_full() {
+            node.put(at, child);
+            return None;
         }
+        let right = self.make_inner();
+        let (node, tail) = self.inners.get_two(inner, right);
+        node.split(at, child, tail);
+        Some(right)
+    }
+
+    /// Takes note, upwards, of a row that left a leaf which has `len` rows now: a node that is empty
+    /// leaves, a sparse one is joined with a neighbour.
+    fn left_sparse(&mut self, path: &Path, mut len: usize, mut change: Change) -> Change {
+        let mut node = path.leaf;
+        for (step, level) in path.steps().iter().rev().zip(0..) {
+            let at = step.at as usize;
+            let inner = self.inners.get_mut(step.inner);
+            if len == 0 {
+                inner.take(at);
+                change = inner.anything();
+                self.free(node, level);
+            } else {
+                change = inner.left(at, &change);
+                if self.is_sparse(node, level) {
+                    self.join_child(step.inner, at, level);
+                }
+            }
+            (node, len) = (step.inner, self.inners.get(step.inner).len());
+        }
+        change
+    }
+
+    /// Joins a sparse child with a neighbour, where both leave room.
+    fn join_child(&mut self, inner: u32, at: usize, level: usize) {
+        let n = self.inners.get(inner).len();
+        let lefts = [Some(at).filter(|at| at + 1 < n), at.checked_sub(1)];
+        for left in lefts.into_iter().flatten() {
+            let node = self.inners.get(inner);
+            let (first, second) = (node.node(left), node.node(left + 1));
+            if self.join(first, second, level) {
+                let known = self.child(first, level);
+                let node = self.inners.get_mut(inner);
+                node.take(left + 1);
+                node.set(left, known);
+                return;
+            }
+        }
+    }
+
+    /// The first row before `end` that fits.
+    fn first_fit(
+        &self,
+        (node, level): (u32, usize),
+        free: &Least,
+        end: SortKey,
+        n_nodes: &mut u32,
+    ) -> Option<Row> {
+        *n_nodes += 1;
+        if level == 0 {
+            return self.leaves.get(node).first_fit(free).filter(|row| row.key < end);
+        }
+        let inner = self.inners.get(node);
+        let mut at = 0;
+        while let Some(next) = inner.next_may_fit(at, free) {
+            if inner.first(next) >= end {
+                return None;
+            }
+            let found = self.first_fit((inner.node(next), level - 1), free, end, n_nodes);
+            if found.is_some() {
+                return found;
+            }
+            at = next + 1;
+        }
+        None
+    }
+
+    /// The last row within `from..to` that fits.
+    fn last_fit(
+        &self,
+        (node, level): (u32, usize),
+        free: &Least,
+        (from, to): (SortKey, SortKey),
+        n_nodes: &mut u32,
+    ) -> Option<Row> {
+        *n_nodes += 1;
+        if level == 0 {
+            let leaf = self.leaves.get(node);
+            return leaf.last_fit(free, leaf.n_before(from)..leaf.n_before(to));
+        }
+        let inner = self.inners.get(node);
+        let range = inner.child_of(from)..inner.n_before(to);
+        let mut candidates = range.rev().filter(|&at| may_fit(inner.least_of(at), free));
+        candidates.find_map(|at| self.last_fit((inner.node(at), level - 1), free, (from, to), n_nodes))
+    }
+
+    /// Collects rows; returns what is to be known of the node.
+    fn check(&self, (node, level): (u32, usize), rows: &mut Vec<Row>, n_nodes: &mut [usize; 2]) -> Child {
+        assert!(self.len(node, level) > 0, "L3: empty");
+        n_nodes[level.min(1)] += 1;
+        if level == 0 {
+            let leaf = self.leaves.get(node);
+            leaf.check_invariants();
+            rows.extend((0..leaf.len()).filter_map(|at| leaf.row(at)));
+        } else {
+            for known in self.inners.get(node).children() {
+                assert_eq!(self.check((known.node, level - 1), rows, n_nodes), known, "L2");
+            }
+        }
+        self.child(node, level)
     }
 }
 
@@ -545,27 +786,27 @@ mod tests {
         ]
     }
 
-    fn agree(lane: &Lane, model: &[Row], free: Varying) {
+    fn agree((lane, nodes): (&Lane, &Nodes), model: &[Row], free: Varying) {
         for mode in [QueueMode::Fifo, QueueMode::Lifo] {
             let mut order = model.to_vec();
             order.sort_by_key(|row| row.key.seen(mode));
             let fit = order.iter().find(|row| fits(row.asks, &with_sum(free))).copied();
-            assert_eq!(lane.first_fit(&with_sum(free), mode, SortKey::MAX, &mut 0), fit, "{mode:?}");
+            assert_eq!(lane.first_fit(&nodes, &with_sum(free), mode, SortKey::MAX, &mut 0), fit, "{mode:?}");
             if let Some(end) = order.get(order.len() / 2).map(|row| row.key.seen(mode)) {
                 let before = fit.filter(|row| row.key.seen(mode) < end);
                 assert_eq!(
-                    lane.first_fit(&with_sum(free), mode, end, &mut 0),
+                    lane.first_fit(&nodes, &with_sum(free), mode, end, &mut 0),
                     before,
                     "{mode:?} before {end:?}"
                 );
             }
-            assert_eq!(lane.head(mode), order.first().copied());
-            assert_eq!(lane.oldest(), model.iter().map(|row| row.key.queued()).min());
-            let mut next = lane.head(mode);
+            assert_eq!(lane.head(&nodes, mode), order.first().copied());
+            assert_eq!(lane.oldest(&nodes), model.iter().map(|row| row.key.queued()).min());
+            let mut next = lane.head(&nodes, mode);
             for (rank, row) in order.iter().enumerate() {
                 assert_eq!(next, Some(*row), "{mode:?}");
-                assert_eq!(lane.rank(row.key, mode), rank);
-                next = lane.after(row.key, mode);
+                assert_eq!(lane.rank(&nodes, row.key, mode), rank);
+                next = lane.after(&nodes, row.key, mode);
             }
             assert_eq!(next, None);
         }
@@ -576,75 +817,71 @@ mod tests {
 
         #[test]
         fn a_lane_agrees_with_a_sorted_list(steps in proptest::collection::vec(step(), 1..30), free in (0..40_u32, 0..40_u32)) {
-            let (mut lane, mut model, mut next_id) = (Lane::default(), Vec::<Row>::new(), 0);
+            let (mut lane, mut nodes, mut model, mut next_id) = (Lane::default(), Nodes::default(), Vec::<Row>::new(), 0);
             for step in steps {
-                let mut put = |lane: &mut Lane, model: &mut Vec<Row>, priority, queued, asks: Varying| {
+                let mut put = |(lane, nodes): (&mut Lane, &mut Nodes), model: &mut Vec<Row>, priority, queued, asks: Varying| {
                     next_id += 1;
                     let new = row(priority, queued, next_id, asks[0], asks[1]);
-                    lane.insert(new);
+                    lane.insert(nodes, new);
                     model.push(new);
                 };
                 match step {
-                    Step::Insert { priority, queued, asks } => put(&mut lane, &mut model, priority, queued, asks),
+                    Step::Insert { priority, queued, asks } => put((&mut lane, &mut nodes), &mut model, priority, queued, asks),
                     Step::Fill { n, priority, asks } => {
                         for n in 0..u32::from(n) {
-                            put(&mut lane, &mut model, priority, 60, [asks[0] + n % 5, asks[1] + n % 3]);
+                            put((&mut lane, &mut nodes), &mut model, priority, 60, [asks[0] + n % 5, asks[1] + n % 3]);
                         }
                     }
                     Step::Remove { which } if !model.is_empty() => {
                         let old = model.swap_remove(which % model.len());
-                        assert_eq!(lane.remove(old.key), Some(old));
-                        assert_eq!(lane.remove(old.key), None);
+                        assert_eq!(lane.remove(&mut nodes, old.key), Some(old));
+                        assert_eq!(lane.remove(&mut nodes, old.key), None);
                     }
                     Step::Drain { n } => {
                         for _ in 0..n {
-                            let Some(head) = lane.head(QueueMode::Fifo) else { break };
-                            assert_eq!(lane.remove_first(), Some(head));
+                            let Some(head) = lane.head(&nodes, QueueMode::Fifo) else { break };
+                            assert_eq!(lane.remove_first(&mut nodes), Some(head));
                             model.retain(|row| row.key != head.key);
                         }
                     }
                     Step::Remove { .. } => {}
                 }
-                lane.check_invariants();
+                lane.check_invariants(&nodes);
             }
-            agree(&lane, &model, [free.0, free.1]);
+            agree((&lane, &nodes), &model, [free.0, free.1]);
         }
     }
 
     #[test]
     fn the_first_that_fits_is_found_behind_many_that_do_not_by_reading_few_nodes() {
-        let mut lane = Lane::default();
+        let (mut lane, mut nodes) = (Lane::default(), Nodes::default());
         for id in 0..100_000 {
-            lane.insert(row(0, 1, id, 1_000, 1_000));
+            lane.insert(&mut nodes, row(0, 1, id, 1_000, 1_000));
         }
-        lane.insert(row(0, 1, 100_000, 10, 2_000));
-        lane.insert(row(0, 1, 100_001, 10, 10));
+        lane.insert(&mut nodes, row(0, 1, 100_000, 10, 2_000));
+        lane.insert(&mut nodes, row(0, 1, 100_001, 10, 10));
         let mut n_nodes = 0;
         assert_eq!(
-            lane.first_fit(&with_sum([20, 20]), QueueMode::Fifo, SortKey::MAX, &mut n_nodes),
+            lane.first_fit(&nodes, &with_sum([20, 20]), QueueMode::Fifo, SortKey::MAX, &mut n_nodes),
             Some(row(0, 1, 100_001, 10, 10))
         );
         assert!(n_nodes <= 4, "{n_nodes} nodes read");
-        assert_eq!(lane.first_fit(&with_sum([20, 5]), QueueMode::Fifo, SortKey::MAX, &mut n_nodes), None);
+        assert_eq!(
+            lane.first_fit(&nodes, &with_sum([20, 5]), QueueMode::Fifo, SortKey::MAX, &mut n_nodes),
+            None
+        );
         assert_eq!(lane.least(), &[10, 10, 20]);
-        lane.check_invariants();
+        lane.check_invariants(&nodes);
     }
 
     #[test]
     fn rows_that_come_in_order_fill_their_leaves() {
-        let mut lane = Lane::default();
+        let (mut lane, mut nodes) = (Lane::default(), Nodes::default());
         for id in 0..10_000_u64 {
-            lane.insert(row(i32::try_from(id % 4).expect("small"), 1, id, 1, 1));
+            lane.insert(&mut nodes, row(i32::try_from(id % 4).expect("small"), 1, id, 1, 1));
         }
-        lane.check_invariants();
-        let mut n_leaves = 0;
-        let mut stack = vec![&lane.root];
-        while let Some(node) = stack.pop() {
-            match node {
-                Node::Leaf(_) => n_leaves += 1,
-                Node::Inner(inner) => stack.extend(inner.children()),
-            }
-        }
+        lane.check_invariants(&nodes);
+        let [n_leaves, _] = nodes.n_used();
         assert!(n_leaves * crate::queue::leaf::LEAF_LEN_MAX < 11_000, "{n_leaves} leaves");
     }
 }

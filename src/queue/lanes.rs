@@ -23,7 +23,7 @@ use super::amounts::{Amounts, DISK, Dims, MEM};
 use super::deferred::Deferred;
 use super::failed::FailedOffers;
 use super::key::SortKey;
-use super::lane::{LEAST_OF_NONE, Lane, Least, Row};
+use super::lane::{LEAST_OF_NONE, Lane, Least, Nodes, Row};
 use super::open::{BLOCK_LEN, Codes, OpenLanes, code};
 use super::places::Places;
 use super::units::Units;
@@ -57,6 +57,18 @@ pub(crate) struct LaneKey {
     units: Units,
     /// The requirement class: what is asked for but memory and disk.
     fixed: Amounts,
+}
+
+impl LaneKey {
+    /// Whether it is the key of an entry: compared in place, which is cheaper than making it.
+    fn is_of(&self, entry: &Entry) -> bool {
+        let (fixed, asks) = (&self.fixed.0, &entry.asks.0);
+        self.job_type == entry.job_type
+            && fixed[..MEM] == asks[..MEM]
+            && fixed[DISK + 1..] == asks[DISK + 1..]
+            && self.units == Units::of(entry.asks.varying())
+            && (self.tenant, self.constraints) == (entry.tenant, entry.constraints)
+    }
 }
 
 /// An execution as it comes and goes.
@@ -246,6 +258,7 @@ pub struct Queue {
     dims: Dims,
     mode: QueueMode,
     lanes: Vec<LaneSlot>,
+    nodes: Nodes,
     lane_of: HashMap<LaneKey, u32>,
     groups: Vec<Group>,
     /// The group of each block of lanes.
@@ -275,6 +288,7 @@ impl Default for Queue {
             dims: Dims::default(),
             mode: QueueMode::default(),
             lanes: Vec::new(),
+            nodes: Nodes::default(),
             lane_of: HashMap::new(),
             groups: Vec::new(),
             group_of: Vec::new(),
@@ -369,14 +383,16 @@ impl Queue {
         lane.head(self.mode_of(lane.key.job_type))
     }
 
-    fn lane_index(&mut self, key: &LaneKey) -> u32 {
+    /// The lane where an entry belongs; it may be a new one.
+    fn lane_for(&mut self, entry: &Entry) -> u32 {
         // Most types have few lanes, and mostly the same one is asked for again.
-        let recent = self.type_slot(key.job_type).and_then(|slot| slot.recent);
-        if let Some(at) = recent.filter(|&at| self.lane(at).key == *key) {
+        let recent = self.type_slot_mut(entry.job_type).recent;
+        if let Some(at) = recent.filter(|&at| self.lane(at).key.is_of(entry)) {
             return at;
         }
-        let at = self.lane_of.get(key).copied().unwrap_or_else(|| self.new_lane(*key));
-        self.type_slot_mut(key.job_type).recent = Some(at);
+        let key = entry.lane_key();
+        let at = self.lane_of.get(&key).copied().unwrap_or_else(|| self.new_lane(key));
+        self.type_slot_mut(entry.job_type).recent = Some(at);
         at
     }
 
@@ -511,12 +527,13 @@ impl Queue {
     /// # Panics
     /// Where they do not hold.
     pub fn check_invariants(&self) {
-        let (mut n_rows, mut n_open, mut n_empty) = (0, 0, 0);
+        let (mut n_rows, mut n_open, mut n_empty, mut n_nodes) = (0, 0, 0, [0; 2]);
         self.open.check_invariants();
         self.deferred.check_invariants();
         self.places.check_invariants();
         for (at, lane) in (0..).zip(&self.lanes) {
-            lane.rows.check_invariants();
+            let of_lane = lane.rows.check_invariants(&self.nodes);
+            n_nodes = [n_nodes[0] + of_lane[0], n_nodes[1] + of_lane[1]];
             assert!(lane.is_used || lane.rows.len() + lane.n_picked as usize == 0, "Q6: vacant");
             if !lane.is_used {
                 assert!(self.open.bound(at).is_none(), "Q2: vacant lane {at}");
@@ -534,13 +551,14 @@ impl Queue {
                 assert!(self.deferred.until(id).is_none(), "Q1: queued and deferred");
                 let (order, _) = self.order(lane.key.job_type, row.key);
                 assert!(bound.is_none_or(|bound| bound <= order), "Q2: bound of {row:?}");
-                next = lane.rows.after(row.key, mode);
+                next = lane.rows.after(&self.nodes, row.key, mode);
             }
             let is_open = lane.rows.len() > 0 && !self.types[type_index(lane.key.job_type)].is_held();
             assert_eq!(bound.is_some(), is_open, "Q2: lane {at}");
             n_open += usize::from(is_open);
             assert_eq!(lane.least, *lane.rows.least(), "Q2: least");
         }
+        assert_eq!(n_nodes, self.nodes.n_used(), "Q6: nodes");
         assert_eq!(n_rows, self.n_rows, "Q1: rows");
         assert_eq!(n_rows + self.picked.len(), self.places.len(), "Q1: places");
         for (id, picked) in &self.picked {

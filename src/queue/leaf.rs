@@ -4,21 +4,27 @@
 //! the bytes. Rows begin anywhere, so that the first one leaves without moving the others.
 //!
 //! F1  Rows are at `start..start + len` of each array; keys rise strictly.
+//! F2  `least` is what the rows ask for at least.
 
 use std::ops::Range;
 
 use super::key::SortKey;
-use super::lane::{LEAST_OF_NONE, Least, Row, Varying, fits, lesser, with_sum};
+use super::lane::{LEAST_OF_NONE, Least, Row, Varying, fits, lesser, touches, with_sum};
 use crate::model::JobId;
 
 /// Rows of a leaf: a search for room reads 8 cache lines of a full one, in order.
 pub(super) const LEAF_LEN_MAX: usize = 64;
 
+/// A leaf with fewer rows is joined with a neighbour where both leave room.
+const SPARSE_LEN: u8 = 16;
+
 /// See the file.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Leaf {
     start: u8,
     len: u8,
+    least: Least,
     keys: [SortKey; LEAF_LEN_MAX],
     asks: [Varying; LEAF_LEN_MAX],
     jobs: [JobId; LEAF_LEN_MAX],
@@ -29,6 +35,7 @@ impl Default for Leaf {
         Self {
             start: 0,
             len: 0,
+            least: LEAST_OF_NONE,
             keys: [SortKey::default(); LEAF_LEN_MAX],
             asks: [Varying::default(); LEAF_LEN_MAX],
             jobs: [JobId(0); LEAF_LEN_MAX],
@@ -53,8 +60,8 @@ impl Leaf {
         &self.asks[self.range()]
     }
 
-    pub(super) fn key(&self, at: usize) -> SortKey {
-        self.keys()[at]
+    pub(super) fn first_key(&self) -> SortKey {
+        self.keys()[0]
     }
 
     pub(super) fn row(&self, at: usize) -> Option<Row> {
@@ -71,16 +78,23 @@ impl Leaf {
         self.keys().partition_point(|other| *other < key)
     }
 
-    pub(super) fn least(&self) -> Least {
+    pub(super) fn least(&self) -> &Least {
+        &self.least
+    }
+
+    fn count_least(&self) -> Least {
         self.asks().iter().fold(LEAST_OF_NONE, |least, asks| lesser(least, with_sum(*asks)))
     }
 
-    /// The same after a row left that may have been one of the least; it was `known` before.
-    pub(super) fn least_after(&self, known: &Least) -> Least {
-        // Where all ask for the same, the next row tells.
+    /// Brings `least` up to date after `asks` left.
+    fn renew_least(&mut self, asks: Varying) {
+        if !touches(&self.least, asks) {
+            return;
+        }
+        // Where all ask for the same, the first one tells.
         match self.asks().first() {
-            Some(first) if with_sum(*first) == *known => *known,
-            _ => self.least(),
+            Some(first) if with_sum(*first) == self.least => {}
+            _ => self.least = self.count_least(),
         }
     }
 
@@ -97,6 +111,9 @@ impl Leaf {
 
     /// Moves rows of `range` (places in the arrays) so that they begin at `to`.
     fn shift(&mut self, range: Range<usize>, to: usize) {
+        if range.is_empty() {
+            return;
+        }
         self.keys.copy_within(range.clone(), to);
         self.asks.copy_within(range.clone(), to);
         self.jobs.copy_within(range, to);
@@ -106,8 +123,7 @@ impl Leaf {
         (self.keys[place], self.asks[place], self.jobs[place]) = (row.key, row.asks, row.job);
     }
 
-    /// Makes room at `at` and puts `row` there; there is room for one.
-    fn put(&mut self, at: usize, row: Row) {
+    fn make_room(&mut self, at: usize, row: Row) {
         let Range { start, end } = self.range();
         let place = start + at;
         let is_front_nearer = at < self.len() / 2;
@@ -122,43 +138,57 @@ impl Leaf {
         self.len += 1;
     }
 
-    /// Moves the rows from `at` on into a leaf of their own.
-    fn split_off(&mut self, at: usize) -> Box<Self> {
-        let Range { start, end } = self.range();
-        let mut tail = Box::<Self>::default();
-        let (from, n) = (start + at, end - start - at);
-        tail.keys[..n].copy_from_slice(&self.keys[from..end]);
-        tail.asks[..n].copy_from_slice(&self.asks[from..end]);
-        tail.jobs[..n].copy_from_slice(&self.jobs[from..end]);
-        (self.len, tail.len) = (small(at), small(n));
-        tail
+    /// Makes it a leaf without rows.
+    pub(super) fn clear(&mut self) {
+        (self.start, self.len, self.least) = (0, 0, LEAST_OF_NONE);
     }
 
-    /// Puts `row` in. What does not fit any more comes back as a right neighbour.
+    /// Where `row` belongs.
     ///
     /// # Panics
     /// When its key is there.
-    pub(super) fn insert(&mut self, row: Row) -> Option<Box<Self>> {
+    pub(super) fn place_for(&self, row: &Row) -> usize {
+        // Rows mostly come behind all others.
+        if self.keys().last().is_none_or(|last| *last < row.key) {
+            return self.len();
+        }
         let at = self.n_before(row.key);
         assert!(self.keys().get(at) != Some(&row.key), "queued twice: {row:?}");
-        if self.len() < LEAF_LEN_MAX {
-            self.put(at, row);
-            return None;
-        }
-        // Rows mostly come behind others of their priority: cutting there keeps leaves full.
-        if at == LEAF_LEN_MAX {
-            let mut tail = Box::<Self>::default();
-            tail.put(0, row);
-            return Some(tail);
-        }
-        let tail = self.split_off(at.max(LEAF_LEN_MAX / 4));
-        self.put(at, row);
-        Some(tail)
+        at
     }
 
-    pub(super) fn remove(&mut self, key: SortKey) -> Option<Row> {
+    pub(super) fn is_full(&self) -> bool {
+        self.len() == LEAF_LEN_MAX
+    }
+
+    /// Makes room at `at` and puts `row` there; it is not full.
+    pub(super) fn put(&mut self, at: usize, row: Row) {
+        self.least = lesser(self.least, with_sum(row.asks));
+        self.make_room(at, row);
+    }
+
+    /// Puts `row` at `at` although it is full: what lies behind moves to `tail`, which is empty.
+    pub(super) fn split(&mut self, at: usize, row: Row, tail: &mut Self) {
+        // Rows mostly come behind others of their priority: cutting there keeps leaves full.
+        if at == LEAF_LEN_MAX {
+            tail.put(0, row);
+            return;
+        }
+        let cut = at.max(LEAF_LEN_MAX / 4);
+        let Range { start, end } = self.range();
+        let (from, n) = (start + cut, end - start - cut);
+        tail.keys[..n].copy_from_slice(&self.keys[from..end]);
+        tail.asks[..n].copy_from_slice(&self.asks[from..end]);
+        tail.jobs[..n].copy_from_slice(&self.jobs[from..end]);
+        (self.len, tail.len) = (small(cut), small(n));
+        (self.least, tail.least) = (self.count_least(), tail.count_least());
+        self.put(at, row);
+    }
+
+    /// The place of the row at `key`.
+    pub(super) fn find(&self, key: SortKey) -> Option<usize> {
         let at = self.n_before(key);
-        if self.keys().get(at) == Some(&key) { self.remove_at(at) } else { None }
+        (self.keys().get(at) == Some(&key)).then_some(at)
     }
 
     /// Takes the row at `at` out.
@@ -176,11 +206,14 @@ impl Leaf {
         if self.len == 0 {
             self.start = 0;
         }
+        self.renew_least(row.asks);
         Some(row)
     }
 
+    /// Whether it should be joined with a neighbour now: it got sparse, or much sparser than when
+    /// that was tried last.
     pub(super) fn is_sparse(&self) -> bool {
-        self.len() < LEAF_LEN_MAX / 4
+        self.len < SPARSE_LEN && (self.len + 1).is_power_of_two()
     }
 
     pub(super) fn can_absorb(&self, right: &Self) -> bool {
@@ -200,6 +233,16 @@ impl Leaf {
         self.asks[from..to].copy_from_slice(&right.asks[theirs.clone()]);
         self.jobs[from..to].copy_from_slice(&right.jobs[theirs]);
         self.len = small(to);
+        self.least = lesser(self.least, right.least);
+    }
+
+    /// Holds F1 and F2 against what is there.
+    ///
+    /// # Panics
+    /// Where they do not hold.
+    pub(super) fn check_invariants(&self) {
+        assert!(self.range().end <= LEAF_LEN_MAX && self.keys().is_sorted_by(|a, b| a < b), "F1");
+        assert_eq!(self.least, self.count_least(), "F2");
     }
 }
 

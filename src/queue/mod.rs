@@ -7,6 +7,7 @@ mod amounts;
 mod deferred;
 mod error;
 mod failed;
+mod glance;
 mod inner;
 mod key;
 mod lane;
@@ -14,6 +15,8 @@ mod lanes;
 mod leaf;
 mod open;
 mod places;
+mod pool;
+mod skyline;
 mod units;
 mod verdict;
 

@@ -5,12 +5,14 @@
 //! columns changes as lanes move, a byte each. The codes of a block stand resource by resource, so
 //! that one pass of vector instructions compares all of its lanes with an offer.
 //!
-//! O1  `order[..n_open]` of a block holds the columns of its open lanes, by (bound, column), rising.
+//! O1  `order[..n_open]` of a block holds the columns of its open lanes, by (bound, column), rising;
+//!     a search from the front finds them there first.
 //! O2  A block's `min` exceeds no code of its open lanes; `first` is the least of their bounds.
 //! O3  Codes never exceed those of any entry of their lane: what they refuse does not fit.
 //! O4  A column without an open lane refuses every offer; resources that nothing asks for yet have
 //!     code 0 everywhere.
 
+use super::glance::{BlockCodes, Machine};
 use super::key::SortKey;
 use crate::model::RESOURCES_MAX;
 
@@ -24,11 +26,11 @@ const STALE_MAX: u8 = 16;
 /// An amount of thousandths in sixteen bits: exact below 1,024, then rounded down to nine
 /// significant bits. Never turns an order round: of two amounts the smaller has no larger code.
 pub(crate) fn code(amount: u64) -> u16 {
-    let bits = u64::BITS - amount.leading_zeros();
-    let shift = bits.saturating_sub(10);
     // Amounts of 10 bits and fewer are their own codes; above, each further bit adds 512 codes.
-    let code = (amount >> shift) + u64::from(shift) * 512;
-    u16::try_from(code).expect("54 shifts of 512 and a rest below 1,024")
+    let shift = (amount | 1).ilog2().saturating_sub(9);
+    #[expect(clippy::cast_possible_truncation, reason = "a rest below 1,024, and 54 shifts of 512")]
+    let (rest, shift) = ((amount >> shift) as u16, shift as u16);
+    rest + shift * 512
 }
 
 /// Amounts by slot, as codes.
@@ -61,8 +63,7 @@ struct Head {
 
 #[derive(Clone, Debug)]
 struct Block {
-    /// By resource, then by column.
-    codes: [[u16; BLOCK_LEN]; RESOURCES_MAX],
+    codes: BlockCodes,
     bounds: [SortKey; BLOCK_LEN],
     order: [u8; BLOCK_LEN],
     n_open: usize,
@@ -103,11 +104,6 @@ impl Block {
         at + columns[at..].iter().take_while(|&&other| self.bound(other) == bound && other < column).count()
     }
 
-    /// Where a column is in the order.
-    fn place_of(&self, column: u8) -> usize {
-        self.n_before(self.order(), self.bound(column), column)
-    }
-
     fn insert(&mut self, column: u8, bound: SortKey) {
         let at = self.n_before(self.order(), bound, column);
         self.order.copy_within(at..self.n_open, at + 1);
@@ -117,16 +113,17 @@ impl Block {
         self.is_open |= 1 << column;
     }
 
-    fn remove(&mut self, column: u8) {
-        let at = self.place_of(column);
+    /// Takes the column at `at` of the order out.
+    fn remove(&mut self, at: usize) {
+        let column = self.order[at];
         self.order.copy_within(at + 1..self.n_open, at);
         self.n_open -= 1;
         self.is_open &= !(1 << column);
     }
 
-    /// Gives a column another bound.
-    fn relocate(&mut self, column: u8, bound: SortKey) {
-        let at = self.place_of(column);
+    /// Gives the column at `at` of the order another bound.
+    fn relocate(&mut self, at: usize, bound: SortKey) {
+        let column = self.order[at];
         if bound > self.bound(column) {
             let n_behind = self.n_before(&self.order[at + 1..self.n_open], bound, column);
             self.order.copy_within(at + 1..=at + n_behind, at);
@@ -150,24 +147,6 @@ impl Block {
         }
         min
     }
-
-    /// A bit for each column whose lane may fit. Only the first `n_resources` are compared.
-    fn glance(&self, free: &Codes, n_resources: usize) -> u64 {
-        let mut over = [0_u16; BLOCK_LEN];
-        for (of_resource, have) in self.codes.iter().zip(free).take(n_resources) {
-            for (over, ask) in over.iter_mut().zip(of_resource) {
-                *over |= ask.saturating_sub(*have);
-            }
-        }
-        let mut fits = [0_u8; BLOCK_LEN];
-        for (fit, over) in fits.iter_mut().zip(over) {
-            *fit = u8::from(over == 0);
-        }
-        // Eight flags of a byte each become eight bits by one multiplication.
-        let bits = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        let words = fits.as_chunks::<8>().0;
-        words.iter().rev().fold(0, |sum, bytes| sum << 8 | bits(bytes))
-    }
 }
 
 /// Whether a lane that was shown decides where the search may stop.
@@ -181,6 +160,7 @@ pub(crate) enum Shown {
 /// See the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OpenLanes {
+    machine: Machine,
     /// Resources in use, at least the first.
     n_resources: usize,
     heads: Vec<Head>,
@@ -238,7 +218,7 @@ impl OpenLanes {
     pub(crate) fn remove(&mut self, lane: u32) {
         let (at, column) = column_of(lane);
         let block = &mut self.blocks[at];
-        block.remove(column);
+        block.remove(self.machine.place_of(&block.order, column));
         block.set_codes(column, &[u16::MAX; RESOURCES_MAX][..self.n_resources]);
         self.heads[at].first = block.first();
         self.grow_stale(at);
@@ -248,7 +228,7 @@ impl OpenLanes {
     pub(crate) fn relocate(&mut self, lane: u32, bound: SortKey) {
         let (at, column) = column_of(lane);
         let block = &mut self.blocks[at];
-        block.relocate(column, bound);
+        block.relocate(self.machine.place_of(&block.order, column), bound);
         self.heads[at].first = block.first();
     }
 
@@ -292,7 +272,7 @@ impl OpenLanes {
             if head.first > end || !may_fit(&head.min, free) {
                 continue;
             }
-            let fits = block.glance(free, self.n_resources);
+            let fits = self.machine.fits(&block.codes, free, self.n_resources);
             if fits == 0 {
                 continue;
             }

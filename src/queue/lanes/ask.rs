@@ -66,8 +66,8 @@ impl Queue {
             let lane = &self.lanes[at];
             let mode = self.mode_of(lane.key.job_type);
             let key = seen.seen(mode);
-            let row = lane.rows.get(key).expect("Q1: it is in its lane");
-            if let Some(next) = lane.rows.after(key, mode) {
+            let row = lane.rows.get(&self.nodes, key).expect("Q1: it is in its lane");
+            if let Some(next) = lane.rows.after(&self.nodes, key, mode) {
                 heads.insert((order(lane, next), at));
             }
             Some(self.entry(lane, row))
@@ -92,7 +92,7 @@ impl Queue {
         }
         let (at, key) = self.place_of(id)?;
         let lane = self.lane(at);
-        Some(self.entry(lane, lane.rows.get(key).expect("Q1: it is in its lane")))
+        Some(self.entry(lane, lane.rows.get(&self.nodes, key).expect("Q1: it is in its lane")))
     }
 
     /// Whether something holds a type back: paused, and at its limit.
@@ -114,19 +114,19 @@ impl Queue {
         let job_type = lane.key.job_type;
         let mode = self.mode_of(job_type);
         if job_type == of_type {
-            return lane.rows.rank(mine.1.seen(mode), mode);
+            return lane.rows.rank(&self.nodes, mine.1.seen(mode), mode);
         }
         if mode == self.mode {
-            return lane.rows.rank(mine.0.seen(mode), mode);
+            return lane.rows.rank(&self.nodes, mine.0.seen(mode), mode);
         }
         // All entries of one priority share an order: they are before it together or not at all.
         let priority = mine.0.priority();
-        let head = lane.rows.head_of(priority, mode);
+        let head = lane.rows.head_of(&self.nodes, priority, mode);
         let is_before = head.is_some_and(|row| self.order(job_type, row.key).0 < mine.0);
         match priority.checked_add(1) {
-            Some(next) if is_before => lane.rows.n_below(next),
+            Some(next) if is_before => lane.rows.n_below(&self.nodes, next),
             None if is_before => lane.rows.len(),
-            _ => lane.rows.n_below(priority),
+            _ => lane.rows.n_below(&self.nodes, priority),
         }
     }
 
@@ -136,7 +136,7 @@ impl Queue {
         let lanes = || slot.lanes.iter().map(|&at| self.lane(at));
         TypeStatus {
             n_queued: slot.n_queued,
-            oldest: lanes().filter_map(|lane| lane.rows.oldest()).min(),
+            oldest: lanes().filter_map(|lane| lane.rows.oldest(&self.nodes)).min(),
             priority: lanes().filter_map(|lane| self.head(lane).map(|row| row.key.priority())).min(),
             n_taken: slot.n_taken,
         }
@@ -192,7 +192,7 @@ impl Queue {
         }
         let counts = with_sum(lane.key.units.counts_free(free.varying()));
         let mode = slot.mode.unwrap_or(self.mode());
-        let row = lane.rows.first_fit(&counts, mode, SortKey::MAX, &mut 0);
+        let row = lane.rows.first_fit(&self.nodes, &counts, mode, SortKey::MAX, &mut 0);
         row.map_or(Verdict::ShortTogether, |row| Verdict::Fits(row.key.id()))
     }
 }

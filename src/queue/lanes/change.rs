@@ -1,6 +1,6 @@
 //! What changes a queue: entries come, are set aside, come back and go; types are held and let go.
 
-use super::{Entry, LaneSlot, Picked, Queue, Row, type_index};
+use super::{Entry, Picked, Queue, Row, type_index};
 use crate::limits::{JOB_TYPES_MAX, LANES_MAX, QUEUED_MAX};
 use crate::model::{ExeId, ID_MAX, JobTypeId, QueueMode, Timestamp};
 use crate::queue::error::InsertError;
@@ -14,8 +14,7 @@ impl Queue {
     /// [`InsertError`]: an id out of range, or there already, or a limit; nothing was changed then.
     pub fn insert(&mut self, entry: Entry) -> Result<(), InsertError> {
         self.check(&entry)?;
-        self.put(entry);
-        Ok(())
+        if self.try_put(&entry) { Ok(()) } else { Err(InsertError::AlreadyQueued { id: entry.id }) }
     }
 
     /// Queues an entry that may not start before `until`: it is in no lane before [`Queue::wake`]
@@ -25,6 +24,9 @@ impl Queue {
     /// As [`Queue::insert`].
     pub fn defer(&mut self, entry: Entry, until: Timestamp) -> Result<(), InsertError> {
         self.check(&entry)?;
+        if self.places.get(entry.id).is_some() {
+            return Err(InsertError::AlreadyQueued { id: entry.id });
+        }
         self.deferred.insert(entry, until);
         Ok(())
     }
@@ -51,6 +53,7 @@ impl Queue {
         self.deferred.until(id)
     }
 
+    /// Everything but whether it is in a lane or picked.
     fn check(&self, entry: &Entry) -> Result<(), InsertError> {
         let Entry { id, job_type, .. } = *entry;
         if !(1..=ID_MAX).contains(&id.0) {
@@ -59,7 +62,7 @@ impl Queue {
         if type_index(job_type) > JOB_TYPES_MAX {
             return Err(InsertError::JobTypeOutOfRange { job_type, max: JOB_TYPES_MAX });
         }
-        if self.places.get(id).is_some() || self.deferred.until(id).is_some() {
+        if self.deferred.until(id).is_some() {
             return Err(InsertError::AlreadyQueued { id });
         }
         if self.places.len() + self.deferred.len() >= QUEUED_MAX {
@@ -77,13 +80,21 @@ impl Queue {
     /// # Panics
     /// When it is queued already.
     pub(crate) fn put(&mut self, entry: Entry) {
-        self.type_slot_mut(entry.job_type);
-        let at = self.lane_index(&entry.lane_key());
+        assert!(self.try_put(&entry), "Q1: {:?} is queued", entry.id);
+    }
+
+    /// False, and nothing was changed, where it is queued or picked already.
+    fn try_put(&mut self, entry: &Entry) -> bool {
+        let at = self.lane_for(entry);
         let place = Place { queued: entry.queued.0, priority: entry.priority, lane: at };
-        let old = self.places.insert(entry.id, place);
-        assert!(old.is_none(), "Q1: {:?} is queued", entry.id);
+        if let Some(old) = self.places.insert(entry.id, place) {
+            self.places.insert(entry.id, old);
+            self.list_if_empty(at);
+            return false;
+        }
         let units = self.lanes[at as usize].key.units;
         self.put_row(at, Row { key: entry.key(), asks: units.counts(entry.asks.varying()), job: entry.job });
+        true
     }
 
     /// Puts a row into a lane; its place says so already.
@@ -94,7 +105,7 @@ impl Queue {
         self.n_empty -= usize::from(lane.rows.len() == 0);
         self.n_rows += 1;
         slot.n_queued += 1;
-        lane.rows.insert(row);
+        lane.rows.insert(&mut self.nodes, row);
         lane.failed.came(&row);
         let head = &mut lane.heads[mode as usize];
         let is_head = head.is_none_or(|head| row.key.seen(mode) < head.key.seen(mode));
@@ -116,13 +127,13 @@ impl Queue {
         slot.n_queued -= 1;
         let is_head = lane.heads[mode as usize] == Some(row);
         let taken = if is_head && mode == QueueMode::Fifo {
-            lane.rows.remove_first()
+            lane.rows.remove_first(&mut self.nodes)
         } else {
-            lane.rows.remove(row.key)
+            lane.rows.remove(&mut self.nodes, row.key)
         };
         assert!(taken == Some(row), "Q1: {row:?} is in its lane");
         if is_head {
-            lane.heads[mode as usize] = lane.rows.head(mode);
+            lane.heads[mode as usize] = lane.rows.head(&self.nodes, mode);
         }
         if lane.rows.len() == 0 {
             self.n_empty += 1;
@@ -139,7 +150,7 @@ impl Queue {
     fn remove(&mut self, id: ExeId) -> Option<Entry> {
         let place = self.places.remove(id)?;
         let lane = self.lane(place.lane);
-        let row = lane.rows.get(place.key(id)).expect("Q1: it is in its lane");
+        let row = lane.rows.get(&self.nodes, place.key(id)).expect("Q1: it is in its lane");
         let entry = self.entry(lane, row);
         self.take_row(place.lane, row);
         Some(entry)
@@ -173,7 +184,7 @@ impl Queue {
     /// Sets an entry aside for a node; from now on its type's limit counts it.
     pub fn pick(&mut self, id: ExeId) -> Option<Entry> {
         let (at, key) = self.place_of(id)?;
-        let row = self.lane(at).rows.get(key).expect("Q1: it is in its lane");
+        let row = self.lane(at).rows.get(&self.nodes, key).expect("Q1: it is in its lane");
         Some(self.pick_row(at, row))
     }
 
@@ -250,8 +261,7 @@ impl Queue {
 
     /// Bytes of what grows with entries: the order of the lanes, and with it the look-up by id.
     pub fn bytes(&self) -> (usize, usize) {
-        let lanes = self.lanes.iter().filter(|lane| lane.is_used);
-        let index: usize = lanes.map(|lane: &LaneSlot| lane.rows.bytes()).sum();
+        let index = self.nodes.bytes();
         (index, index + self.places.bytes())
     }
 }

@@ -4,8 +4,9 @@ use super::{Entry, LaneSlot, Queue, TypeSlot, type_index};
 use crate::model::{ExeId, JobTypeId, QueueMode};
 use crate::queue::amounts::Amounts;
 use crate::queue::key::SortKey;
-use crate::queue::lane::{Least, Row, fits, with_sum};
+use crate::queue::lane::{Least, Nodes, Row, fits, with_sum};
 use crate::queue::open::{Codes, Shown, code};
+use crate::queue::units::Units;
 
 /// An execution that fits.
 #[derive(Clone, Copy)]
@@ -16,8 +17,8 @@ pub(super) struct Found {
     pub(super) row: Row,
 }
 
-/// A lane whose head does not fit, and in which something may: what is free in its units, and its
-/// bound.
+/// A lane whose head does not fit, and in which something may: what is free in its units, and a
+/// bound before which nothing fits.
 pub(super) struct Maybe {
     lane: u32,
     free: Least,
@@ -38,7 +39,7 @@ impl Queue {
     pub fn take_first_fit(&mut self, free: &mut Amounts) -> Option<Entry> {
         let Found { lane, row, .. } = self.find(free)?;
         let entry = self.pick_row(lane, row);
-        *free = free.minus(&entry.asks).expect("it was found to fit");
+        free.take(&entry.asks, self.dims.len());
         Some(entry)
     }
 
@@ -48,36 +49,53 @@ impl Queue {
         for (code_of, amount) in codes.iter_mut().zip(free.0).take(n_resources) {
             *code_of = code(amount);
         }
-        let Self { open, lanes, types, mode, maybe, firsts, .. } = self;
+        let Self { open, lanes, nodes, types, mode, maybe, firsts, .. } = self;
         maybe.clear();
-        firsts.clear();
+        let in_mib = with_sum(Units::MIB.counts_free(free.varying()));
         // First the heads: nothing behind the first one that fits matters.
-        let mut best: Option<Found> = None;
+        let (mut head_lane, mut end) = (None, SortKey::MAX);
         open.visit(&codes, |bound, at| {
             let lane = &lanes[at as usize];
-            let asks = &lane.key.fixed.0[..n_resources];
-            if asks.iter().zip(&free.0).any(|(ask, have)| ask > have) {
+            if !lane.key.fixed.is_fixed_within(free, n_resources) {
                 return Shown::GoOn;
             }
-            let free = with_sum(lane.key.units.counts_free(free.varying()));
+            let units = lane.key.units;
+            let free = if units == Units::MIB { in_mib } else { with_sum(units.counts_free(free.varying())) };
             // A bound that is not the key of this head is that of a type with a direction of its own.
             let head = lane.head(*mode).filter(|head| fits(head.asks, &free));
-            if let Some(row) = head.filter(|head| head.key.seen(*mode) == bound) {
-                best = Some(Found { order: (bound, bound), lane: at, row });
+            if head.is_some_and(|head| head.key.seen(*mode) == bound) {
+                (head_lane, end) = (Some(at), bound);
                 return Shown::Fits;
             }
             maybe.push(Maybe { lane: at, free, bound });
             Shown::GoOn
         });
-        // Then what lies behind heads that do not fit, as far as it comes before.
-        for maybe in &*maybe {
-            let end = best.map_or(SortKey::MAX, |best| best.order.0);
-            if maybe.bound > end {
-                continue;
+        let head = head_lane.and_then(|lane| {
+            let row = lanes[lane as usize].head(*mode)?;
+            Some(Found { order: (end, end), lane, row })
+        });
+        // Then what lies behind heads that do not fit, as far as it comes before: first where
+        // something that fits may come first.
+        let mut best = head;
+        if maybe.is_empty() {
+            return best;
+        }
+        firsts.clear();
+        for maybe in &mut *maybe {
+            let lane = &lanes[maybe.lane as usize];
+            if lane.head(*mode).is_some_and(|head| head.key.seen(*mode) == maybe.bound) {
+                maybe.bound = maybe.bound.max(lane.rows.bound(&maybe.free, *mode));
             }
-            if let Some(found) = search(lanes, types, *mode, maybe, end, firsts)
+        }
+        while let Some((next, first)) = maybe.iter().enumerate().min_by_key(|(_, maybe)| maybe.bound) {
+            if first.bound > end {
+                break;
+            }
+            let maybe = maybe.swap_remove(next);
+            if let Some(found) = search((lanes, nodes), types, *mode, &maybe, end, firsts)
                 && best.is_none_or(|best| found.order < best.order)
             {
+                end = found.order.0;
                 best = Some(found);
             }
         }
@@ -86,7 +104,7 @@ impl Queue {
 
     /// Where an entry stands among all; see [`order`].
     pub(super) fn order(&self, job_type: JobTypeId, key: SortKey) -> (SortKey, SortKey) {
-        order(&self.lanes, &self.types[type_index(job_type)], self.mode, key)
+        order((&self.lanes, &self.nodes), &self.types[type_index(job_type)], self.mode, key)
     }
 }
 
@@ -96,12 +114,7 @@ impl Queue {
 /// A type with a direction of its own is merged in by its heads. Within one priority its first
 /// entry is the last one by the global direction, so until that entry has left, every entry of
 /// this priority behind it waits for its turn: the first one's key is theirs.
-pub(super) fn order(
-    lanes: &[LaneSlot],
-    slot: &TypeSlot,
-    mode: QueueMode,
-    key: SortKey,
-) -> (SortKey, SortKey) {
+pub(super) fn order(lanes: Lanes<'_>, slot: &TypeSlot, mode: QueueMode, key: SortKey) -> (SortKey, SortKey) {
     let Some(own) = slot.mode.filter(|own| *own != mode) else {
         return (key.seen(mode), key.seen(mode));
     };
@@ -111,10 +124,13 @@ pub(super) fn order(
 
 /// The entry of one priority that leaves a type first, in the type's own direction. Cost: a search
 /// in each of its lanes.
-fn first_of(lanes: &[LaneSlot], slot: &TypeSlot, own: QueueMode, priority: i32) -> Option<SortKey> {
-    let heads = slot.lanes.iter().filter_map(|&at| lanes[at as usize].rows.head_of(priority, own));
+fn first_of((lanes, nodes): Lanes<'_>, slot: &TypeSlot, own: QueueMode, priority: i32) -> Option<SortKey> {
+    let heads = slot.lanes.iter().filter_map(|&at| lanes[at as usize].rows.head_of(nodes, priority, own));
     heads.map(|row| row.key).min_by_key(|key| key.seen(own))
 }
+
+/// Lanes with the nodes of their rows.
+type Lanes<'q> = (&'q [LaneSlot], &'q Nodes);
 
 /// First entries that were asked for in one decision: the lanes of a type with a direction of its
 /// own all ask for the same one.
@@ -122,7 +138,7 @@ pub(super) type Firsts = Vec<(JobTypeId, i32, SortKey)>;
 
 /// The same as [`order`], for several entries of one decision.
 fn order_among(
-    lanes: &[LaneSlot],
+    lanes: Lanes<'_>,
     slot: &TypeSlot,
     mode: QueueMode,
     (job_type, key): (JobTypeId, SortKey),
@@ -145,7 +161,7 @@ fn order_among(
 
 /// The first entry of one lane that fits and that comes before `end`.
 fn search(
-    lanes: &mut [LaneSlot],
+    (lanes, nodes): (&mut [LaneSlot], &Nodes),
     types: &[TypeSlot],
     mode: QueueMode,
     maybe: &Maybe,
@@ -162,10 +178,10 @@ fn search(
         return None;
     }
     let mut n_nodes = 0;
-    let Some(row) = lane.rows.first_fit(&maybe.free, own, end, &mut n_nodes) else {
+    let Some(row) = lane.rows.first_fit(nodes, &maybe.free, own, end, &mut n_nodes) else {
         lane.failed.failed(&maybe.free, own, end, n_nodes);
         return None;
     };
-    let order = order_among(lanes, slot, mode, (job_type, row.key), firsts);
+    let order = order_among((lanes, nodes), slot, mode, (job_type, row.key), firsts);
     Some(Found { order, lane: maybe.lane, row })
 }

@@ -6,6 +6,7 @@
 
 use super::{LaneSlot, Queue, TypeSlot, type_index};
 use crate::model::{JobTypeId, QueueMode};
+use crate::queue::lane::Nodes;
 
 /// With more lanes that turn, the order of all open ones is made anew; that costs some 3 us for
 /// each 64 of them.
@@ -26,12 +27,12 @@ impl Turn {
     }
 
     /// Finds the head of a lane in the direction that is to come.
-    fn prepare(&self, lane: &mut LaneSlot, types: &[TypeSlot], mode: QueueMode) {
+    fn prepare(&self, (lane, nodes): (&mut LaneSlot, &Nodes), types: &[TypeSlot], mode: QueueMode) {
         let job_type = lane.key.job_type;
         let slot = &types[type_index(job_type)];
         let to = self.mode_of(job_type, slot);
         if to != slot.mode.unwrap_or(mode) {
-            lane.heads[to as usize] = lane.rows.head(to);
+            lane.heads[to as usize] = lane.rows.head(nodes, to);
         }
     }
 }
@@ -75,7 +76,7 @@ impl Queue {
         let end = turn.next_lane.saturating_add(n_lanes.max(1)).min(self.lanes.len());
         let next = std::mem::replace(&mut turn.next_lane, end);
         for lane in self.lanes[next..end].iter_mut().filter(|lane| lane.is_used) {
-            turn.prepare(lane, &self.types, self.mode);
+            turn.prepare((lane, &self.nodes), &self.types, self.mode);
         }
         if end < self.lanes.len() {
             return false;
@@ -87,7 +88,7 @@ impl Queue {
     /// What a lane holds for a switch under way, after its rows changed.
     pub(super) fn turn_again(&mut self, at: u32) {
         if let Some(turn) = self.turn.as_ref().filter(|turn| (at as usize) < turn.next_lane) {
-            turn.prepare(&mut self.lanes[at as usize], &self.types, self.mode);
+            turn.prepare((&mut self.lanes[at as usize], &self.nodes), &self.types, self.mode);
         }
     }
 
@@ -118,10 +119,10 @@ impl Queue {
     pub(super) fn check_heads(&self, at: u32, lane: &LaneSlot) {
         let slot = &self.types[type_index(lane.key.job_type)];
         let mode = slot.mode.unwrap_or(self.mode);
-        assert_eq!(lane.head(mode), lane.rows.head(mode), "Q5: lane {at}");
+        assert_eq!(lane.head(mode), lane.rows.head(&self.nodes, mode), "Q5: lane {at}");
         if let Some(turn) = self.turn.as_ref().filter(|turn| (at as usize) < turn.next_lane) {
             let to = turn.mode_of(lane.key.job_type, slot);
-            assert_eq!(lane.head(to), lane.rows.head(to), "R1: lane {at}");
+            assert_eq!(lane.head(to), lane.rows.head(&self.nodes, to), "R1: lane {at}");
         }
     }
 }
