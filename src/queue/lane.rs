@@ -12,17 +12,22 @@
 //! L4  A row that left the lane is in no leaf any more when the call returns.
 //! L5  A tail whose nodes have the versions it names leads to its leaf, and no leaf behind that one
 //!     begins before the tail's `end`.
+//! L6  `front` is the first leaf.
 
 use super::inner::{Change, Child, Inner};
 use super::key::SortKey;
 use super::leaf::Leaf;
 use super::pool::{NONE, Pool};
+use super::records::Records;
 use super::skyline::Skyline;
 use crate::model::{JobId, QueueMode, Timestamp};
 
 /// Levels of inner nodes: with 16 children each, which two neighbours have on average at least,
 /// more rows than there may be.
 const DEPTH_MAX: usize = 8;
+
+/// Rows of the first leaf that a look takes in.
+const LOOK_ROWS: usize = 32;
 
 /// Ends of priorities that a lane remembers.
 const N_TAILS: usize = 8;
@@ -191,6 +196,15 @@ struct Tail {
     end: SortKey,
 }
 
+/// What a look at the beginning of a lane tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Look {
+    /// The first row that fits.
+    Fits(Row),
+    /// Nothing before this key fits.
+    NothingBefore(SortKey),
+}
+
 /// Rows in order, found by key, by rank, or by "first that fits". Its nodes are among those that
 /// every call is given.
 #[derive(Clone, Debug)]
@@ -199,6 +213,9 @@ pub(crate) struct Lane {
     /// Levels of inner nodes.
     depth: usize,
     least: Least,
+    /// The first leaf.
+    front: u32,
+    records: Records,
     skyline: Skyline,
     n_rows: usize,
     tails: Vec<Option<Box<Tail>>>,
@@ -210,6 +227,8 @@ impl Default for Lane {
             root: NONE,
             depth: 0,
             least: LEAST_OF_NONE,
+            front: NONE,
+            records: Records::default(),
             skyline: Skyline::default(),
             n_rows: 0,
             tails: Vec::new(),
@@ -239,12 +258,26 @@ impl Lane {
         path
     }
 
+    /// The first key of the second leaf.
+    fn second_leaf(&self, nodes: &Nodes) -> SortKey {
+        let (mut node, mut key) = (self.root, SortKey::MAX);
+        for _ in 0..self.depth {
+            let inner = nodes.inners.get(node);
+            if inner.len() > 1 {
+                key = inner.first(1);
+            }
+            node = inner.node(0);
+        }
+        key
+    }
+
     /// Makes the skyline anew: the first leaf, the first two, four and so on below their node, then
     /// the same one level up, and last the whole lane. Cost: a pass over the children of the first
     /// node of each level.
     fn renew_skyline(&mut self, nodes: &Nodes) {
         self.skyline.clear();
         let path = self.path(nodes, |_| 0);
+        self.front = path.leaf;
         let mut least = LEAST_OF_NONE;
         for step in path.steps().iter().rev() {
             let inner = nodes.inners.get(step.inner);
@@ -312,6 +345,7 @@ impl Lane {
         self.n_rows += 1;
         if self.root == NONE {
             self.root = nodes.make_leaf();
+            self.front = self.root;
         }
         if let Some(tail) = self.tail_for(nodes, &row) {
             let leaf = nodes.leaves.get_mut(tail.path.leaf);
@@ -329,6 +363,7 @@ impl Lane {
             let path = self.path(nodes, |inner| inner.child_of(row.key));
             self.insert_at(nodes, &path, row);
         }
+        self.records.came(&row);
         self.skyline.came(&row);
         if self.n_rows.is_power_of_two() {
             self.renew_skyline(nodes);
@@ -417,6 +452,7 @@ impl Lane {
         if let Some(least) = change.least {
             self.least = least;
         }
+        self.records.left(&row);
         // A row that left makes no beginning ask for less; but once the first leaf is used up or
         // joined, the beginnings have moved.
         if self.n_rows > 0 && path.steps().iter().all(|step| step.at == 0) {
@@ -446,7 +482,7 @@ impl Lane {
 
     /// The first row.
     pub(crate) fn first(&self, nodes: &Nodes) -> Option<Row> {
-        if self.root == NONE { None } else { nodes.first_row(self.root, self.depth) }
+        if self.root == NONE { None } else { nodes.leaves.get(self.front).row(0) }
     }
 
     /// The first row not before `key`.
@@ -560,11 +596,18 @@ impl Lane {
         self.n_before(nodes, SortKey::floor(priority))
     }
 
-    /// A key before which nothing in the lane fits, as seen in a direction. Cost: a few lines.
-    pub(crate) fn bound(&self, free: &Least, mode: QueueMode) -> SortKey {
-        match mode {
-            QueueMode::Fifo => self.skyline.bound(free),
-            QueueMode::Lifo => SortKey::default(),
+    /// What the beginning of the lane has for `free`, in FIFO order. Cost: a few lines; a pass over
+    /// the first rows after the first one left.
+    pub(crate) fn look(&mut self, nodes: &Nodes, free: &Least) -> Look {
+        if self.records.is_stale() && self.root != NONE {
+            let leaf = nodes.leaves.get(self.front);
+            let n_rows = leaf.len().min(LOOK_ROWS);
+            let fence = leaf.row(n_rows).map_or_else(|| self.second_leaf(nodes), |row| row.key);
+            self.records.renew((0..n_rows).filter_map(|at| leaf.row(at)), fence);
+        }
+        match self.records.first_fit(free) {
+            Some(row) => Look::Fits(row),
+            None => Look::NothingBefore(self.records.fence().max(self.skyline.bound(free))),
         }
     }
 
@@ -603,7 +646,7 @@ impl Lane {
         None
     }
 
-    /// Holds L1 to L5 against what is there; returns how many leaves and inner nodes it has.
+    /// Holds L1 to L6 against what is there; returns how many leaves and inner nodes it has.
     ///
     /// # Panics
     /// Where they do not hold.
@@ -617,6 +660,10 @@ impl Lane {
         assert!(rows.is_sorted_by(|a, b| a.key < b.key), "L1");
         assert_eq!(rows.len(), self.n_rows, "L2: count");
         self.skyline.check_invariants(&rows);
+        self.records.check_invariants(&rows);
+        if self.root != NONE {
+            assert_eq!(self.front, self.path(nodes, |_| 0).leaf, "L6");
+        }
         self.tails.iter().flatten().filter(|tail| self.is_current(nodes, tail)).for_each(|tail| {
             let mut node = self.root;
             for step in tail.path.steps() {

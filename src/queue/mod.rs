@@ -16,6 +16,7 @@ mod leaf;
 mod open;
 mod places;
 mod pool;
+mod records;
 mod skyline;
 mod units;
 mod verdict;

@@ -4,7 +4,7 @@ use super::{Entry, LaneSlot, Queue, TypeSlot, type_index};
 use crate::model::{ExeId, JobTypeId, QueueMode};
 use crate::queue::amounts::Amounts;
 use crate::queue::key::SortKey;
-use crate::queue::lane::{Least, Nodes, Row, fits, with_sum};
+use crate::queue::lane::{Least, Look, Nodes, Row, fits, with_sum};
 use crate::queue::open::{Codes, Shown, code};
 use crate::queue::units::Units;
 
@@ -81,12 +81,27 @@ impl Queue {
             return best;
         }
         firsts.clear();
-        for maybe in &mut *maybe {
-            let lane = &lanes[maybe.lane as usize];
-            if lane.head(*mode).is_some_and(|head| head.key.seen(*mode) == maybe.bound) {
-                maybe.bound = maybe.bound.max(lane.rows.bound(&maybe.free, *mode));
+        maybe.retain_mut(|maybe| {
+            let lane = &mut lanes[maybe.lane as usize];
+            // The bound of a type with a direction of its own is that of no entry.
+            let is_fifo = *mode == QueueMode::Fifo && maybe.bound.id() != ExeId(0);
+            if maybe.bound > end || !is_fifo {
+                return maybe.bound <= end;
             }
-        }
+            match lane.rows.look(nodes, &maybe.free) {
+                Look::Fits(row) => {
+                    if row.key < end {
+                        end = row.key;
+                        best = Some(Found { order: (end, end), lane: maybe.lane, row });
+                    }
+                    false
+                }
+                Look::NothingBefore(bound) => {
+                    maybe.bound = bound;
+                    bound <= end
+                }
+            }
+        });
         while let Some((next, first)) = maybe.iter().enumerate().min_by_key(|(_, maybe)| maybe.bound) {
             if first.bound > end {
                 break;
