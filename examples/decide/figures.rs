@@ -55,9 +55,10 @@ impl Figures {
         self.0.is_empty()
     }
 
+    /// NaN without calls.
     #[expect(clippy::cast_precision_loss, reason = "a mean")]
     pub(crate) fn mean(&self) -> f64 {
-        self.sum() as f64 / self.0.len().max(1) as f64
+        self.sum() as f64 / self.0.len() as f64
     }
 
     /// The value that a share of the calls does not exceed; 0 without calls.

@@ -149,9 +149,11 @@ impl Report {
             ("cancel", "cancel_ns"),
         ];
         for (label, name) in rows {
-            let ratio = of["ratio_to_us"][name].as_f64().unwrap_or(f64::NAN);
             text += row(label, cells(&of[name])).trim_end();
-            let _ = writeln!(text, "   {ratio:.2} x our mean");
+            match of["ratio_to_us"][name].as_f64() {
+                Some(ratio) => _ = writeln!(text, "   {ratio:.2} x our mean"),
+                None => text += "\n",
+            }
         }
         text
     }
