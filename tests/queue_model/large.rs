@@ -80,7 +80,9 @@ impl Item {
     }
 
     fn fits(&self, free: &Asks) -> bool {
-        self.asks.iter().zip(free).all(|(ask, have)| ask <= have)
+        // Spelled out, as it is asked a hundred million times by a debug build.
+        let ([cpus, mem, disk, gpus], free) = (self.asks, *free);
+        mem <= free[1] && disk <= free[2] && cpus <= free[0] && gpus <= free[3]
     }
 }
 
@@ -146,48 +148,59 @@ impl Simple {
         }
     }
 
-    /// The first one in order for which `is_it`, and how many come before it; types for which not
-    /// `is_asked` left out.
-    fn find(&self, is_asked: impl Fn(usize) -> bool, is_it: impl Fn(&Item) -> bool) -> Option<(Item, usize)> {
-        let mut lists = self.lists.each_ref().map(|list| list.values());
-        let mut next = |kind: usize| lists[kind].next().map(|item| (item.key(self.mode), item));
-        let mut heads: [Option<(Key, &Item)>; N_TYPES] =
-            std::array::from_fn(|kind| is_asked(kind).then(|| next(kind)).flatten());
-        for n_before in 0.. {
-            let mut first: Option<(Key, &Item)> = None;
-            for head in heads.into_iter().flatten() {
-                if first.is_none_or(|(key, _)| head.0 < key) {
-                    first = Some(head);
+    /// Where heads of types are merged, an entry waits for those of its type that are before it: it
+    /// comes when the last of them by the global direction has come. That one's key.
+    fn turn_of(&self, item: &Item) -> Key {
+        let list = self.lists[item.kind].values().take_while(|other| other.id != item.id);
+        list.map(|other| other.key(self.mode)).fold(item.key(self.mode), Key::max)
+    }
+
+    /// The first one in order that fits: of each type the first in its own order, and of these the
+    /// one whose turn comes first.
+    fn first_fit(&self, free: &Asks) -> Option<Item> {
+        let mut best: Option<(Key, &Item)> = None;
+        for (at, (kind, list)) in self.kinds.iter().zip(&self.lists).enumerate() {
+            if kind.is_paused || kind.limit.is_some_and(|limit| kind.n_taken >= limit) {
+                continue;
+            }
+            let mut turn = (i32::MIN, i64::MIN, i64::MIN);
+            let is_own = self.mode_of(at) != self.mode;
+            let end = best.map_or((i32::MAX, i64::MAX, i64::MAX), |(least, _)| least);
+            for (key, item) in list {
+                let key = if is_own { item.key(self.mode) } else { *key };
+                if key > turn {
+                    turn = key;
+                }
+                if turn > end {
+                    break;
+                }
+                if item.fits(free) {
+                    best = Some((turn, item));
+                    break;
                 }
             }
-            let (_, item) = first?;
-            if is_it(item) {
-                return Some((*item, n_before));
-            }
-            heads[item.kind] = next(item.kind);
         }
-        None
+        best.map(|(_, item)| *item)
     }
 
-    fn first_fit(&self, free: &Asks) -> Option<Item> {
-        let is_free = |kind: usize| {
-            let Kind { is_paused, limit, n_taken, .. } = self.kinds[kind];
-            !is_paused && limit.is_none_or(|limit| n_taken < limit)
+    fn n_before(&self, item: &Item) -> usize {
+        let end = self.turn_of(item);
+        let n_before = |list: &BTreeMap<Key, Item>| {
+            list.values().take_while(|other| other.id != item.id && other.key(self.mode) <= end).count()
         };
-        Some(self.find(is_free, |item| item.fits(free))?.0)
+        self.lists.iter().map(n_before).sum()
     }
 
-    /// All of it, in order.
+    /// All of it, in order: the heads of the types merged, one by one.
     fn order(&self) -> Vec<u64> {
-        let seen = std::cell::RefCell::new(Vec::new());
-        self.find(
-            |_| true,
-            |item| {
-                seen.borrow_mut().push(item.id);
-                false
-            },
-        );
-        seen.into_inner()
+        let mut lists = self.lists.each_ref().map(|list| list.values().peekable());
+        let mut order = Vec::with_capacity(self.ids.len());
+        loop {
+            let heads = lists.iter_mut().filter_map(|list| list.peek().copied());
+            let Some(first) = heads.min_by_key(|item| item.key(self.mode)) else { return order };
+            order.push(first.id);
+            lists[first.kind].next();
+        }
     }
 }
 
@@ -212,7 +225,7 @@ impl Run {
         let random = &mut self.random;
         let kind = random.below(N_TYPES);
         let cpus = 1 + random.below(10) as u64;
-        let gpus = random.of(&[0, 0, 1, 2, 4]);
+        let gpus = random.of(&[0, 0, 1, 2, 4, 8]);
         let mem = 64 + random.below(8_000) as u64;
         // Of two types memory is traded against disk: there minima tell little.
         let disk = if kind < 2 { 9_000 - mem } else { 64 + random.below(8_000) as u64 };
@@ -272,14 +285,14 @@ impl Run {
             return [16, 30, 9_000, 8];
         }
         let cpus = random.of(&[1, 2, 4, 8, 16]);
-        let [mem, disk] = [(); 2].map(|()| 200 + random.below(5_000) as u64);
+        let [mem, disk] = [(); 2].map(|()| 200 + random.below(9_000) as u64);
         [cpus, mem, disk, random.of(&[0, 0, 1, 4])]
     }
 
     fn offer(&mut self) {
         let mut free = self.free();
         let mut left: Amounts = self.queue.lookup(&resources(free));
-        for _ in 0..1 + self.random.below(3) {
+        for _ in 0..1 + self.random.below(2) {
             let wanted = self.simple.first_fit(&free);
             let first = self.queue.first_fit(&left);
             assert_eq!(first, wanted.map(|item| ExeId(item.id)), "of {free:?}: {wanted:?}");
@@ -359,11 +372,11 @@ impl Run {
     fn hold(&mut self) {
         let kind = self.random.below(N_TYPES);
         if self.random.is_one_in(2) {
-            let is_paused = self.random.is_one_in(3);
+            let is_paused = self.random.is_one_in(4);
             self.simple.kinds[kind].is_paused = is_paused;
             self.queue.set_paused(job_type(kind), is_paused);
         } else {
-            let limit = self.random.of(&[None, None, Some(0), Some(3), Some(30)]);
+            let limit = self.random.of(&[None, None, None, Some(0), Some(50)]);
             self.simple.kinds[kind].limit = limit;
             let limit = limit.map(|limit| u32::try_from(limit).expect("small"));
             self.queue.set_limit(job_type(kind), limit);
@@ -390,9 +403,8 @@ impl Run {
 
     fn look_at_place(&mut self) {
         let id = self.random.of(&self.simple.ids);
-        let place = self.simple.find(|_| true, |item| item.id == id).map(|(_, n_before)| n_before);
-        assert_eq!(self.queue.position(ExeId(id)), place, "place of {id}");
         let item = self.simple.by_id[&id].0;
+        assert_eq!(self.queue.position(ExeId(id)), Some(self.simple.n_before(&item)), "place of {id}");
         assert_eq!(self.queue.get(ExeId(id)), Some(self.entry(&item)));
     }
 
@@ -438,8 +450,8 @@ fn twenty_thousand_entries_give_what_a_walk_over_all_of_them_gives() {
         match run.random.below(100) {
             // As many come as go.
             _ if run.simple.ids.len() < N_KEPT => run.insert(),
-            0..30 => run.offer(),
-            30..55 => run.cancel(),
+            0..22 => run.offer(),
+            22..55 => run.cancel(),
             55..70 => run.set_priority(),
             70..78 => run.put_back(),
             78..88 => run.launch(),
@@ -458,6 +470,7 @@ fn twenty_thousand_entries_give_what_a_walk_over_all_of_them_gives() {
         }
     }
     let (found, none) = (run.n_found, run.n_none);
+    println!("{found} decisions found something, {none} nothing");
     assert!(found > 10_000 && none > 1_000, "{found} found something, {none} nothing");
     assert!(run.queue.n_lanes() > 250, "{} lanes", run.queue.n_lanes());
 }
