@@ -6,7 +6,7 @@
 use super::units::Units;
 use crate::model::{NodeResources, Quantity, RESOURCES_MAX, ResourceName};
 
-/// Slot of memory.
+/// Slot of memory; that of cpus is before it.
 pub(crate) const MEM: usize = 1;
 /// Slot of disk.
 pub(crate) const DISK: usize = 2;
@@ -38,6 +38,20 @@ impl Amounts {
         Some(rest)
     }
 
+    /// Takes `asked`, which fits, out of the first `n` amounts; of others it asks for nothing.
+    pub(crate) fn take(&mut self, asked: &Self, n: usize) {
+        for (have, ask) in self.0.iter_mut().zip(&asked.0).take(n) {
+            *have = have.checked_sub(*ask).expect("it was found to fit");
+        }
+    }
+
+    /// True where these amounts, of which there are `n` and whose memory and disk are left out, are
+    /// within `free`.
+    pub(crate) fn is_fixed_within(&self, free: &Self, n: usize) -> bool {
+        let mut rest = self.0.iter().zip(&free.0).take(n).skip(DISK + 1);
+        self.0[0] <= free.0[0] && rest.all(|(ask, have)| ask <= have)
+    }
+
     /// The sum, saturating.
     pub(crate) fn plus(mut self, other: &Self) -> Self {
         self.0.iter_mut().zip(other.0).for_each(|(sum, more)| *sum = sum.saturating_add(more));
@@ -61,6 +75,12 @@ impl Amounts {
     pub(crate) fn with_varying(mut self, varying: [u64; 2]) -> Self {
         [self.0[MEM], self.0[DISK]] = varying;
         self
+    }
+
+    /// A bit for each resource but cpus, memory and disk of which there is any.
+    pub(crate) fn kinds(&self) -> u32 {
+        let amounts = self.0.iter().zip(0..).skip(DISK + 1);
+        amounts.fold(0, |kinds, (amount, slot)| kinds | u32::from(*amount > 0) << slot)
     }
 
     /// As a queue counts it: memory and disk that no unit holds exactly are rounded up.

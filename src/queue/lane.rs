@@ -1,299 +1,238 @@
 //! One lane of the queue: executions of one tenant, job type, constraint set and requirement
 //! class. Within it only memory and disk differ.
 //!
-//! A B+tree in FIFO order whose inner nodes carry the component-wise minimum of what lies below them, so
-//! that "the first that fits" passes over whole subtrees. LIFO reads the same tree: priorities
+//! A B+tree in FIFO order whose inner nodes carry what the rows below a child ask for at least, so that
+//! "the first that fits" passes over whole subtrees. LIFO reads the same tree: priorities
 //! forward, within each priority backward. Owned by the core; nothing here locks or does I/O.
 //!
 //! L1  Keys rise strictly from front to back.
-//! L2  What an inner node knows of a child (`firsts`, `mins`, `n_rows`) is true of the rows below it.
+//! L2  What an inner node knows of a child is true of the rows below it.
 //! L3  A leaf has 1 to `LEAF_LEN_MAX` rows, an inner node 1 to `FANOUT_MAX` children, and all leaves
 //!     are equally deep.
 //! L4  A row that left the lane is in no leaf any more when the call returns.
+//! L5  A tail whose nodes have the versions it names leads to its leaf, and no leaf behind that one
+//!     begins before the tail's `end`.
+//! L6  `front` is the first leaf.
 
+use super::inner::{Change, Child, Inner};
 use super::key::SortKey;
-use crate::model::{QueueMode, Timestamp};
+use super::leaf::Leaf;
+use super::pool::{NONE, Pool};
+use super::records::Records;
+use super::skyline::Skyline;
+use crate::model::{JobId, QueueMode, Timestamp};
 
-/// Rows of a leaf: a search for room reads 8 cache lines of a full one, in order.
-const LEAF_LEN_MAX: usize = 64;
+/// Levels of inner nodes: with 16 children each, which two neighbours have on average at least,
+/// more rows than there may be.
+const DEPTH_MAX: usize = 8;
 
-/// Children of an inner node: their minima are 4 cache lines.
-const FANOUT_MAX: usize = 32;
+/// Rows of the first leaf that a look takes in.
+const LOOK_ROWS: usize = 32;
 
-/// A node this empty is joined with a neighbour if both together fill at most three quarters.
-const fn is_sparse(len: usize, max: usize) -> bool {
-    len < max / 4
-}
+/// Ends of priorities that a lane remembers.
+const N_TAILS: usize = 8;
 
 /// What an entry asks for of the two resources that vary, in units of its lane.
 pub(crate) type Varying = [u32; 2];
+
+/// What every entry of several asks for at least, of each resource and of both together; or what
+/// a node has free.
+///
+/// The sum refuses what the two minima let pass: where memory and disk are traded against each
+/// other, each minimum belongs to another entry.
+pub(crate) type Least = [u32; 3];
 
 /// An entry in its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) key: SortKey,
     pub(crate) asks: Varying,
+    pub(crate) job: JobId,
 }
 
-/// The minimum of no rows: it fits nowhere but in a machine without end.
-pub(crate) const MIN_OF_NONE: Varying = [u32::MAX; 2];
+/// The least of no rows: it fits nowhere but in a machine without end.
+pub(crate) const LEAST_OF_NONE: Least = [u32::MAX; 3];
 
-fn fits(asks: Varying, free: Varying) -> bool {
+/// Amounts with their sum. One that saturates refuses nothing (`free`) or no less than it is.
+pub(crate) const fn with_sum(amounts: Varying) -> Least {
+    [amounts[0], amounts[1], amounts[0].saturating_add(amounts[1])]
+}
+
+pub(crate) const fn fits(asks: Varying, free: &Least) -> bool {
     asks[0] <= free[0] && asks[1] <= free[1]
 }
 
-fn lesser(a: Varying, b: Varying) -> Varying {
-    [a[0].min(b[0]), a[1].min(b[1])]
+/// False where nothing that asks for `least` or more fits in `free`.
+pub(crate) const fn may_fit(least: &Least, free: &Least) -> bool {
+    least[0] <= free[0] && least[1] <= free[1] && least[2] <= free[2]
 }
 
-/// Rows in key order. What is compared with offers stands apart from the keys: a search for room
-/// reads a third of the bytes.
+pub(super) fn lesser(a: Least, b: Least) -> Least {
+    [a[0].min(b[0]), a[1].min(b[1]), a[2].min(b[2])]
+}
+
+/// Whether what asks for `asks` is among those that ask for the least.
+pub(super) fn touches(least: &Least, asks: Varying) -> bool {
+    let asks = with_sum(asks);
+    least[0] == asks[0] || least[1] == asks[1] || least[2] == asks[2]
+}
+
+/// The nodes of all lanes of a queue.
 #[derive(Clone, Debug, Default)]
-struct Leaf {
-    keys: Vec<SortKey>,
-    asks: Vec<Varying>,
+pub(crate) struct Nodes {
+    leaves: Pool<Leaf>,
+    inners: Pool<Inner>,
 }
 
-/// Children in key order, what is known of each in a list of its own.
-#[derive(Clone, Debug, Default)]
-struct Inner {
-    /// The first key below each child.
-    firsts: Vec<SortKey>,
-    /// The component-wise minimum below each child.
-    mins: Vec<Varying>,
-    n_rows: Vec<u32>,
-    children: Vec<Node>,
-}
+impl Nodes {
+    /// Bytes they occupy.
+    pub(crate) fn bytes(&self) -> usize {
+        self.leaves.bytes() + self.inners.bytes()
+    }
 
-#[derive(Clone, Debug)]
-enum Node {
-    Leaf(Leaf),
-    Inner(Inner),
-}
+    /// Leaves and inner nodes in use.
+    pub(crate) fn n_used(&self) -> [usize; 2] {
+        [self.leaves.n_used(), self.inners.n_used()]
+    }
 
-fn least(all: &[Varying]) -> Varying {
-    all.iter().fold(MIN_OF_NONE, |least, asks| lesser(least, *asks))
-}
+    fn make_leaf(&mut self) -> u32 {
+        let at = self.leaves.make();
+        self.leaves.get_mut(at).clear();
+        at
+    }
 
-impl Node {
-    fn len(&self) -> usize {
-        match self {
-            Self::Leaf(leaf) => leaf.keys.len(),
-            Self::Inner(inner) => inner.children.len(),
+    fn make_inner(&mut self) -> u32 {
+        let at = self.inners.make();
+        self.inners.get_mut(at).clear();
+        at
+    }
+
+    /// What is to be known of a node so many levels above the leaves.
+    fn child(&self, node: u32, level: usize) -> Child {
+        if level == 0 {
+            let leaf = self.leaves.get(node);
+            let n_rows = u32::try_from(leaf.len()).expect("a few");
+            return Child { first: leaf.first_key(), least: *leaf.least(), n_rows, node };
         }
+        let inner = self.inners.get(node);
+        let n_rows = u32::try_from(inner.n_rows_before(inner.len())).expect("entries are counted by u32");
+        Child { first: inner.first(0), least: inner.least(), n_rows, node }
     }
 
-    fn len_max(&self) -> usize {
-        match self {
-            Self::Leaf(_) => LEAF_LEN_MAX,
-            Self::Inner(_) => FANOUT_MAX,
-        }
+    fn len(&self, node: u32, level: usize) -> usize {
+        if level == 0 { self.leaves.get(node).len() } else { self.inners.get(node).len() }
     }
 
-    fn min(&self) -> Varying {
-        match self {
-            Self::Leaf(leaf) => least(&leaf.asks),
-            Self::Inner(inner) => least(&inner.mins),
-        }
-    }
-
-    fn first(&self) -> SortKey {
-        match self {
-            Self::Leaf(leaf) => leaf.keys[0],
-            Self::Inner(inner) => inner.firsts[0],
-        }
-    }
-
-    fn n_rows(&self) -> u32 {
-        match self {
-            Self::Leaf(leaf) => u32::try_from(leaf.keys.len()).expect("a few"),
-            Self::Inner(inner) => inner.n_rows.iter().sum(),
-        }
-    }
-
-    /// Puts `row` in. What does not fit any more comes back as a right neighbour.
-    fn insert(&mut self, row: Row) -> Option<Self> {
-        match self {
-            Self::Leaf(leaf) => leaf.insert(row).map(Self::Leaf),
-            Self::Inner(inner) => inner.insert(row).map(Self::Inner),
-        }
-    }
-
-    /// Takes the row at `key` out. The node may be left empty.
-    fn remove(&mut self, key: SortKey) -> Option<Row> {
-        match self {
-            Self::Leaf(leaf) => leaf.remove(key),
-            Self::Inner(inner) => inner.remove(key),
-        }
-    }
-
-    /// Takes everything of a right neighbour of the same depth.
-    fn absorb(&mut self, right: Self) {
-        match (self, right) {
-            (Self::Leaf(leaf), Self::Leaf(mut more)) => {
-                leaf.keys.append(&mut more.keys);
-                leaf.asks.append(&mut more.asks);
-            }
-            (Self::Inner(inner), Self::Inner(mut more)) => {
-                inner.firsts.append(&mut more.firsts);
-                inner.mins.append(&mut more.mins);
-                inner.n_rows.append(&mut more.n_rows);
-                inner.children.append(&mut more.children);
-            }
-            _ => unreachable!("L3: neighbours are equally deep"),
-        }
-    }
-}
-
-impl Leaf {
-    fn row(&self, at: usize) -> Option<Row> {
-        Some(Row { key: *self.keys.get(at)?, asks: self.asks[at] })
-    }
-
-    fn put(&mut self, at: usize, row: Row) {
-        self.keys.insert(at, row.key);
-        self.asks.insert(at, row.asks);
-    }
-
-    fn split_off(&mut self, at: usize) -> Self {
-        let mut tail =
-            Self { keys: Vec::with_capacity(LEAF_LEN_MAX), asks: Vec::with_capacity(LEAF_LEN_MAX) };
-        tail.keys.extend(self.keys.drain(at..));
-        tail.asks.extend(self.asks.drain(at..));
-        tail
-    }
-
-    fn insert(&mut self, row: Row) -> Option<Self> {
-        let at = self.keys.partition_point(|key| *key < row.key);
-        assert!(self.keys.get(at) != Some(&row.key), "queued twice: {row:?}");
-        if self.keys.len() < LEAF_LEN_MAX {
-            self.put(at, row);
-            return None;
-        }
-        // Rows mostly come behind others of their priority: cutting there keeps leaves full.
-        if at == self.keys.len() {
-            let mut tail = self.split_off(at);
-            tail.put(0, row);
-            return Some(tail);
-        }
-        let cut = at.max(LEAF_LEN_MAX / 4);
-        let tail = self.split_off(cut);
-        self.put(at, row);
-        Some(tail)
-    }
-
-    fn remove(&mut self, key: SortKey) -> Option<Row> {
-        let at = self.keys.binary_search(&key).ok()?;
-        Some(Row { key: self.keys.remove(at), asks: self.asks.remove(at) })
-    }
-}
-
-impl Inner {
-    fn of(children: impl IntoIterator<Item = Node>) -> Self {
-        let mut inner = Self::default();
-        children.into_iter().for_each(|child| inner.put(inner.children.len(), child));
-        inner
-    }
-
-    fn put(&mut self, at: usize, child: Node) {
-        self.firsts.insert(at, child.first());
-        self.mins.insert(at, child.min());
-        self.n_rows.insert(at, child.n_rows());
-        self.children.insert(at, child);
-    }
-
-    fn take(&mut self, at: usize) -> Node {
-        self.firsts.remove(at);
-        self.mins.remove(at);
-        self.n_rows.remove(at);
-        self.children.remove(at)
-    }
-
-    /// Brings what is known of a child up to what it is.
-    fn renew(&mut self, at: usize) {
-        let child = &self.children[at];
-        (self.firsts[at], self.mins[at], self.n_rows[at]) = (child.first(), child.min(), child.n_rows());
-    }
-
-    /// The child where `key` is or belongs: between two leaves, at the back of the left one.
-    fn child_of(&self, key: SortKey) -> usize {
-        self.firsts.partition_point(|first| *first <= key).saturating_sub(1)
-    }
-
-    fn insert(&mut self, row: Row) -> Option<Self> {
-        let at = self.child_of(row.key);
-        let Some(right) = self.children[at].insert(row) else {
-            self.firsts[at] = self.firsts[at].min(row.key);
-            self.mins[at] = lesser(self.mins[at], row.asks);
-            self.n_rows[at] += 1;
-            return None;
-        };
-        self.renew(at);
-        self.put(at + 1, right);
-        if self.children.len() <= FANOUT_MAX {
-            return None;
-        }
-        let cut = if at + 2 == self.children.len() { FANOUT_MAX } else { FANOUT_MAX / 2 };
-        Some(Self {
-            firsts: self.firsts.split_off(cut),
-            mins: self.mins.split_off(cut),
-            n_rows: self.n_rows.split_off(cut),
-            children: self.children.split_off(cut),
-        })
-    }
-
-    fn remove(&mut self, key: SortKey) -> Option<Row> {
-        let at = self.child_of(key);
-        let row = self.children[at].remove(key)?;
-        self.n_rows[at] -= 1;
-        let child = &self.children[at];
-        if child.len() == 0 {
-            self.take(at);
-            return Some(row);
-        }
-        if row.key == self.firsts[at] {
-            self.firsts[at] = child.first();
-        }
-        if row.asks[0] == self.mins[at][0] || row.asks[1] == self.mins[at][1] {
-            self.mins[at] = child.min();
-        }
-        if is_sparse(child.len(), child.len_max()) {
-            self.join(at);
-        }
-        Some(row)
-    }
-
-    /// Joins a sparse child with a neighbour, where both leave room.
-    fn join(&mut self, at: usize) {
-        let room = self.children[at].len_max() * 3 / 4;
-        let fit = |left: usize| {
-            let right = self.children.get(left + 1);
-            right.is_some_and(|right| self.children[left].len() + right.len() <= room)
-        };
-        let left = if fit(at) {
-            at
-        } else if at > 0 && fit(at - 1) {
-            at - 1
+    fn free(&mut self, node: u32, level: usize) {
+        if level == 0 {
+            self.leaves.free(node);
+            self.leaves.shrink();
         } else {
-            return;
-        };
-        let right = self.take(left + 1);
-        self.children[left].absorb(right);
-        self.renew(left);
+            // These stay for ever: versions must never begin anew.
+            self.inners.get_mut(node).clear();
+            self.inners.free(node);
+        }
+    }
+
+    fn is_sparse(&self, node: u32, level: usize) -> bool {
+        if level == 0 { self.leaves.get(node).is_sparse() } else { self.inners.get(node).is_sparse() }
+    }
+
+    /// Joins two neighbours where both together leave room. True when they were.
+    fn join(&mut self, left: u32, right: u32, level: usize) -> bool {
+        if level == 0 {
+            let (left, right) = self.leaves.get_two(left, right);
+            if !left.can_absorb(right) {
+                return false;
+            }
+            left.absorb(right);
+        } else {
+            let (left, right) = self.inners.get_two(left, right);
+            if !left.can_absorb(right) {
+                return false;
+            }
+            left.absorb(right);
+        }
+        self.free(right, level);
+        true
+    }
+
+    fn first_row(&self, mut node: u32, level: usize) -> Option<Row> {
+        for _ in 0..level {
+            node = self.inners.get(node).node(0);
+        }
+        self.leaves.get(node).row(0)
     }
 }
 
-/// Rows in order, found by key, by rank, or by "first that fits".
+/// One step of a way down: an inner node, and the place of the child in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    inner: u32,
+    at: u32,
+}
+
+/// A way from the root to a leaf.
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    depth: usize,
+    steps: [Step; DEPTH_MAX],
+    leaf: u32,
+}
+
+impl Path {
+    /// From the root down.
+    fn steps(&self) -> &[Step] {
+        &self.steps[..self.depth]
+    }
+}
+
+/// The way to the leaf where rows of one priority were last put at the end.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    priority: i32,
+    path: Path,
+    versions: [u32; DEPTH_MAX],
+    end: SortKey,
+}
+
+/// What a look at the beginning of a lane tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Look {
+    /// The first row that fits.
+    Fits(Row),
+    /// Nothing before this key fits.
+    NothingBefore(SortKey),
+}
+
+/// Rows in order, found by key, by rank, or by "first that fits". Its nodes are among those that
+/// every call is given.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
-    root: Node,
-    min: Varying,
+    root: u32,
+    /// Levels of inner nodes.
+    depth: usize,
+    least: Least,
+    /// The first leaf.
+    front: u32,
+    records: Records,
+    skyline: Skyline,
     n_rows: usize,
+    tails: Vec<Option<Box<Tail>>>,
 }
 
 impl Default for Lane {
     fn default() -> Self {
-        Self { root: Node::Leaf(Leaf::default()), min: MIN_OF_NONE, n_rows: 0 }
+        Self {
+            root: NONE,
+            depth: 0,
+            least: LEAST_OF_NONE,
+            front: NONE,
+            records: Records::default(),
+            skyline: Skyline::default(),
+            n_rows: 0,
+            tails: Vec::new(),
+        }
     }
 }
 
@@ -302,300 +241,558 @@ impl Lane {
         self.n_rows
     }
 
-    /// Bytes its nodes occupy.
-    pub(crate) fn bytes(&self) -> usize {
-        bytes(&self.root)
+    /// What its rows ask for at least.
+    pub(crate) fn least(&self) -> &Least {
+        &self.least
     }
 
-    /// The component-wise minimum of what its rows ask for.
-    pub(crate) fn min(&self) -> Varying {
-        self.min
+    /// Goes down from the root, to the child that `choose` names at each node.
+    fn path(&self, nodes: &Nodes, choose: impl Fn(&Inner) -> usize) -> Path {
+        let mut path = Path { depth: self.depth, steps: [Step::default(); DEPTH_MAX], leaf: self.root };
+        for step in &mut path.steps[..self.depth] {
+            let inner = nodes.inners.get(path.leaf);
+            let at = choose(inner);
+            *step = Step { inner: path.leaf, at: u32::try_from(at).expect("at most FANOUT_MAX") };
+            path.leaf = inner.node(at);
+        }
+        path
     }
 
-    /// Puts `row` in its place. Cost: a descent, a move within one leaf, a cut at times.
+    /// The first key of the second leaf.
+    fn second_leaf(&self, nodes: &Nodes) -> SortKey {
+        let (mut node, mut key) = (self.root, SortKey::MAX);
+        for _ in 0..self.depth {
+            let inner = nodes.inners.get(node);
+            if inner.len() > 1 {
+                key = inner.first(1);
+            }
+            node = inner.node(0);
+        }
+        key
+    }
+
+    /// Makes the skyline anew: the first leaf, the first two, four and so on below their node, then
+    /// the same one level up, and last the whole lane. Cost: a pass over the children of the first
+    /// node of each level.
+    fn renew_skyline(&mut self, nodes: &Nodes) {
+        self.skyline.clear();
+        let path = self.path(nodes, |_| 0);
+        self.front = path.leaf;
+        let mut least = LEAST_OF_NONE;
+        for step in path.steps().iter().rev() {
+            let inner = nodes.inners.get(step.inner);
+            for (child, n) in inner.children().zip(0_usize..) {
+                if n.is_power_of_two() {
+                    self.skyline.push(child.first, least);
+                }
+                least = lesser(least, child.least);
+            }
+        }
+        self.skyline.push(SortKey::MAX, self.least);
+    }
+
+    fn tail_slot(priority: i32) -> usize {
+        priority.rem_euclid(8) as usize
+    }
+
+    /// The way to the leaf where `row` belongs, if it is remembered and the leaf has room.
+    fn tail_for(&self, nodes: &Nodes, row: &Row) -> Option<&Tail> {
+        let priority = row.key.priority();
+        let tail = self.tails.get(Self::tail_slot(priority))?.as_ref()?;
+        if tail.priority != priority || row.key >= tail.end {
+            return None;
+        }
+        if !self.is_current(nodes, tail) {
+            return None;
+        }
+        let leaf = nodes.leaves.get(tail.path.leaf);
+        (!leaf.is_full() && leaf.first_key() <= row.key).then_some(tail)
+    }
+
+    /// Whether the nodes on its way are as they were when it was remembered.
+    fn is_current(&self, nodes: &Nodes, tail: &Tail) -> bool {
+        let mut steps = tail.path.steps().iter().zip(&tail.versions);
+        tail.path.depth == self.depth
+            && steps.all(|(step, version)| nodes.inners.get(step.inner).version() == *version)
+    }
+
+    fn remember_tail(&mut self, nodes: &Nodes, path: &Path, priority: i32) {
+        let (mut versions, mut end) = ([0; DEPTH_MAX], SortKey::MAX);
+        for (step, version) in path.steps().iter().zip(&mut versions) {
+            let inner = nodes.inners.get(step.inner);
+            *version = inner.version();
+            let right = step.at as usize + 1;
+            if right < inner.len() {
+                end = inner.first(right);
+            }
+        }
+        self.tails.resize(N_TAILS, None);
+        let tail = Tail { priority, path: *path, versions, end };
+        match &mut self.tails[Self::tail_slot(priority)] {
+            Some(old) => **old = tail,
+            slot => *slot = Some(Box::new(tail)),
+        }
+    }
+
+    /// Puts `row` in its place. Cost: a line per level where rows of its priority were put last,
+    /// else a descent; a move within one leaf, a cut at times.
     ///
     /// # Panics
     /// When its key is already there: an execution is queued at most once.
-    pub(crate) fn insert(&mut self, row: Row) {
-        if let Some(right) = self.root.insert(row) {
-            let left = std::mem::replace(&mut self.root, Node::Leaf(Leaf::default()));
-            self.root = Node::Inner(Inner::of([left, right]));
-        }
-        self.min = lesser(self.min, row.asks);
+    pub(crate) fn insert(&mut self, nodes: &mut Nodes, row: Row) {
+        let asks = with_sum(row.asks);
+        self.least = lesser(self.least, asks);
         self.n_rows += 1;
+        if self.root == NONE {
+            self.root = nodes.make_leaf();
+            self.front = self.root;
+        }
+        if let Some(tail) = self.tail_for(nodes, &row) {
+            let leaf = nodes.leaves.get_mut(tail.path.leaf);
+            let is_less = !may_fit(leaf.least(), &asks);
+            leaf.put(leaf.place_for(&row), row);
+            for Step { inner, at } in tail.path.steps() {
+                let inner = nodes.inners.get_mut(*inner);
+                if is_less {
+                    inner.came(*at as usize, row.key, &asks);
+                } else {
+                    inner.count_one(*at as usize);
+                }
+            }
+        } else {
+            let path = self.path(nodes, |inner| inner.child_of(row.key));
+            self.insert_at(nodes, &path, row);
+        }
+        self.records.came(&row);
+        self.skyline.came(&row);
+        if self.n_rows.is_power_of_two() {
+            self.renew_skyline(nodes);
+        }
+    }
+
+    /// Puts `row` into the leaf a way leads to.
+    fn insert_at(&mut self, nodes: &mut Nodes, path: &Path, row: Row) {
+        let leaf = nodes.leaves.get_mut(path.leaf);
+        let at = leaf.place_for(&row);
+        if !leaf.is_full() {
+            let is_at_end = at == leaf.len();
+            leaf.put(at, row);
+            let asks = with_sum(row.asks);
+            for Step { inner, at } in path.steps() {
+                nodes.inners.get_mut(*inner).came(*at as usize, row.key, &asks);
+            }
+            if is_at_end && self.depth > 0 {
+                self.remember_tail(nodes, path, row.key.priority());
+            }
+            return;
+        }
+        let right = nodes.make_leaf();
+        let (leaf, tail) = nodes.leaves.get_two(path.leaf, right);
+        leaf.split(at, row, tail);
+        // Upwards: each node learns of a child that is cut, and may have to be cut itself.
+        let (mut left, mut right) = (path.leaf, Some(right));
+        for (step, level) in path.steps().iter().rev().zip(0..) {
+            let at = step.at as usize;
+            let (known, new) = (nodes.child(left, level), right.map(|right| nodes.child(right, level)));
+            nodes.inners.get_mut(step.inner).set(at, known);
+            right = new.and_then(|new| nodes.put_child(step.inner, at + 1, new));
+            left = step.inner;
+        }
+        if let Some(right) = right {
+            let known = [left, right].map(|node| nodes.child(node, self.depth));
+            self.root = nodes.make_inner();
+            let root = nodes.inners.get_mut(self.root);
+            root.put(0, known[0]);
+            root.put(1, known[1]);
+            self.depth += 1;
+            assert!(self.depth <= DEPTH_MAX, "L3: deeper than all rows there may be");
+        }
     }
 
     /// Takes the row at `key` out. Cost: a descent; new minima along it where the row was one.
-    pub(crate) fn remove(&mut self, key: SortKey) -> Option<Row> {
-        let row = self.root.remove(key)?;
-        self.n_rows -= 1;
-        if let Node::Inner(inner) = &mut self.root
-            && inner.children.len() == 1
-        {
-            self.root = inner.take(0);
+    pub(crate) fn remove(&mut self, nodes: &mut Nodes, key: SortKey) -> Option<Row> {
+        if self.root == NONE {
+            return None;
         }
-        if row.asks[0] == self.min[0] || row.asks[1] == self.min[1] {
-            self.min = self.root.min();
+        let path = self.path(nodes, |inner| inner.child_of(key));
+        let at = nodes.leaves.get(path.leaf).find(key)?;
+        self.remove_at(nodes, &path, at)
+    }
+
+    /// Takes the first row out: cheaper than by its key.
+    pub(crate) fn remove_first(&mut self, nodes: &mut Nodes) -> Option<Row> {
+        if self.root == NONE {
+            return None;
+        }
+        let path = self.path(nodes, |_| 0);
+        self.remove_at(nodes, &path, 0)
+    }
+
+    fn remove_at(&mut self, nodes: &mut Nodes, path: &Path, at: usize) -> Option<Row> {
+        let leaf = nodes.leaves.get_mut(path.leaf);
+        let before = *leaf.least();
+        let row = leaf.remove_at(at)?;
+        let len = leaf.len();
+        self.n_rows -= 1;
+        let mut change = Change::default();
+        if at == 0 && len > 0 {
+            change.first = Some(leaf.first_key());
+        }
+        if *leaf.least() != before {
+            change.least = Some(*leaf.least());
+        }
+        if len > 0 && !leaf.is_sparse() {
+            for Step { inner, at } in path.steps().iter().rev() {
+                change = nodes.inners.get_mut(*inner).left(*at as usize, &change);
+            }
+        } else {
+            change = nodes.left_sparse(path, len, change);
+            self.shrink(nodes);
+        }
+        if let Some(least) = change.least {
+            self.least = least;
+        }
+        self.records.left(&row);
+        // A row that left makes no beginning ask for less; but once the first leaf is used up or
+        // joined, the beginnings have moved.
+        if self.n_rows > 0 && path.steps().iter().all(|step| step.at == 0) {
+            let is_moved = len == 0 || nodes.leaves.get(path.leaf).len() > len;
+            if is_moved {
+                self.renew_skyline(nodes);
+            }
         }
         Some(row)
     }
 
+    /// Gives up levels that one child is left of, and the last leaf when it is empty.
+    fn shrink(&mut self, nodes: &mut Nodes) {
+        if self.n_rows == 0 {
+            // The way down that is left has been taken apart but for its top.
+            nodes.free(self.root, self.depth);
+            *self = Self::default();
+            return;
+        }
+        while self.depth > 0 && nodes.inners.get(self.root).len() == 1 {
+            let child = nodes.inners.get(self.root).node(0);
+            nodes.free(self.root, self.depth);
+            self.root = child;
+            self.depth -= 1;
+        }
+    }
+
     /// The first row.
-    fn first(&self) -> Option<Row> {
-        first_row(&self.root)
+    pub(crate) fn first(&self, nodes: &Nodes) -> Option<Row> {
+        if self.root == NONE { None } else { nodes.leaves.get(self.front).row(0) }
     }
 
     /// The first row not before `key`.
-    pub(crate) fn first_from(&self, key: SortKey) -> Option<Row> {
-        let mut node = &self.root;
-        // What is right of the path, should the path end at the back of a leaf.
-        let mut right: Option<&Node> = None;
-        loop {
-            match node {
-                Node::Leaf(leaf) => {
-                    let row = leaf.row(leaf.keys.partition_point(|other| *other < key));
-                    return row.or_else(|| right.and_then(first_row));
-                }
-                Node::Inner(inner) => {
-                    let at = inner.child_of(key);
-                    right = inner.children.get(at + 1).or(right);
-                    node = &inner.children[at];
-                }
-            }
+    pub(crate) fn first_from(&self, nodes: &Nodes, key: SortKey) -> Option<Row> {
+        if self.root == NONE {
+            return None;
         }
+        let path = self.path(nodes, |inner| inner.child_of(key));
+        let leaf = nodes.leaves.get(path.leaf);
+        // What is right of the path, should the path end at the back of a leaf.
+        leaf.row(leaf.n_before(key)).or_else(|| {
+            let (step, level) = path
+                .steps()
+                .iter()
+                .rev()
+                .zip(0..)
+                .find(|(step, _)| step.at as usize + 1 < nodes.inners.get(step.inner).len())?;
+            nodes.first_row(nodes.inners.get(step.inner).node(step.at as usize + 1), level)
+        })
     }
 
     /// The last row before `key`.
-    pub(crate) fn last_before(&self, key: SortKey) -> Option<Row> {
-        let mut node = &self.root;
-        loop {
-            match node {
-                Node::Leaf(leaf) => {
-                    let n_before = leaf.keys.partition_point(|other| *other < key);
-                    return leaf.row(n_before.checked_sub(1)?);
-                }
-                // Of the children that begin before `key`, the last has the row: none is empty.
-                Node::Inner(inner) => {
-                    let n_before = inner.firsts.partition_point(|first| *first < key);
-                    node = &inner.children[n_before.checked_sub(1)?];
-                }
-            }
+    pub(crate) fn last_before(&self, nodes: &Nodes, key: SortKey) -> Option<Row> {
+        if self.root == NONE {
+            return None;
         }
+        // Of the children that begin before `key`, the last has the row: none is empty. Where there
+        // is none in the root, there is none at all.
+        let path = self.path(nodes, |inner| inner.n_before(key).saturating_sub(1));
+        let leaf = nodes.leaves.get(path.leaf);
+        leaf.row(leaf.n_before(key).checked_sub(1)?)
     }
 
     /// How many rows are before `key`.
-    fn n_before(&self, key: SortKey) -> usize {
-        let mut node = &self.root;
-        let mut n_before = 0;
-        loop {
-            match node {
-                Node::Leaf(leaf) => return n_before + leaf.keys.partition_point(|other| *other < key),
-                Node::Inner(inner) => {
-                    let at = inner.child_of(key);
-                    n_before += inner.n_rows[..at].iter().map(|n| *n as usize).sum::<usize>();
-                    node = &inner.children[at];
-                }
-            }
+    fn n_before(&self, nodes: &Nodes, key: SortKey) -> usize {
+        if self.root == NONE {
+            return 0;
         }
+        let path = self.path(nodes, |inner| inner.child_of(key));
+        let before = |step: &Step| nodes.inners.get(step.inner).n_rows_before(step.at as usize);
+        path.steps().iter().map(before).sum::<usize>() + nodes.leaves.get(path.leaf).n_before(key)
     }
 
     /// The row at `key`.
-    pub(crate) fn get(&self, key: SortKey) -> Option<Row> {
-        self.first_from(key).filter(|row| row.key == key)
+    pub(crate) fn get(&self, nodes: &Nodes, key: SortKey) -> Option<Row> {
+        if self.root == NONE {
+            return None;
+        }
+        let leaf = nodes.leaves.get(self.path(nodes, |inner| inner.child_of(key)).leaf);
+        leaf.row(leaf.find(key)?)
     }
 
     /// The row that leaves first in a direction.
-    pub(crate) fn head(&self, mode: QueueMode) -> Option<Row> {
-        self.head_at(self.first()?, mode)
+    pub(crate) fn head(&self, nodes: &Nodes, mode: QueueMode) -> Option<Row> {
+        self.head_at(nodes, self.first(nodes)?, mode)
     }
 
     /// The head among rows of the priority found first from `floor` on.
-    fn head_from(&self, floor: SortKey, mode: QueueMode) -> Option<Row> {
-        self.head_at(self.first_from(floor)?, mode)
+    fn head_from(&self, nodes: &Nodes, floor: SortKey, mode: QueueMode) -> Option<Row> {
+        self.head_at(nodes, self.first_from(nodes, floor)?, mode)
     }
 
     /// The head among rows of the priority that begins with `first`.
-    fn head_at(&self, first: Row, mode: QueueMode) -> Option<Row> {
+    fn head_at(&self, nodes: &Nodes, first: Row, mode: QueueMode) -> Option<Row> {
         match mode {
             QueueMode::Fifo => Some(first),
-            QueueMode::Lifo => self.last_before(SortKey::ceiling(first.key.priority())),
+            QueueMode::Lifo => self.last_before(nodes, SortKey::ceiling(first.key.priority())),
         }
     }
 
     /// The head among rows of one priority.
-    pub(crate) fn head_of(&self, priority: i32, mode: QueueMode) -> Option<Row> {
-        self.head_from(SortKey::floor(priority), mode).filter(|row| row.key.priority() == priority)
+    pub(crate) fn head_of(&self, nodes: &Nodes, priority: i32, mode: QueueMode) -> Option<Row> {
+        let head = self.head_from(nodes, SortKey::floor(priority), mode);
+        head.filter(|row| row.key.priority() == priority)
     }
 
     /// The row behind the one at `key` in a direction.
-    pub(crate) fn after(&self, key: SortKey, mode: QueueMode) -> Option<Row> {
+    pub(crate) fn after(&self, nodes: &Nodes, key: SortKey, mode: QueueMode) -> Option<Row> {
         if mode == QueueMode::Fifo {
-            return self.first_from(key.next());
+            return self.first_from(nodes, key.next());
         }
-        let same = self.last_before(key).filter(|row| row.key.priority() == key.priority());
-        same.or_else(|| self.head_from(SortKey::ceiling(key.priority()), mode))
+        let same = self.last_before(nodes, key).filter(|row| row.key.priority() == key.priority());
+        same.or_else(|| self.head_from(nodes, SortKey::ceiling(key.priority()), mode))
     }
 
     /// How many rows come before the one at `key` in a direction.
-    pub(crate) fn rank(&self, key: SortKey, mode: QueueMode) -> usize {
+    pub(crate) fn rank(&self, nodes: &Nodes, key: SortKey, mode: QueueMode) -> usize {
+        let n_before = |key| self.n_before(nodes, key);
         match mode {
-            QueueMode::Fifo => self.n_before(key),
+            QueueMode::Fifo => n_before(key),
             QueueMode::Lifo => {
                 let (floor, ceiling) = (SortKey::floor(key.priority()), SortKey::ceiling(key.priority()));
-                self.n_before(floor) + self.n_before(ceiling) - self.n_before(key.next())
+                n_before(floor) + n_before(ceiling) - n_before(key.next())
             }
         }
     }
 
     /// The oldest queued time. Cost: a descent per priority in use.
-    pub(crate) fn oldest(&self) -> Option<Timestamp> {
-        let mut next = self.first();
+    pub(crate) fn oldest(&self, nodes: &Nodes) -> Option<Timestamp> {
+        let mut next = self.first(nodes);
         let firsts = std::iter::from_fn(|| {
             let row = next?;
-            next = self.first_from(SortKey::ceiling(row.key.priority()));
+            next = self.first_from(nodes, SortKey::ceiling(row.key.priority()));
             Some(row.key.queued())
         });
         firsts.min()
     }
 
     /// Rows of priorities below `priority`.
-    pub(crate) fn n_below(&self, priority: i32) -> usize {
-        self.n_before(SortKey::floor(priority))
+    pub(crate) fn n_below(&self, nodes: &Nodes, priority: i32) -> usize {
+        self.n_before(nodes, SortKey::floor(priority))
+    }
+
+    /// What the beginning of the lane has for `free`, in FIFO order. Cost: a few lines; a pass over
+    /// the first rows after the first one left.
+    pub(crate) fn look(&mut self, nodes: &Nodes, free: &Least) -> Look {
+        if self.records.is_stale() && self.root != NONE {
+            let leaf = nodes.leaves.get(self.front);
+            let n_rows = leaf.len().min(LOOK_ROWS);
+            let fence = leaf.row(n_rows).map_or_else(|| self.second_leaf(nodes), |row| row.key);
+            self.records.renew((0..n_rows).filter_map(|at| leaf.row(at)), fence);
+        }
+        match self.records.first_fit(free) {
+            Some(row) => Look::Fits(row),
+            None => Look::NothingBefore(self.records.fence().max(self.skyline.bound(free))),
+        }
     }
 
     /// The first row, in a direction, whose memory and disk fit and that is before `end` as seen in
     /// that direction; `n_nodes` counts the nodes read.
     ///
-    /// Cost: children whose minimum does not fit are passed over; leaves are read where it does.
+    /// Cost: children whose least does not fit are passed over; leaves are read where it does.
     pub(crate) fn first_fit(
         &self,
-        free: Varying,
+        nodes: &Nodes,
+        free: &Least,
         mode: QueueMode,
         end: SortKey,
         n_nodes: &mut u32,
     ) -> Option<Row> {
-        if !fits(self.min, free) {
+        if !may_fit(&self.least, free) || self.root == NONE {
             return None;
         }
         if mode == QueueMode::Fifo {
-            return first_fit(&self.root, free, end, n_nodes);
+            return nodes.first_fit((self.root, self.depth), free, end, n_nodes);
         }
-        let mut next = self.first();
+        let mut next = self.first(nodes);
         while let Some(first) = next {
             let priority = first.key.priority();
             if priority > end.priority() {
                 return None;
             }
             let ceiling = SortKey::ceiling(priority);
-            if let Some(row) = last_fit(&self.root, free, (first.key, ceiling), n_nodes) {
+            let found = nodes.last_fit((self.root, self.depth), free, (first.key, ceiling), n_nodes);
+            if let Some(row) = found {
                 return (row.key.seen(mode) < end).then_some(row);
             }
-            next = self.first_from(ceiling);
+            *n_nodes += 1;
+            next = self.first_from(nodes, ceiling);
         }
         None
     }
 
-    /// Holds L1 to L3 against what is there.
+    /// Holds L1 to L6 against what is there; returns how many leaves and inner nodes it has.
     ///
     /// # Panics
     /// Where they do not hold.
-    pub(crate) fn check_invariants(&self) {
-        let mut keys = Vec::new();
-        check(&self.root, &mut keys);
-        assert!(keys.is_sorted_by(|a, b| a < b), "L1");
-        assert_eq!(keys.len(), self.n_rows, "L2: count");
-        assert_eq!(self.root.min(), self.min, "L2: minimum");
+    pub(crate) fn check_invariants(&self, nodes: &Nodes) -> [usize; 2] {
+        let (mut rows, mut n_nodes) = (Vec::new(), [0; 2]);
+        if self.root != NONE {
+            assert!(self.n_rows > 0, "L3: empty");
+            let known = nodes.check((self.root, self.depth), &mut rows, &mut n_nodes);
+            assert_eq!(known.least, self.least, "L2: least");
+        }
+        assert!(rows.is_sorted_by(|a, b| a.key < b.key), "L1");
+        assert_eq!(rows.len(), self.n_rows, "L2: count");
+        self.skyline.check_invariants(&rows);
+        self.records.check_invariants(&rows);
+        if self.root != NONE {
+            assert_eq!(self.front, self.path(nodes, |_| 0).leaf, "L6");
+        }
+        self.tails.iter().flatten().filter(|tail| self.is_current(nodes, tail)).for_each(|tail| {
+            let mut node = self.root;
+            for step in tail.path.steps() {
+                assert_eq!(node, step.inner, "L5: path");
+                node = nodes.inners.get(node).node(step.at as usize);
+            }
+            assert_eq!(node, tail.path.leaf, "L5: leaf");
+            let leaf = nodes.leaves.get(node);
+            let behind = leaf.row(leaf.len() - 1).and_then(|last| self.first_from(nodes, last.key.next()));
+            assert!(behind.is_none_or(|row| row.key >= tail.end), "L5: end");
+        });
+        n_nodes
     }
 }
 
-fn bytes(node: &Node) -> usize {
-    match node {
-        Node::Leaf(leaf) => {
-            leaf.keys.capacity() * size_of::<SortKey>() + leaf.asks.capacity() * size_of::<Varying>()
+/// Downwards, by node and level.
+impl Nodes {
+    /// Puts a child in. What does not fit any more comes back as a right neighbour.
+    fn put_child(&mut self, inner: u32, at: usize, child: Child) -> Option<u32> {
+        let node = self.inners.get_mut(inner);
+        if !node.is_full() {
+            node.put(at, child);
+            return None;
         }
-        Node::Inner(inner) => {
-            let own = size_of::<SortKey>() + size_of::<Varying>() + size_of::<u32>() + size_of::<Node>();
-            inner.children.capacity() * own + inner.children.iter().map(bytes).sum::<usize>()
-        }
+        let right = self.make_inner();
+        let (node, tail) = self.inners.get_two(inner, right);
+        node.split(at, child, tail);
+        Some(right)
     }
-}
 
-fn first_row(mut node: &Node) -> Option<Row> {
-    loop {
-        match node {
-            Node::Leaf(leaf) => return leaf.row(0),
-            Node::Inner(inner) => node = inner.children.first()?,
-        }
-    }
-}
-
-/// The first row before `end` that fits.
-fn first_fit(node: &Node, free: Varying, end: SortKey, n_nodes: &mut u32) -> Option<Row> {
-    *n_nodes += 1;
-    match node {
-        Node::Leaf(leaf) => {
-            let at = leaf.asks.iter().position(|asks| fits(*asks, free))?;
-            leaf.row(at).filter(|row| row.key < end)
-        }
-        Node::Inner(inner) => {
-            for (at, min) in inner.mins.iter().enumerate() {
-                if !fits(*min, free) {
-                    continue;
-                }
-                if inner.firsts[at] >= end {
-                    return None;
-                }
-                let found = first_fit(&inner.children[at], free, end, n_nodes);
-                if found.is_some() {
-                    return found;
+    /// Takes note, upwards, of a row that left a leaf which has `len` rows now: a node that is empty
+    /// leaves, a sparse one is joined with a neighbour.
+    fn left_sparse(&mut self, path: &Path, mut len: usize, mut change: Change) -> Change {
+        let mut node = path.leaf;
+        for (step, level) in path.steps().iter().rev().zip(0..) {
+            let at = step.at as usize;
+            let inner = self.inners.get_mut(step.inner);
+            if len == 0 {
+                inner.take(at);
+                change = inner.anything();
+                self.free(node, level);
+            } else {
+                change = inner.left(at, &change);
+                if self.is_sparse(node, level) {
+                    self.join_child(step.inner, at, level);
                 }
             }
-            None
+            (node, len) = (step.inner, self.inners.get(step.inner).len());
+        }
+        change
+    }
+
+    /// Joins a sparse child with a neighbour, where both leave room.
+    fn join_child(&mut self, inner: u32, at: usize, level: usize) {
+        let n = self.inners.get(inner).len();
+        let lefts = [Some(at).filter(|at| at + 1 < n), at.checked_sub(1)];
+        for left in lefts.into_iter().flatten() {
+            let node = self.inners.get(inner);
+            let (first, second) = (node.node(left), node.node(left + 1));
+            if self.join(first, second, level) {
+                let known = self.child(first, level);
+                let node = self.inners.get_mut(inner);
+                node.take(left + 1);
+                node.set(left, known);
+                return;
+            }
         }
     }
-}
 
-/// The last row within `from..to` that fits.
-fn last_fit(node: &Node, free: Varying, (from, to): (SortKey, SortKey), n_nodes: &mut u32) -> Option<Row> {
-    *n_nodes += 1;
-    match node {
-        Node::Leaf(leaf) => {
-            let range =
-                leaf.keys.partition_point(|key| *key < from)..leaf.keys.partition_point(|key| *key < to);
-            let start = range.start;
-            let at = leaf.asks[range].iter().rposition(|asks| fits(*asks, free))?;
-            leaf.row(start + at)
+    /// The first row before `end` that fits.
+    fn first_fit(
+        &self,
+        (node, level): (u32, usize),
+        free: &Least,
+        end: SortKey,
+        n_nodes: &mut u32,
+    ) -> Option<Row> {
+        *n_nodes += 1;
+        if level == 0 {
+            return self.leaves.get(node).first_fit(free).filter(|row| row.key < end);
         }
-        Node::Inner(inner) => {
-            let range = inner.child_of(from)..inner.firsts.partition_point(|first| *first < to);
-            let mut candidates = range.rev().filter(|at| fits(inner.mins[*at], free));
-            candidates.find_map(|at| last_fit(&inner.children[at], free, (from, to), n_nodes))
+        let inner = self.inners.get(node);
+        let mut at = 0;
+        while let Some(next) = inner.next_may_fit(at, free) {
+            if inner.first(next) >= end {
+                return None;
+            }
+            let found = self.first_fit((inner.node(next), level - 1), free, end, n_nodes);
+            if found.is_some() {
+                return found;
+            }
+            at = next + 1;
         }
+        None
     }
-}
 
-/// Collects keys and returns the depth below `node`.
-fn check(node: &Node, keys: &mut Vec<SortKey>) -> usize {
-    assert!(node.len() <= node.len_max(), "L3: length");
-    match node {
-        Node::Leaf(leaf) => {
-            assert_eq!(leaf.keys.len(), leaf.asks.len(), "L2: rows");
-            keys.extend(&leaf.keys);
-            0
+    /// The last row within `from..to` that fits.
+    fn last_fit(
+        &self,
+        (node, level): (u32, usize),
+        free: &Least,
+        (from, to): (SortKey, SortKey),
+        n_nodes: &mut u32,
+    ) -> Option<Row> {
+        *n_nodes += 1;
+        if level == 0 {
+            let leaf = self.leaves.get(node);
+            return leaf.last_fit(free, leaf.n_before(from)..leaf.n_before(to));
         }
-        Node::Inner(inner) => {
-            let n = inner.children.len();
-            assert_eq!([inner.firsts.len(), inner.mins.len(), inner.n_rows.len()], [n; 3], "L2: lists");
-            let mut depths = inner.children.iter().enumerate().map(|(at, child)| {
-                assert!(child.len() > 0, "L3: empty");
-                let known = (inner.firsts[at], inner.mins[at], inner.n_rows[at]);
-                assert_eq!(known, (child.first(), child.min(), child.n_rows()), "L2");
-                check(child, keys)
-            });
-            let depth = depths.next().expect("L3: empty");
-            assert!(depths.all(|other| other == depth), "L3: depth");
-            depth + 1
+        let inner = self.inners.get(node);
+        let range = inner.child_of(from)..inner.n_before(to);
+        let mut candidates = range.rev().filter(|&at| may_fit(inner.least_of(at), free));
+        candidates.find_map(|at| self.last_fit((inner.node(at), level - 1), free, (from, to), n_nodes))
+    }
+
+    /// Collects rows; returns what is to be known of the node.
+    fn check(&self, (node, level): (u32, usize), rows: &mut Vec<Row>, n_nodes: &mut [usize; 2]) -> Child {
+        assert!(self.len(node, level) > 0, "L3: empty");
+        n_nodes[level.min(1)] += 1;
+        if level == 0 {
+            let leaf = self.leaves.get(node);
+            leaf.check_invariants();
+            rows.extend((0..leaf.len()).filter_map(|at| leaf.row(at)));
+        } else {
+            for known in self.inners.get(node).children() {
+                assert_eq!(self.check((known.node, level - 1), rows, n_nodes), known, "L2");
+            }
         }
+        self.child(node, level)
     }
 }
 
@@ -607,7 +804,11 @@ mod tests {
     use crate::model::ExeId;
 
     fn row(priority: i32, queued: i64, id: u64, mem: u32, disk: u32) -> Row {
-        Row { key: SortKey::new(priority, Timestamp(queued), ExeId(id)), asks: [mem, disk] }
+        Row {
+            key: SortKey::new(priority, Timestamp(queued), ExeId(id)),
+            asks: [mem, disk],
+            job: JobId(id * 3),
+        }
     }
 
     #[derive(Clone, Debug)]
@@ -632,23 +833,27 @@ mod tests {
         ]
     }
 
-    fn agree(lane: &Lane, model: &[Row], free: Varying) {
+    fn agree((lane, nodes): (&Lane, &Nodes), model: &[Row], free: Varying) {
         for mode in [QueueMode::Fifo, QueueMode::Lifo] {
             let mut order = model.to_vec();
             order.sort_by_key(|row| row.key.seen(mode));
-            let fit = order.iter().find(|row| fits(row.asks, free)).copied();
-            assert_eq!(lane.first_fit(free, mode, SortKey::MAX, &mut 0), fit, "{mode:?}");
+            let fit = order.iter().find(|row| fits(row.asks, &with_sum(free))).copied();
+            assert_eq!(lane.first_fit(&nodes, &with_sum(free), mode, SortKey::MAX, &mut 0), fit, "{mode:?}");
             if let Some(end) = order.get(order.len() / 2).map(|row| row.key.seen(mode)) {
                 let before = fit.filter(|row| row.key.seen(mode) < end);
-                assert_eq!(lane.first_fit(free, mode, end, &mut 0), before, "{mode:?} before {end:?}");
+                assert_eq!(
+                    lane.first_fit(&nodes, &with_sum(free), mode, end, &mut 0),
+                    before,
+                    "{mode:?} before {end:?}"
+                );
             }
-            assert_eq!(lane.head(mode), order.first().copied());
-            assert_eq!(lane.oldest(), model.iter().map(|row| row.key.queued()).min());
-            let mut next = lane.head(mode);
+            assert_eq!(lane.head(&nodes, mode), order.first().copied());
+            assert_eq!(lane.oldest(&nodes), model.iter().map(|row| row.key.queued()).min());
+            let mut next = lane.head(&nodes, mode);
             for (rank, row) in order.iter().enumerate() {
                 assert_eq!(next, Some(*row), "{mode:?}");
-                assert_eq!(lane.rank(row.key, mode), rank);
-                next = lane.after(row.key, mode);
+                assert_eq!(lane.rank(&nodes, row.key, mode), rank);
+                next = lane.after(&nodes, row.key, mode);
             }
             assert_eq!(next, None);
         }
@@ -659,75 +864,71 @@ mod tests {
 
         #[test]
         fn a_lane_agrees_with_a_sorted_list(steps in proptest::collection::vec(step(), 1..30), free in (0..40_u32, 0..40_u32)) {
-            let (mut lane, mut model, mut next_id) = (Lane::default(), Vec::<Row>::new(), 0);
+            let (mut lane, mut nodes, mut model, mut next_id) = (Lane::default(), Nodes::default(), Vec::<Row>::new(), 0);
             for step in steps {
-                let mut put = |lane: &mut Lane, model: &mut Vec<Row>, priority, queued, asks: Varying| {
+                let mut put = |(lane, nodes): (&mut Lane, &mut Nodes), model: &mut Vec<Row>, priority, queued, asks: Varying| {
                     next_id += 1;
                     let new = row(priority, queued, next_id, asks[0], asks[1]);
-                    lane.insert(new);
+                    lane.insert(nodes, new);
                     model.push(new);
                 };
                 match step {
-                    Step::Insert { priority, queued, asks } => put(&mut lane, &mut model, priority, queued, asks),
+                    Step::Insert { priority, queued, asks } => put((&mut lane, &mut nodes), &mut model, priority, queued, asks),
                     Step::Fill { n, priority, asks } => {
                         for n in 0..u32::from(n) {
-                            put(&mut lane, &mut model, priority, 60, [asks[0] + n % 5, asks[1] + n % 3]);
+                            put((&mut lane, &mut nodes), &mut model, priority, 60, [asks[0] + n % 5, asks[1] + n % 3]);
                         }
                     }
                     Step::Remove { which } if !model.is_empty() => {
                         let old = model.swap_remove(which % model.len());
-                        assert_eq!(lane.remove(old.key), Some(old));
-                        assert_eq!(lane.remove(old.key), None);
+                        assert_eq!(lane.remove(&mut nodes, old.key), Some(old));
+                        assert_eq!(lane.remove(&mut nodes, old.key), None);
                     }
                     Step::Drain { n } => {
                         for _ in 0..n {
-                            let Some(head) = lane.head(QueueMode::Fifo) else { break };
-                            lane.remove(head.key);
+                            let Some(head) = lane.head(&nodes, QueueMode::Fifo) else { break };
+                            assert_eq!(lane.remove_first(&mut nodes), Some(head));
                             model.retain(|row| row.key != head.key);
                         }
                     }
                     Step::Remove { .. } => {}
                 }
-                lane.check_invariants();
+                lane.check_invariants(&nodes);
             }
-            agree(&lane, &model, [free.0, free.1]);
+            agree((&lane, &nodes), &model, [free.0, free.1]);
         }
     }
 
     #[test]
     fn the_first_that_fits_is_found_behind_many_that_do_not_by_reading_few_nodes() {
-        let mut lane = Lane::default();
+        let (mut lane, mut nodes) = (Lane::default(), Nodes::default());
         for id in 0..100_000 {
-            lane.insert(row(0, 1, id, 1_000, 1_000));
+            lane.insert(&mut nodes, row(0, 1, id, 1_000, 1_000));
         }
-        lane.insert(row(0, 1, 100_000, 10, 2_000));
-        lane.insert(row(0, 1, 100_001, 10, 10));
+        lane.insert(&mut nodes, row(0, 1, 100_000, 10, 2_000));
+        lane.insert(&mut nodes, row(0, 1, 100_001, 10, 10));
         let mut n_nodes = 0;
         assert_eq!(
-            lane.first_fit([20, 20], QueueMode::Fifo, SortKey::MAX, &mut n_nodes),
+            lane.first_fit(&nodes, &with_sum([20, 20]), QueueMode::Fifo, SortKey::MAX, &mut n_nodes),
             Some(row(0, 1, 100_001, 10, 10))
         );
         assert!(n_nodes <= 4, "{n_nodes} nodes read");
-        assert_eq!(lane.first_fit([20, 5], QueueMode::Fifo, SortKey::MAX, &mut n_nodes), None);
-        assert_eq!(lane.min(), [10, 10]);
-        lane.check_invariants();
+        assert_eq!(
+            lane.first_fit(&nodes, &with_sum([20, 5]), QueueMode::Fifo, SortKey::MAX, &mut n_nodes),
+            None
+        );
+        assert_eq!(lane.least(), &[10, 10, 20]);
+        lane.check_invariants(&nodes);
     }
 
     #[test]
     fn rows_that_come_in_order_fill_their_leaves() {
-        let mut lane = Lane::default();
+        let (mut lane, mut nodes) = (Lane::default(), Nodes::default());
         for id in 0..10_000_u64 {
-            lane.insert(row(i32::try_from(id % 4).expect("small"), 1, id, 1, 1));
+            lane.insert(&mut nodes, row(i32::try_from(id % 4).expect("small"), 1, id, 1, 1));
         }
-        lane.check_invariants();
-        let mut n_leaves = 0;
-        let mut stack = vec![&lane.root];
-        while let Some(node) = stack.pop() {
-            match node {
-                Node::Leaf(_) => n_leaves += 1,
-                Node::Inner(inner) => stack.extend(&inner.children),
-            }
-        }
-        assert!(n_leaves * LEAF_LEN_MAX < 11_000, "{n_leaves} leaves");
+        lane.check_invariants(&nodes);
+        let [n_leaves, _] = nodes.n_used();
+        assert!(n_leaves * crate::queue::leaf::LEAF_LEN_MAX < 11_000, "{n_leaves} leaves");
     }
 }

@@ -7,11 +7,17 @@ mod amounts;
 mod deferred;
 mod error;
 mod failed;
+mod glance;
+mod inner;
 mod key;
 mod lane;
 mod lanes;
+mod leaf;
 mod open;
 mod places;
+mod pool;
+mod records;
+mod skyline;
 mod units;
 mod verdict;
 

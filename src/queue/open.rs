@@ -1,34 +1,36 @@
-//! The lanes that may move, in the order of their heads, with just enough of each to tell at a
-//! glance that nothing in it fits.
+//! The lanes that may move, with just enough of each to tell at a glance that nothing in it fits,
+//! and in the order of their heads.
 //!
-//! Up to 64 lanes stand in a block, their codes resource by resource, so that one pass of vector
-//! instructions compares all of them with an offer. A block knows a lower bound of its lanes, so a
-//! decision where nothing fits mostly reads one line per block.
+//! A lane has a column of its own in a block of 64, for as long as it lives: only the order of the
+//! columns changes as lanes move, a byte each. The codes of a block stand resource by resource, so
+//! that one pass of vector instructions compares all of its lanes with an offer.
 //!
-//! O1  (bound, lane) rises strictly over all blocks; no block is empty.
-//! O2  A block's `min` exceeds no code of its lanes; `first` is its first place.
+//! O1  `order[..n_open]` of a block holds the columns of its open lanes, by (bound, column), rising;
+//!     a search from the front finds them there first.
+//! O2  A block's `min` exceeds no code of its open lanes; `first` is the least of their bounds.
 //! O3  Codes never exceed those of any entry of their lane: what they refuse does not fit.
-//! O4  Resources from `n_resources` on have code 0 everywhere: nothing asks for them yet.
+//! O4  A column without an open lane refuses every offer; resources that nothing asks for yet have
+//!     code 0 everywhere.
 
+use super::glance::{BlockCodes, Machine};
 use super::key::SortKey;
 use crate::model::RESOURCES_MAX;
 
-/// Lanes of one block: as many as a word has bits. With fewer, lanes that move in the order would
-/// move between blocks more often, and their codes with them.
-const BLOCK_LEN_MAX: usize = 64;
+/// Lanes of one block: as many as a word has bits.
+pub(crate) const BLOCK_LEN: usize = 64;
 
-/// A block's `min` is made true again after this many lanes left it: that costs a pass over the
+/// A block's `min` is made true again after so many of its codes rose: that costs a pass over the
 /// block, and a bound that is a little low only costs a glance at it.
-const STALE_MAX: u8 = 8;
+const STALE_MAX: u8 = 16;
 
 /// An amount of thousandths in sixteen bits: exact below 1,024, then rounded down to nine
 /// significant bits. Never turns an order round: of two amounts the smaller has no larger code.
 pub(crate) fn code(amount: u64) -> u16 {
-    let bits = u64::BITS - amount.leading_zeros();
-    let shift = bits.saturating_sub(10);
     // Amounts of 10 bits and fewer are their own codes; above, each further bit adds 512 codes.
-    let code = (amount >> shift) + u64::from(shift) * 512;
-    u16::try_from(code).expect("54 shifts of 512 and a rest below 1,024")
+    let shift = (amount | 1).ilog2().saturating_sub(9);
+    #[expect(clippy::cast_possible_truncation, reason = "a rest below 1,024, and 54 shifts of 512")]
+    let (rest, shift) = ((amount >> shift) as u16, shift as u16);
+    rest + shift * 512
 }
 
 /// Amounts by slot, as codes.
@@ -49,50 +51,31 @@ fn may_fit(asks: &Codes, free: &Codes) -> bool {
     over == 0
 }
 
-/// Where a lane stands in the order, and in which column of its block its codes are.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    bound: SortKey,
-    lane: u32,
-    column: u8,
-}
-
-/// The order of places: by bound, then (among types with a direction of their own) by lane.
-type Order = (SortKey, u32);
-
-fn is_before(a: Order, b: Order) -> bool {
-    a.0 < b.0 || (a.0 == b.0 && a.1 < b.1)
-}
-
-impl Place {
-    fn order(&self) -> Order {
-        (self.bound, self.lane)
-    }
-}
-
+/// What is looked at first of a block.
 #[derive(Clone, Debug)]
 struct Head {
     min: Codes,
-    first: Order,
-    /// Lanes that left since `min` was true.
+    /// The least bound; [`SortKey::MAX`] where no lane is open.
+    first: SortKey,
+    /// Codes that rose since `min` was true.
     n_stale: u8,
 }
 
 #[derive(Clone, Debug)]
 struct Block {
-    /// By resource, then by column. Columns without a lane refuse everything.
-    codes: [[u16; BLOCK_LEN_MAX]; RESOURCES_MAX],
-    /// A bit for each column with a lane.
-    used: u64,
-    /// In order.
-    places: Vec<Place>,
+    codes: BlockCodes,
+    bounds: [SortKey; BLOCK_LEN],
+    order: [u8; BLOCK_LEN],
+    n_open: usize,
+    is_open: u64,
 }
 
 impl Block {
     fn new(n_resources: usize) -> Box<Self> {
-        let mut codes = [[0; BLOCK_LEN_MAX]; RESOURCES_MAX];
-        codes[..n_resources].fill([u16::MAX; BLOCK_LEN_MAX]);
-        Box::new(Self { codes, used: 0, places: Vec::with_capacity(BLOCK_LEN_MAX) })
+        let mut codes = [[0; BLOCK_LEN]; RESOURCES_MAX];
+        codes[..n_resources].fill([u16::MAX; BLOCK_LEN]);
+        let (bounds, order) = ([SortKey::MAX; BLOCK_LEN], [0; BLOCK_LEN]);
+        Box::new(Self { codes, bounds, order, n_open: 0, is_open: 0 })
     }
 
     fn codes_at(&self, column: u8) -> Codes {
@@ -105,94 +88,95 @@ impl Block {
         }
     }
 
-    /// Where in the order a lane is or belongs.
-    fn place_of(&self, order: Order) -> usize {
-        let at = self.places.partition_point(|place| place.bound < order.0);
+    /// Open columns, in order.
+    fn order(&self) -> &[u8] {
+        &self.order[..self.n_open]
+    }
+
+    fn bound(&self, column: u8) -> SortKey {
+        self.bounds[usize::from(column)]
+    }
+
+    /// How many columns of `range` of the order are before (`bound`, `column`).
+    fn n_before(&self, columns: &[u8], bound: SortKey, column: u8) -> usize {
         // Only types with a direction of their own share a bound.
-        let same = self.places[at..].iter().take_while(|place| is_before(place.order(), order));
-        at + same.count()
+        let at = columns.partition_point(|&other| self.bound(other) < bound);
+        at + columns[at..].iter().take_while(|&&other| self.bound(other) == bound && other < column).count()
     }
 
-    fn insert(&mut self, bound: SortKey, lane: u32, codes: &[u16]) {
-        let at = self.place_of((bound, lane));
-        let column = u8::try_from(self.used.trailing_ones()).expect("below BLOCK_LEN_MAX");
-        self.used |= 1 << column;
-        self.set_codes(column, codes);
-        self.places.insert(at, Place { bound, lane, column });
+    fn insert(&mut self, column: u8, bound: SortKey) {
+        let at = self.n_before(self.order(), bound, column);
+        self.order.copy_within(at..self.n_open, at + 1);
+        self.order[at] = column;
+        self.bounds[usize::from(column)] = bound;
+        self.n_open += 1;
+        self.is_open |= 1 << column;
     }
 
-    fn free(&mut self, column: u8, n_resources: usize) {
-        self.used &= !(1 << column);
-        self.set_codes(column, &[u16::MAX; RESOURCES_MAX][..n_resources]);
+    /// Takes the column at `at` of the order out.
+    fn remove(&mut self, at: usize) {
+        let column = self.order[at];
+        self.order.copy_within(at + 1..self.n_open, at);
+        self.n_open -= 1;
+        self.is_open &= !(1 << column);
     }
 
-    fn remove(&mut self, at: usize, n_resources: usize) {
-        let Place { column, .. } = self.places.remove(at);
-        self.free(column, n_resources);
-    }
-
-    /// Gives the lane at `at` another bound; it stays in its column.
+    /// Gives the column at `at` of the order another bound.
     fn relocate(&mut self, at: usize, bound: SortKey) {
-        let lane = self.places[at].lane;
-        let to = self.place_of((bound, lane));
-        self.places[at].bound = bound;
-        if to > at {
-            self.places[at..to].rotate_left(1);
+        let column = self.order[at];
+        if bound > self.bound(column) {
+            let n_behind = self.n_before(&self.order[at + 1..self.n_open], bound, column);
+            self.order.copy_within(at + 1..=at + n_behind, at);
+            self.order[at + n_behind] = column;
         } else {
-            self.places[to..=at].rotate_right(1);
+            let to = self.n_before(&self.order[..at], bound, column);
+            self.order.copy_within(to..at, to + 1);
+            self.order[to] = column;
         }
+        self.bounds[usize::from(column)] = bound;
     }
 
-    /// Moves everything from `at` on into a block of its own.
-    fn split_off(&mut self, at: usize, n_resources: usize) -> Box<Self> {
-        let mut right = Self::new(n_resources);
-        for (place, column) in self.places.drain(at..).zip(0_u8..) {
-            let from = usize::from(place.column);
-            for (to, of_resource) in right.codes.iter_mut().zip(&mut self.codes).take(n_resources) {
-                to[usize::from(column)] = std::mem::replace(&mut of_resource[from], u16::MAX);
-            }
-            self.used &= !(1 << place.column);
-            right.used |= 1 << column;
-            right.places.push(Place { column, ..place });
-        }
-        right
+    fn first(&self) -> SortKey {
+        self.order().first().map_or(SortKey::MAX, |&column| self.bound(column))
     }
 
-    fn head(&self, n_resources: usize) -> Head {
+    fn min(&self, n_resources: usize) -> Codes {
         let mut min = Codes::default();
         for (min, of_resource) in min.iter_mut().zip(&self.codes).take(n_resources) {
             *min = of_resource.iter().fold(u16::MAX, |least, code| least.min(*code));
         }
-        Head { min, first: self.places[0].order(), n_stale: 0 }
+        min
     }
+}
 
-    /// A bit for each column whose lane may fit. Only the first `n_resources` are compared.
-    fn glance(&self, free: &Codes, n_resources: usize) -> u64 {
-        let mut over = [0_u16; BLOCK_LEN_MAX];
-        for (of_resource, have) in self.codes.iter().zip(free).take(n_resources) {
-            for (over, ask) in over.iter_mut().zip(of_resource) {
-                *over |= ask.saturating_sub(*have);
-            }
-        }
-        let mut fits = [0_u8; BLOCK_LEN_MAX];
-        for (fit, over) in fits.iter_mut().zip(over) {
-            *fit = u8::from(over == 0);
-        }
-        // Eight flags of a byte each become eight bits by one multiplication.
-        let bits = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        let words = fits.as_chunks::<8>().0;
-        words.iter().rev().fold(0, |sum, bytes| sum << 8 | bits(bytes))
-    }
+/// Whether a lane that was shown decides where the search may stop.
+pub(crate) enum Shown {
+    /// Its first entry is the answer of its block: nothing behind it matters.
+    Fits,
+    /// On to the next.
+    GoOn,
 }
 
 /// See the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OpenLanes {
+    machine: Machine,
     /// Resources in use, at least the first.
     n_resources: usize,
     heads: Vec<Head>,
-    #[expect(clippy::vec_box, reason = "a block is a kilobyte, and blocks are moved when one is cut")]
+    #[expect(clippy::vec_box, reason = "a block is kilobytes, and the list of them grows")]
     blocks: Vec<Box<Block>>,
+}
+
+/// The block and the column of a lane.
+fn column_of(lane: u32) -> (usize, u8) {
+    let column = u8::try_from(lane as usize % BLOCK_LEN).expect("below BLOCK_LEN");
+    (lane as usize / BLOCK_LEN, column)
+}
+
+/// The lane of a column.
+fn lane_at(block: usize, column: u8) -> u32 {
+    u32::try_from(block * BLOCK_LEN + usize::from(column)).expect("lanes are counted by u32")
 }
 
 impl OpenLanes {
@@ -201,7 +185,7 @@ impl OpenLanes {
         let before = self.n_resources;
         self.n_resources = before.max(n_resources).max(1);
         for block in &mut self.blocks {
-            for column in (0..BLOCK_LEN_MAX).filter(|column| block.used >> column & 1 == 0) {
+            for column in (0..BLOCK_LEN).filter(|column| block.is_open >> column & 1 == 0) {
                 for of_resource in &mut block.codes[before..self.n_resources] {
                     of_resource[column] = u16::MAX;
                 }
@@ -209,167 +193,133 @@ impl OpenLanes {
         }
     }
 
-    /// The block where a lane is or belongs.
-    fn block_of(&self, order: Order) -> usize {
-        // Few blocks, and mostly the first ones: a walk beats a search.
-        let is_behind = |head: &Head| !is_before(order, head.first);
-        match self.heads.len() {
-            0..=8 => self.heads.iter().take_while(|head| is_behind(head)).count(),
-            _ => self.heads.partition_point(is_behind),
+    /// Where a lane stands, if it is open.
+    pub(crate) fn bound(&self, lane: u32) -> Option<SortKey> {
+        let (at, column) = column_of(lane);
+        let block = self.blocks.get(at)?;
+        (block.is_open >> column & 1 == 1).then(|| block.bound(column))
+    }
+
+    /// Opens a lane that is closed. Cost: a search in its block.
+    pub(crate) fn insert(&mut self, lane: u32, bound: SortKey, codes: &Codes) {
+        let (at, column) = column_of(lane);
+        while self.blocks.len() <= at {
+            self.blocks.push(Block::new(self.n_resources));
+            self.heads.push(Head { min: [u16::MAX; RESOURCES_MAX], first: SortKey::MAX, n_stale: 0 });
         }
-        .saturating_sub(1)
+        let (block, head) = (&mut self.blocks[at], &mut self.heads[at]);
+        block.insert(column, bound);
+        block.set_codes(column, &codes[..self.n_resources]);
+        head.min = lesser(head.min, codes);
+        head.first = block.first();
     }
 
-    /// Puts a lane in. Cost: a search over blocks, a move within one.
-    pub(crate) fn insert(&mut self, bound: SortKey, lane: u32, codes: Codes) {
-        let n_resources = self.n_resources;
-        let codes_in_use = &codes[..n_resources];
-        let mut at_block = self.block_of((bound, lane));
-        let Some(block) = self.blocks.get_mut(at_block) else {
-            let mut block = Block::new(n_resources);
-            block.insert(bound, lane, codes_in_use);
-            self.heads.push(block.head(n_resources));
-            self.blocks.push(block);
-            return;
-        };
-        if block.places.len() == BLOCK_LEN_MAX {
-            let right = block.split_off(BLOCK_LEN_MAX / 2, n_resources);
-            self.heads[at_block] = block.head(n_resources);
-            self.heads.insert(at_block + 1, right.head(n_resources));
-            self.blocks.insert(at_block + 1, right);
-            at_block += usize::from(self.heads[at_block + 1].first <= (bound, lane));
-        }
-        self.blocks[at_block].insert(bound, lane, codes_in_use);
-        let head = &mut self.heads[at_block];
-        head.min = lesser(head.min, &codes);
-        head.first = head.first.min((bound, lane));
+    /// Closes a lane that is open.
+    pub(crate) fn remove(&mut self, lane: u32) {
+        let (at, column) = column_of(lane);
+        let block = &mut self.blocks[at];
+        block.remove(self.machine.place_of(&block.order, column));
+        block.set_codes(column, &[u16::MAX; RESOURCES_MAX][..self.n_resources]);
+        self.heads[at].first = block.first();
+        self.grow_stale(at);
     }
 
-    fn find(&self, order: Order) -> Option<(usize, usize)> {
-        let at_block = self.block_of(order);
-        let block = self.blocks.get(at_block)?;
-        let at = block.place_of(order);
-        (block.places.get(at)?.order() == order).then_some((at_block, at))
+    /// Gives an open lane another bound. Cost: two searches in its block.
+    pub(crate) fn relocate(&mut self, lane: u32, bound: SortKey) {
+        let (at, column) = column_of(lane);
+        let block = &mut self.blocks[at];
+        block.relocate(self.machine.place_of(&block.order, column), bound);
+        self.heads[at].first = block.first();
     }
 
-    /// Takes a lane out.
-    ///
-    /// # Panics
-    /// When it is not there under `bound`.
-    pub(crate) fn remove(&mut self, bound: SortKey, lane: u32) {
-        let (at_block, at) = self.find((bound, lane)).expect("O1: it is there");
-        let block = &mut self.blocks[at_block];
-        block.remove(at, self.n_resources);
-        match block.places.first() {
-            None => {
-                self.blocks.remove(at_block);
-                self.heads.remove(at_block);
+    /// Gives every open lane the bound that `bound_of` names. Cost: a sort per block.
+    pub(crate) fn rebound(&mut self, mut bound_of: impl FnMut(u32) -> SortKey) {
+        for (at, (block, head)) in self.blocks.iter_mut().zip(&mut self.heads).enumerate() {
+            for place in 0..block.n_open {
+                let column = block.order[place];
+                block.bounds[usize::from(column)] = bound_of(lane_at(at, column));
             }
-            Some(first) => {
-                self.heads[at_block].first = first.order();
-                self.grow_stale(at_block);
-            }
+            let bounds = &block.bounds;
+            block.order[..block.n_open].sort_unstable_by_key(|&column| (bounds[usize::from(column)], column));
+            head.first = block.first();
         }
     }
 
-    /// Gives a lane another bound, and codes. Cost: a move within one block, mostly.
-    ///
-    /// # Panics
-    /// When it is not there under `from`.
-    pub(crate) fn relocate(&mut self, from: SortKey, to: SortKey, lane: u32, codes: Option<Codes>) {
-        let (at_block, at) = self.find((from, lane)).expect("O1: it is there");
-        if self.block_of((to, lane)) == at_block {
-            let block = &mut self.blocks[at_block];
-            block.relocate(at, to);
-            self.heads[at_block].first = block.places[0].order();
-            if let Some(codes) = codes {
-                self.set_codes(to, lane, codes);
-            }
-            return;
-        }
-        let codes =
-            codes.unwrap_or_else(|| self.blocks[at_block].codes_at(self.blocks[at_block].places[at].column));
-        self.remove(from, lane);
-        self.insert(to, lane, codes);
+    /// Gives an open lane other codes.
+    pub(crate) fn set_codes(&mut self, lane: u32, codes: &Codes) {
+        let (at, column) = column_of(lane);
+        self.blocks[at].set_codes(column, &codes[..self.n_resources]);
+        self.heads[at].min = lesser(self.heads[at].min, codes);
+        self.grow_stale(at);
     }
 
     /// Takes note that a block's minimum may be lower than it has to be.
-    fn grow_stale(&mut self, at_block: usize) {
-        let head = &mut self.heads[at_block];
+    fn grow_stale(&mut self, at: usize) {
+        let head = &mut self.heads[at];
         head.n_stale += 1;
         if head.n_stale >= STALE_MAX {
-            *head = self.blocks[at_block].head(self.n_resources);
+            (head.min, head.n_stale) = (self.blocks[at].min(self.n_resources), 0);
         }
     }
 
-    /// Gives a lane other codes.
-    ///
-    /// # Panics
-    /// When it is not there under `bound`.
-    pub(crate) fn set_codes(&mut self, bound: SortKey, lane: u32, codes: Codes) {
-        let (at_block, at) = self.find((bound, lane)).expect("O1: it is there");
-        let block = &mut self.blocks[at_block];
-        let column = block.places[at].column;
-        block.set_codes(column, &codes[..self.n_resources]);
-        self.heads[at_block].min = lesser(self.heads[at_block].min, &codes);
-        self.grow_stale(at_block);
-    }
-
-    /// Gives `visit` the lanes that may have something for `free`, in order, each with its bound,
-    /// until an answer named a bound that comes before.
+    /// Shows the lanes that may have something for `free`, block by block, in order within each,
+    /// up to the least bound of those that turned out to fit.
     ///
     /// Cost: a line per block, and a pass over those whose minimum fits.
-    pub(crate) fn visit(&self, free: &Codes, mut visit: impl FnMut(SortKey, u32) -> SortKey) {
+    pub(crate) fn visit(&self, free: &Codes, mut show: impl FnMut(SortKey, u32) -> Shown) {
         let mut end = SortKey::MAX;
-        for (head, block) in self.heads.iter().zip(&self.blocks) {
-            if head.first.0 > end {
-                return;
-            }
-            if !may_fit(&head.min, free) {
+        for (at, (head, block)) in self.heads.iter().zip(&self.blocks).enumerate() {
+            if head.first > end || !may_fit(&head.min, free) {
                 continue;
             }
-            let fits = block.glance(free, self.n_resources);
+            let fits = self.machine.fits(&block.codes, free, self.n_resources);
             if fits == 0 {
                 continue;
             }
-            for place in block.places.iter().filter(|place| fits >> place.column & 1 == 1) {
-                if place.bound > end {
-                    return;
+            for &column in block.order() {
+                if fits >> column & 1 == 0 {
+                    continue;
                 }
-                end = end.min(visit(place.bound, place.lane));
+                let bound = block.bound(column);
+                if bound > end {
+                    break;
+                }
+                if let Shown::Fits = show(bound, lane_at(at, column)) {
+                    end = bound;
+                    break;
+                }
             }
         }
     }
 
+    /// Open lanes.
     pub(crate) fn len(&self) -> usize {
-        self.blocks.iter().map(|block| block.places.len()).sum()
+        self.blocks.iter().map(|block| block.n_open).sum()
     }
 
-    pub(crate) fn contains(&self, bound: SortKey, lane: u32) -> bool {
-        self.find((bound, lane)).is_some()
-    }
-
-    /// Holds O1 and O2 against what is there.
+    /// Holds O1, O2 and O4 against what is there.
     ///
     /// # Panics
     /// Where they do not hold.
     pub(crate) fn check_invariants(&self) {
-        let places = self.blocks.iter().flat_map(|block| &block.places);
-        assert!(places.is_sorted_by(|a, b| a.order() < b.order()), "O1");
         assert_eq!(self.heads.len(), self.blocks.len(), "O2: as many heads as blocks");
         for (head, block) in self.heads.iter().zip(&self.blocks) {
-            let n = block.places.len();
-            assert!((1..=BLOCK_LEN_MAX).contains(&n), "O1: length");
-            assert_eq!(head.first, block.places[0].order(), "O2: first");
-            let used = block.places.iter().fold(0_u64, |used, place| used | 1 << place.column);
-            assert_eq!((used, used.count_ones() as usize), (block.used, n), "O2: columns");
-            for place in &block.places {
-                assert!(may_fit(&head.min, &block.codes_at(place.column)), "O2: minimum");
+            let places = block.order().iter().map(|&column| (block.bound(column), column));
+            assert!(places.is_sorted_by(|a, b| a < b), "O1");
+            let is_open = block.order().iter().fold(0_u64, |open, column| open | 1 << column);
+            assert_eq!(
+                (is_open, is_open.count_ones() as usize),
+                (block.is_open, block.n_open),
+                "O1: columns"
+            );
+            assert_eq!(head.first, block.first(), "O2: first");
+            for &column in block.order() {
+                assert!(may_fit(&head.min, &block.codes_at(column)), "O2: minimum");
             }
-            let mut unused = (0..BLOCK_LEN_MAX).filter(|column| used >> column & 1 == 0);
+            let mut closed = (0..BLOCK_LEN).filter(|column| is_open >> column & 1 == 0);
             let in_use = &block.codes[..self.n_resources];
             let refuses = |column: usize| in_use.iter().all(|of_resource| of_resource[column] == u16::MAX);
-            assert!(unused.all(refuses), "O2: rest");
+            assert!(closed.all(refuses), "O4: closed");
             assert!(block.codes[self.n_resources..].iter().flatten().all(|code| *code == 0), "O4");
         }
     }
@@ -400,33 +350,46 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_visited_in_order_up_to_the_bound_named() {
+    fn lanes_are_shown_in_order_up_to_the_first_that_fits() {
         let mut open = OpenLanes::default();
         open.set_n_resources(1);
-        let key = |n: u64| SortKey::new(0, crate::model::Timestamp(0), crate::model::ExeId(n));
-        let codes = |n: u64| {
+        let key = |n: u32| SortKey::new(0, crate::model::Timestamp(0), crate::model::ExeId(n.into()));
+        let codes = |n: u32| {
             let mut codes = Codes::default();
             codes[0] = u16::try_from(n % 7).expect("small");
             codes
         };
-        for n in 0..1_000_u64 {
-            let n = n * 7_919 % 1_000;
-            open.insert(key(n), u32::try_from(n).expect("small"), codes(n));
+        // Bounds are spread over the blocks.
+        let bound = |lane: u32| key(lane * 7_919 % 1_000);
+        for lane in 0..1_000 {
+            open.insert(lane, bound(lane), &codes(lane));
         }
         open.check_invariants();
         let mut free = Codes::default();
         free[0] = 2;
-        let mut seen = Vec::new();
-        open.visit(&free, |_, lane| {
-            seen.push(u64::from(lane));
-            if lane >= 500 { key(600) } else { SortKey::MAX }
+        let (mut seen, mut best) = (Vec::new(), SortKey::MAX);
+        open.visit(&free, |bound, lane| {
+            seen.push(lane);
+            if lane % 7 == 0 && lane > 100 {
+                best = best.min(bound);
+                return Shown::Fits;
+            }
+            Shown::GoOn
         });
-        assert_eq!(seen, (0..=600).filter(|n| n % 7 <= 2).collect::<Vec<_>>());
-        for n in 0..1_000_u64 {
-            open.set_codes(key(n), u32::try_from(n).expect("small"), codes(n + 1));
+        let least = (101..1_000).filter(|lane| lane % 7 == 0).map(bound).min();
+        assert_eq!(Some(best), least);
+        let before: Vec<u32> = (0..1_000).filter(|lane| lane % 7 <= 2 && bound(*lane) < best).collect();
+        assert!(before.iter().all(|lane| seen.contains(lane)), "none before the answer is left out");
+        assert!(seen.iter().all(|lane| lane % 7 <= 2), "none that cannot fit is shown");
+        for lane in 0..1_000 {
+            open.relocate(lane, key(2_000 - lane * 13 % 1_999));
+            open.set_codes(lane, &codes(lane + 1));
             open.check_invariants();
-            open.remove(key(n), u32::try_from(n).expect("small"));
         }
-        assert_eq!((open.len(), open.heads.len()), (0, 0));
+        for lane in 0..1_000 {
+            open.remove(lane);
+            open.check_invariants();
+        }
+        assert_eq!((open.len(), open.bound(7)), (0, None));
     }
 }

@@ -33,6 +33,9 @@ fn count(amount: u64) -> u32 {
 }
 
 impl Units {
+    /// MiB of both, the rule.
+    pub(crate) const MIB: Self = Self([1; 2]);
+
     /// The units in which `amounts` are counted.
     pub(crate) fn of(amounts: [u64; 2]) -> Self {
         Self(amounts.map(unit_for))

@@ -3,12 +3,25 @@
 
 use std::collections::BTreeSet;
 
-use super::{Entry, LaneSlot, Queue, TypeStatus, type_index};
-use crate::model::{ExeId, JobTypeId, Quantity};
+use super::{Entry, LaneSlot, Queue, type_index};
+use crate::model::{ExeId, JobTypeId, Quantity, Timestamp};
 use crate::queue::amounts::Amounts;
 use crate::queue::key::SortKey;
-use crate::queue::lane::Row;
+use crate::queue::lane::{Row, with_sum};
 use crate::queue::verdict::{Lack, LaneVerdict, Verdict};
+
+/// How things stand with one type's entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TypeStatus {
+    /// How many wait.
+    pub n_queued: usize,
+    /// Since when the oldest waits.
+    pub oldest: Option<Timestamp>,
+    /// The smallest number among its entries.
+    pub priority: Option<i32>,
+    /// Launched executions and picks.
+    pub n_taken: u32,
+}
 
 /// A search for the position of an entry that goes on where it stopped; see
 /// [`Queue::search_position`].
@@ -44,7 +57,7 @@ impl Queue {
         let mut heads: BTreeSet<((SortKey, SortKey), usize)> = BTreeSet::new();
         let order = |lane: &LaneSlot, row: Row| self.order(lane.key.job_type, row.key);
         for (at, lane) in self.lanes.iter().enumerate() {
-            if let Some(head) = lane.head.filter(|_| !without.contains(&lane.key.job_type)) {
+            if let Some(head) = self.head(lane).filter(|_| !without.contains(&lane.key.job_type)) {
                 heads.insert((order(lane, head), at));
             }
         }
@@ -53,8 +66,8 @@ impl Queue {
             let lane = &self.lanes[at];
             let mode = self.mode_of(lane.key.job_type);
             let key = seen.seen(mode);
-            let row = lane.rows.get(key).expect("Q1: it is in its lane");
-            if let Some(next) = lane.rows.after(key, mode) {
+            let row = lane.rows.get(&self.nodes, key).expect("Q1: it is in its lane");
+            if let Some(next) = lane.rows.after(&self.nodes, key, mode) {
                 heads.insert((order(lane, next), at));
             }
             Some(self.entry(lane, row))
@@ -65,15 +78,33 @@ impl Queue {
     pub(crate) fn first_of_type(&self, job_type: JobTypeId) -> Option<Entry> {
         let mode = self.mode_of(job_type);
         let lanes = self.type_slot(job_type)?.lanes.iter().map(|&at| self.lane(at));
-        let firsts = lanes.filter_map(|lane| lane.head.map(|row| (lane, row)));
+        let firsts = lanes.filter_map(|lane| lane.head(mode).map(|row| (lane, row)));
         firsts.min_by_key(|(_, row)| row.key.seen(mode)).map(|(lane, row)| self.entry(lane, row))
+    }
+
+    /// A queued execution by its id.
+    pub fn get(&self, id: ExeId) -> Option<Entry> {
+        if let Some(picked) = self.picked.get(&id) {
+            return Some(self.entry(self.lane(picked.lane), picked.row));
+        }
+        if let Some(entry) = self.deferred.get(id) {
+            return Some(*entry);
+        }
+        let (at, key) = self.place_of(id)?;
+        let lane = self.lane(at);
+        Some(self.entry(lane, lane.rows.get(&self.nodes, key).expect("Q1: it is in its lane")))
+    }
+
+    /// Whether something holds a type back: paused, and at its limit.
+    pub(crate) fn held_by(&self, job_type: JobTypeId) -> (bool, bool) {
+        self.type_slot(job_type).map_or((false, false), |slot| (slot.is_paused, slot.is_at_limit()))
     }
 
     /// How many entries are before `id`, held back or not. Cost: a search in every lane.
     pub fn position(&self, id: ExeId) -> Option<usize> {
-        let place = self.places.get(id)?;
-        let of_type = self.lane(place.lane).key.job_type;
-        let mine = self.order(of_type, Self::key_at(place, id));
+        let (at, key) = self.place_of(id)?;
+        let of_type = self.lane(at).key.job_type;
+        let mine = self.order(of_type, key);
         let before = self.lanes.iter().map(|lane| self.n_before(lane, of_type, mine));
         Some(before.sum())
     }
@@ -83,19 +114,19 @@ impl Queue {
         let job_type = lane.key.job_type;
         let mode = self.mode_of(job_type);
         if job_type == of_type {
-            return lane.rows.rank(mine.1.seen(mode), mode);
+            return lane.rows.rank(&self.nodes, mine.1.seen(mode), mode);
         }
         if mode == self.mode {
-            return lane.rows.rank(mine.0.seen(mode), mode);
+            return lane.rows.rank(&self.nodes, mine.0.seen(mode), mode);
         }
         // All entries of one priority share an order: they are before it together or not at all.
         let priority = mine.0.priority();
-        let head = lane.rows.head_of(priority, mode);
+        let head = lane.rows.head_of(&self.nodes, priority, mode);
         let is_before = head.is_some_and(|row| self.order(job_type, row.key).0 < mine.0);
         match priority.checked_add(1) {
-            Some(next) if is_before => lane.rows.n_below(next),
+            Some(next) if is_before => lane.rows.n_below(&self.nodes, next),
             None if is_before => lane.rows.len(),
-            _ => lane.rows.n_below(priority),
+            _ => lane.rows.n_below(&self.nodes, priority),
         }
     }
 
@@ -105,8 +136,8 @@ impl Queue {
         let lanes = || slot.lanes.iter().map(|&at| self.lane(at));
         TypeStatus {
             n_queued: slot.n_queued,
-            oldest: lanes().filter_map(|lane| lane.rows.oldest()).min(),
-            priority: lanes().filter_map(|lane| lane.head.map(|row| row.key.priority())).min(),
+            oldest: lanes().filter_map(|lane| lane.rows.oldest(&self.nodes)).min(),
+            priority: lanes().filter_map(|lane| self.head(lane).map(|row| row.key.priority())).min(),
             n_taken: slot.n_taken,
         }
     }
@@ -114,9 +145,9 @@ impl Queue {
     /// Goes on with a search for the position of an entry, by at most `n_lanes` lanes. What changes
     /// in between may or may not count. Cost: two descents per lane.
     pub fn search_position(&self, search: &mut PositionSearch, n_lanes: usize) -> Position {
-        let Some(place) = self.places.get(search.id) else { return Position::NotQueued };
-        let of_type = self.lane(place.lane).key.job_type;
-        let mine = self.order(of_type, Self::key_at(place, search.id));
+        let Some((at, key)) = self.place_of(search.id) else { return Position::NotQueued };
+        let of_type = self.lane(at).key.job_type;
+        let mine = self.order(of_type, key);
         let rest = self.lanes.get(search.next_lane..).unwrap_or_default();
         let n_before = rest.iter().take(n_lanes).map(|lane| self.n_before(lane, of_type, mine));
         search.n_before += n_before.sum::<usize>();
@@ -129,8 +160,7 @@ impl Queue {
     pub fn verdicts(&self, free: &Amounts) -> impl Iterator<Item = LaneVerdict> + '_ {
         let free = *free;
         self.lanes.iter().filter_map(move |lane| {
-            let head = lane.head?;
-            let head = self.entry(lane, head);
+            let head = self.entry(lane, self.head(lane)?);
             Some(LaneVerdict {
                 job_type: head.job_type,
                 tenant: head.tenant,
@@ -160,9 +190,9 @@ impl Queue {
         if !lacks.is_empty() {
             return Verdict::Short(lacks);
         }
-        let counts = lane.key.units.counts_free(free.varying());
+        let counts = with_sum(lane.key.units.counts_free(free.varying()));
         let mode = slot.mode.unwrap_or(self.mode());
-        let row = lane.rows.first_fit(counts, mode, SortKey::MAX, &mut 0);
+        let row = lane.rows.first_fit(&self.nodes, &counts, mode, SortKey::MAX, &mut 0);
         row.map_or(Verdict::ShortTogether, |row| Verdict::Fits(row.key.id()))
     }
 }

@@ -1,6 +1,8 @@
 //! What the queue promises that the model test is too small to reach.
 
 use super::*;
+use crate::model::ID_MAX;
+use crate::queue::error::InsertError;
 use crate::queue::verdict::{Lack, Verdict};
 
 #[test]
@@ -24,7 +26,7 @@ fn lanes_of_requests_that_never_come_again_are_used_again() {
         }
     }
     assert_eq!((queue.len(), queue.n_lanes()), (10, 10));
-    assert!(queue.lanes.len() <= EMPTY_KEPT + 12, "{} lanes", queue.lanes.len());
+    assert!(queue.lanes.len() <= EMPTY_KEPT + 12 + BLOCK_LEN, "{} lanes", queue.lanes.len());
     queue.check_invariants();
 }
 
@@ -125,4 +127,41 @@ fn a_lane_that_does_not_move_says_why() {
             (5, Verdict::AtLimit { limit: 0, n_taken: 0 }),
         ]
     );
+}
+
+#[test]
+fn a_switch_in_slices_comes_into_force_as_a_whole() {
+    let mut queue = Queue::default();
+    let order = |queue: &Queue| queue.iter(&[]).map(|entry| entry.id.0).collect::<Vec<_>>();
+    for id in 1..=600_u32 {
+        let entry = Entry { queued: Timestamp(i64::from(id)), ..plain(id.into(), id % 200) };
+        queue.insert(entry).expect("room");
+    }
+    let before = order(&queue);
+    queue.start_turn(None, Some(QueueMode::Lifo));
+    let mut n_slices = 1;
+    while !queue.turn_some(50) {
+        n_slices += 1;
+        // What comes and goes in between finds its place in both orders.
+        let id = ExeId(n_slices * 7);
+        let entry = queue.cancel(id).expect("queued");
+        queue.check_invariants();
+        queue.insert(entry).expect("room");
+        queue.check_invariants();
+        assert_eq!((order(&queue), queue.mode()), (before.clone(), QueueMode::Fifo));
+    }
+    assert!(n_slices >= 4, "{n_slices} slices");
+    queue.check_invariants();
+    let turned: Vec<u64> = before.iter().rev().copied().collect();
+    assert_eq!((order(&queue), queue.mode()), (turned.clone(), QueueMode::Lifo));
+    // Two switches at once, of which one undoes the other for one type.
+    queue.start_turn(None, Some(QueueMode::Fifo));
+    assert!(!queue.turn_some(10));
+    queue.start_turn(Some(JobTypeId(7)), Some(QueueMode::Lifo));
+    while !queue.turn_some(10) {
+        assert_eq!(order(&queue), turned);
+    }
+    queue.check_invariants();
+    let of_seven: Vec<u64> = order(&queue).into_iter().filter(|id| id % 200 == 7).collect();
+    assert_eq!((of_seven, queue.mode()), (vec![407, 207, 7], QueueMode::Fifo));
 }

@@ -1,0 +1,267 @@
+//! What changes a queue: entries come, are set aside, come back and go; types are held and let go.
+
+use super::{Entry, Picked, Queue, Row, type_index};
+use crate::limits::{JOB_TYPES_MAX, LANES_MAX, QUEUED_MAX};
+use crate::model::{ExeId, ID_MAX, JobTypeId, QueueMode, Timestamp};
+use crate::queue::error::InsertError;
+use crate::queue::places::Place;
+
+impl Queue {
+    /// Queues an entry. Cost: a descent in its lane, and a move of the lane where its head or its
+    /// least request changed.
+    ///
+    /// # Errors
+    /// [`InsertError`]: an id out of range, or there already, or a limit; nothing was changed then.
+    pub fn insert(&mut self, entry: Entry) -> Result<(), InsertError> {
+        self.check(&entry)?;
+        if self.try_put(&entry) { Ok(()) } else { Err(InsertError::AlreadyQueued { id: entry.id }) }
+    }
+
+    /// Queues an entry that may not start before `until`: it is in no lane before [`Queue::wake`]
+    /// lets it in, and stands then where it would have stood from the start.
+    ///
+    /// # Errors
+    /// As [`Queue::insert`].
+    pub fn defer(&mut self, entry: Entry, until: Timestamp) -> Result<(), InsertError> {
+        self.check(&entry)?;
+        if self.places.get(entry.id).is_some() {
+            return Err(InsertError::AlreadyQueued { id: entry.id });
+        }
+        self.deferred.insert(entry, until);
+        Ok(())
+    }
+
+    /// Lets at most `most` of the entries in that were deferred until `now` or earlier, the first
+    /// due first. Returns how many.
+    pub fn wake(&mut self, now: Timestamp, most: usize) -> usize {
+        let mut n_woken = 0;
+        while n_woken < most {
+            let Some(entry) = self.deferred.pop_due(now) else { break };
+            self.put(entry);
+            n_woken += 1;
+        }
+        n_woken
+    }
+
+    /// When the next deferred entry is due.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.deferred.next()
+    }
+
+    /// Until when an entry is deferred.
+    pub fn deferred_until(&self, id: ExeId) -> Option<Timestamp> {
+        self.deferred.until(id)
+    }
+
+    /// Everything but whether it is in a lane or picked.
+    fn check(&self, entry: &Entry) -> Result<(), InsertError> {
+        let Entry { id, job_type, .. } = *entry;
+        if !(1..=ID_MAX).contains(&id.0) {
+            return Err(InsertError::IdOutOfRange { id });
+        }
+        if type_index(job_type) > JOB_TYPES_MAX {
+            return Err(InsertError::JobTypeOutOfRange { job_type, max: JOB_TYPES_MAX });
+        }
+        if self.deferred.until(id).is_some() {
+            return Err(InsertError::AlreadyQueued { id });
+        }
+        if self.places.len() + self.deferred.len() >= QUEUED_MAX {
+            return Err(InsertError::Full { max: QUEUED_MAX });
+        }
+        if self.n_lanes() >= LANES_MAX && !self.lane_of.contains_key(&entry.lane_key()) {
+            return Err(InsertError::TooManyLanes { max: LANES_MAX });
+        }
+        Ok(())
+    }
+
+    /// Puts an entry into its lane that was checked, or that is on record: what was let in once
+    /// comes back whatever the limits say.
+    ///
+    /// # Panics
+    /// When it is queued already.
+    pub(crate) fn put(&mut self, entry: Entry) {
+        assert!(self.try_put(&entry), "Q1: {:?} is queued", entry.id);
+    }
+
+    /// False, and nothing was changed, where it is queued or picked already.
+    fn try_put(&mut self, entry: &Entry) -> bool {
+        let at = self.lane_for(entry);
+        let place = Place { queued: entry.queued.0, priority: entry.priority, lane: at };
+        if let Some(old) = self.places.insert(entry.id, place) {
+            self.places.insert(entry.id, old);
+            self.list_if_empty(at);
+            return false;
+        }
+        let units = self.lanes[at as usize].key.units;
+        self.put_row(at, Row { key: entry.key(), asks: units.counts(entry.asks.varying()), job: entry.job });
+        true
+    }
+
+    /// Puts a row into a lane; its place says so already.
+    fn put_row(&mut self, at: u32, row: Row) {
+        let lane = &mut self.lanes[at as usize];
+        let slot = &mut self.types[type_index(lane.key.job_type)];
+        let mode = slot.mode.unwrap_or(self.mode);
+        self.n_empty -= usize::from(lane.rows.len() == 0);
+        self.n_rows += 1;
+        slot.n_queued += 1;
+        lane.rows.insert(&mut self.nodes, row);
+        lane.failed.came(&row);
+        let head = &mut lane.heads[mode as usize];
+        let is_head = head.is_none_or(|head| row.key.seen(mode) < head.key.seen(mode));
+        if is_head {
+            *head = Some(row);
+        }
+        if is_head || lane.least != *lane.rows.least() {
+            self.refresh(at);
+        }
+        self.turn_again(at);
+    }
+
+    /// Takes a row out of a lane; its place is left for the caller.
+    pub(super) fn take_row(&mut self, at: u32, row: Row) {
+        let lane = &mut self.lanes[at as usize];
+        let slot = &mut self.types[type_index(lane.key.job_type)];
+        let mode = slot.mode.unwrap_or(self.mode);
+        self.n_rows -= 1;
+        slot.n_queued -= 1;
+        let is_head = lane.heads[mode as usize] == Some(row);
+        let taken = if is_head && mode == QueueMode::Fifo {
+            lane.rows.remove_first(&mut self.nodes)
+        } else {
+            lane.rows.remove(&mut self.nodes, row.key)
+        };
+        assert!(taken == Some(row), "Q1: {row:?} is in its lane");
+        if is_head {
+            lane.heads[mode as usize] = lane.rows.head(&self.nodes, mode);
+        }
+        if lane.rows.len() == 0 {
+            self.n_empty += 1;
+            self.list_if_empty(at);
+        }
+        let lane = &self.lanes[at as usize];
+        if is_head || lane.least != *lane.rows.least() {
+            self.refresh(at);
+        }
+        self.turn_again(at);
+    }
+
+    /// Takes an entry out of its lane.
+    fn remove(&mut self, id: ExeId) -> Option<Entry> {
+        let place = self.places.remove(id)?;
+        let lane = self.lane(place.lane);
+        let row = lane.rows.get(&self.nodes, place.key(id)).expect("Q1: it is in its lane");
+        let entry = self.entry(lane, row);
+        self.take_row(place.lane, row);
+        Some(entry)
+    }
+
+    /// Takes an entry out of the picked, for good where `stays` is false.
+    fn unpick(&mut self, id: ExeId) -> Option<Picked> {
+        let picked = self.picked.remove(&id)?;
+        self.lanes[picked.lane as usize].n_picked -= 1;
+        Some(picked)
+    }
+
+    /// Takes a pick out that does not come back.
+    fn remove_picked(&mut self, id: ExeId) -> Option<Entry> {
+        let Picked { lane, row } = self.unpick(id)?;
+        let entry = self.entry(self.lane(lane), row);
+        self.places.remove(id);
+        self.list_if_empty(lane);
+        Some(entry)
+    }
+
+    /// Takes an entry out for good, picked or not.
+    pub fn cancel(&mut self, id: ExeId) -> Option<Entry> {
+        if let Some(entry) = self.remove_picked(id) {
+            self.with_type(entry.job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
+            return Some(entry);
+        }
+        self.deferred.remove(id).or_else(|| self.remove(id))
+    }
+
+    /// Sets an entry aside for a node; from now on its type's limit counts it.
+    pub fn pick(&mut self, id: ExeId) -> Option<Entry> {
+        let (at, key) = self.place_of(id)?;
+        let row = self.lane(at).rows.get(&self.nodes, key).expect("Q1: it is in its lane");
+        Some(self.pick_row(at, row))
+    }
+
+    /// The same, where the lane and the row are known.
+    pub(super) fn pick_row(&mut self, at: u32, row: Row) -> Entry {
+        let lane = &mut self.lanes[at as usize];
+        lane.n_picked += 1;
+        let job_type = lane.key.job_type;
+        self.picked.insert(row.key.id(), Picked { lane: at, row });
+        self.take_row(at, row);
+        self.with_type(job_type, |slot| slot.n_taken += 1);
+        self.entry(self.lane(at), row)
+    }
+
+    /// Puts a pick back to its exact place. False when it was canceled meanwhile.
+    pub fn put_back(&mut self, id: ExeId) -> bool {
+        let Some(Picked { lane, row }) = self.unpick(id) else { return false };
+        let job_type = self.lane(lane).key.job_type;
+        self.with_type(job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
+        self.put_row(lane, row);
+        true
+    }
+
+    /// A pick, or (when a log is folded) an entry in its lane, becomes a launched execution.
+    pub fn launch(&mut self, id: ExeId) -> Option<Entry> {
+        if let Some(entry) = self.remove_picked(id) {
+            return Some(entry);
+        }
+        let entry = self.deferred.remove(id).or_else(|| self.remove(id))?;
+        self.with_type(entry.job_type, |slot| slot.n_taken += 1);
+        Some(entry)
+    }
+
+    /// Counts an execution that was launched before the queue was filled (a restored state).
+    pub(crate) fn count_launched(&mut self, job_type: JobTypeId) {
+        self.with_type(job_type, |slot| slot.n_taken += 1);
+    }
+
+    /// An execution that had been launched is over: its type's limit counts it no more.
+    pub fn end(&mut self, job_type: JobTypeId) {
+        self.with_type(job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
+    }
+
+    /// Gives an entry another priority; its time and id stay.
+    pub fn set_priority(&mut self, id: ExeId, priority: i32) -> bool {
+        if let Some(picked) = self.picked.get_mut(&id) {
+            let place = Place { priority, ..*self.places.get(id).expect("Q1: a pick has a place") };
+            picked.row.key = place.key(id);
+            self.places.insert(id, place);
+            return true;
+        }
+        if let Some(entry) = self.deferred.get_mut(id) {
+            entry.priority = priority;
+            return true;
+        }
+        let Some(entry) = self.remove(id) else { return false };
+        self.put(Entry { priority, ..entry });
+        true
+    }
+
+    /// Holds a type's entries back, or lets them go. Cost: lanes of the type.
+    ///
+    /// # Panics
+    /// This and the other switches of a type: when its id is above
+    /// [`JOB_TYPES_MAX`](crate::JOB_TYPES_MAX).
+    pub fn set_paused(&mut self, job_type: JobTypeId, is_paused: bool) {
+        self.with_type(job_type, |slot| slot.is_paused = is_paused);
+    }
+
+    /// Sets how many executions of a type may run at once. Cost: lanes of the type.
+    pub fn set_limit(&mut self, job_type: JobTypeId, limit: Option<u32>) {
+        self.with_type(job_type, |slot| slot.limit = limit);
+    }
+
+    /// Bytes of what grows with entries: the order of the lanes, and with it the look-up by id.
+    pub fn bytes(&self) -> (usize, usize) {
+        let index = self.nodes.bytes();
+        (index, index + self.places.bytes())
+    }
+}
