@@ -7,39 +7,52 @@ mod steps;
 
 use std::path::{Path, PathBuf};
 
-use steps::{Amount, Asks, Growth, How, Keep, STEP_BYTES, STEPS_MAX, Step, agree, steps_from};
+use steps::{Amount, Asks, Growth, How, Jobs, Keep, STEP_BYTES, STEPS_MAX, Step, agree, steps_from};
 use weighbridge::QueueMode::{Fifo, Lifo};
+
+/// A step with jobs of one kind.
+fn submit(kind: usize, count: u8, asks: Option<Asks>) -> Step {
+    let growth = Growth::None;
+    let jobs = Jobs { kind, priority: 0, asks, growth, is_from_end: false, is_other: false };
+    Step::Submit { jobs, count, later: 1, is_more: false }
+}
 
 /// Jobs of one request of a type.
 fn jobs(kind: usize, count: u8, asks: Asks) -> Step {
-    let (growth, later) = (Growth::None, 1);
-    Step::Submit { kind, count, priority: 0, asks: Some(asks), growth, later, is_more: false }
+    submit(kind, count, Some(asks))
 }
 
 /// The same as the type says.
 fn plain(kind: usize, count: u8) -> Step {
-    let (growth, later) = (Growth::None, 1);
-    Step::Submit { kind, count, priority: 0, asks: None, growth, later, is_more: false }
+    submit(kind, count, None)
 }
 
-fn with_priority(step: Step, to: i32) -> Step {
-    let Step::Submit { kind, count, asks, growth, later, is_more, .. } = step else { return step };
-    Step::Submit { kind, count, priority: to, asks, growth, later, is_more }
+fn with_priority(mut step: Step, to: i32) -> Step {
+    if let Step::Submit { jobs, .. } = &mut step {
+        jobs.priority = to;
+    }
+    step
 }
 
-fn growing(step: Step, by: Growth) -> Step {
-    let Step::Submit { kind, count, priority, asks, later, is_more, .. } = step else { return step };
-    Step::Submit { kind, count, priority, asks, growth: by, later, is_more }
+fn growing(mut step: Step, by: Growth) -> Step {
+    if let Step::Submit { jobs, .. } = &mut step {
+        jobs.growth = by;
+    }
+    step
 }
 
-fn and_more(step: Step) -> Step {
-    let Step::Submit { kind, count, priority, asks, growth, later, .. } = step else { return step };
-    Step::Submit { kind, count, priority, asks, growth, later, is_more: true }
+fn and_more(mut step: Step) -> Step {
+    if let Step::Submit { is_more, .. } = &mut step {
+        *is_more = true;
+    }
+    step
 }
 
-fn at(step: Step, later: i8) -> Step {
-    let Step::Submit { kind, count, priority, asks, growth, is_more, .. } = step else { return step };
-    Step::Submit { kind, count, priority, asks, growth, later, is_more }
+fn at(mut step: Step, time: i8) -> Step {
+    if let Step::Submit { later, .. } = &mut step {
+        *later = time;
+    }
+    step
 }
 
 fn small() -> Asks {

@@ -1,13 +1,15 @@
-//! The real queue against the simple one, after every step, through the public engine; with a
-//! store also across closing, losing and opening it.
+//! The real queue against the simple one, after every step: the bare one, and through the public
+//! engine; with a store also across closing, losing and opening it.
 
+#[path = "queue_model/large.rs"]
+mod large;
 #[path = "common/steps/mod.rs"]
 mod steps;
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use steps::{STEP_BYTES, Step, agree, steps_from};
+use steps::{STEP_BYTES, Step, agree, agree_queue, steps_from};
 use weighbridge::{
     Engine, JobId, JobRequest, JobTypeSpec, NodeId, NodeResources, Offer, Options, Quantity, Submission,
     SubmissionId,
@@ -15,10 +17,39 @@ use weighbridge::{
 
 const SYNC: Duration = Duration::from_secs(10);
 
-/// Any steps, at most `most`. Drawn as bytes, record by record.
+/// A step, drawn as bytes.
+fn any_step() -> impl Strategy<Value = Step> {
+    proptest::array::uniform::<_, STEP_BYTES>(any::<u8>()).prop_map(|record| steps_from(&record)[0])
+}
+
+/// Any steps, fewer than `most`.
 fn any_steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
-    let record = proptest::array::uniform::<_, STEP_BYTES>(any::<u8>());
-    proptest::collection::vec(record, 1..most).prop_map(|records| steps_from(&records.concat()))
+    proptest::collection::vec(any_step(), 1..most)
+}
+
+/// The same with few jobs at a time, so that the same ones are met again and again.
+fn with_few(mut step: Step) -> Step {
+    match &mut step {
+        Step::Submit { count, .. } | Step::Defer { count, .. } | Step::Cancel { count, .. } => {
+            *count = *count % 4 + 1;
+        }
+        _ => {}
+    }
+    step
+}
+
+/// Steps for the bare queue: mostly of few jobs, never of thousands.
+fn steps_of_few() -> impl Strategy<Value = Vec<Step>> {
+    let plain =
+        |most| proptest::collection::vec(any_step().prop_filter("a flood", |s| !s.is_flood()), 1..most);
+    let few = plain(40).prop_map(|steps| steps.into_iter().map(with_few).collect::<Vec<_>>());
+    prop_oneof![6 => few, 1 => plain(50)]
+}
+
+/// The same with thousands at once, at the beginning and at times later.
+fn steps_of_thousands() -> impl Strategy<Value = Vec<Step>> {
+    let flood = any_step().prop_filter("no flood", Step::is_flood);
+    (flood, any_steps(30)).prop_map(|(flood, steps)| [vec![flood], steps].concat())
 }
 
 fn resources(asks: [u64; 3]) -> NodeResources {
@@ -41,6 +72,24 @@ proptest! {
     #[test]
     fn a_store_gives_back_the_queue_it_took(steps in any_steps(40)) {
         agree(true, &steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_bare_queue_agrees_with_the_simple_one(steps in steps_of_few()) {
+        agree_queue(&steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn thousands_of_entries_and_lanes_agree_with_the_simple_ones(steps in steps_of_thousands()) {
+        agree_queue(&steps);
     }
 }
 

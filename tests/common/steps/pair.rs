@@ -11,8 +11,10 @@ use weighbridge::{
     Submission, SubmissionId, TaskState, Timestamp, Usage,
 };
 
-use super::model::{MAX_TRIES, Model, ModelEntry, ModelKind, Taken};
-use super::step::{Amounts, Growth, How, Keep, N_GUARDS, N_KINDS, NAMES, Step};
+use super::model::{Canceled, KIND_ASKS, MAX_TRIES, Model, ModelEntry, Taken, four_times, resources, spread};
+use super::step::{
+    Amounts, FLOOD_FACTOR, Growth, How, Jobs, Keep, N_GUARDS, N_KINDS, NAMES, PRIORITIES, Step,
+};
 
 /// Longest wait for the disk.
 const SYNC: Duration = Duration::from_secs(30);
@@ -22,16 +24,6 @@ const QUEUED_MAX: usize = 200;
 
 /// Queued executions whose reasons are asked for after a step, spread over all of them.
 const WHYS: usize = 8;
-
-/// What the job types ask for, by name: nothing; a little; whole and half MiB; more than 4 PiB and
-/// a thousandth; much.
-const KIND_ASKS: [Amounts; N_KINDS] = [
-    [0; NAMES.len()],
-    [100, 0, 0, 0, 0, 0],
-    [1_000, 1_500, 2_000, 0, 0, 0],
-    [0, 5 * (1_000 << 30) + 1, 0, 0, 0, 0],
-    [2_000, 4_000, 0, 0, 0, 0],
-];
 
 const PLAIN: NodeId = NodeId(1);
 const DECLARED: NodeId = NodeId(2);
@@ -43,18 +35,6 @@ impl Clock for HandClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::Relaxed))
     }
-}
-
-/// All of cpus, memory and disk, of the others what there is: so names come as they are used.
-fn resources(amounts: Amounts) -> NodeResources {
-    let named = NAMES.iter().zip(amounts).enumerate().filter(|(at, (_, amount))| *at < 3 || *amount > 0);
-    named.fold(NodeResources::new(), |set, (_, (name, amount))| {
-        set.with(name, Quantity(amount)).expect("a name")
-    })
-}
-
-fn four_times(amounts: Amounts) -> Amounts {
-    amounts.map(|amount| amount.saturating_mul(4))
 }
 
 /// What the outbox is to hold.
@@ -129,42 +109,21 @@ impl Side {
         }
     }
 
-    /// Adds the jobs of one step to the submission at hand.
-    fn add(&mut self, kind: usize, count: u8, priority: i32, asks: Option<Amounts>, growth: Growth) {
-        let n_waiting = self.model.entries.len() + self.batch.len();
-        let count = u64::from(count).min(QUEUED_MAX.saturating_sub(n_waiting) as u64);
-        for n in 0..count {
-            let mut amounts = asks.unwrap_or(KIND_ASKS[kind]);
-            match growth {
-                Growth::None => {}
-                Growth::Cpus => amounts[0] = amounts[0].saturating_add(n * 100),
-                Growth::Mem => amounts[1] = amounts[1].saturating_add(n * 1_000),
-                Growth::MemAgainstDisk => {
-                    amounts[1] = amounts[1].saturating_add(n * 1_000);
-                    amounts[2] = amounts[2].saturating_sub(n * 1_000);
-                }
+    /// Adds the jobs of one step to the submission at hand; `is_mixed`: of all priorities in turn.
+    fn add(&mut self, jobs: &Jobs, count: usize, is_mixed: bool) {
+        let n_waiting = self.model.len() + self.batch.len();
+        for n in 0..count.min(QUEUED_MAX.saturating_sub(n_waiting)) {
+            let priority = if is_mixed { PRIORITIES[n % PRIORITIES.len()] } else { jobs.priority };
+            let entry = ModelEntry { is_other: false, priority, ..jobs.entry(n) };
+            let mut request = JobRequest::new(self.kinds[jobs.kind]).priority(priority);
+            if jobs.asks.is_some() || jobs.growth != Growth::None {
+                request = request.needs(resources(entry.asks));
             }
-            let mut request = JobRequest::new(self.kinds[kind]).priority(priority);
-            if asks.is_some() || growth != Growth::None {
-                request = request.needs(resources(amounts));
-            }
-            let (exe, job, queued) = (0, 0, 0);
-            let entry = ModelEntry {
-                exe,
-                job,
-                kind,
-                priority,
-                queued,
-                asks: amounts,
-                tries: 0,
-                n_exes: 1,
-                launches: 0,
-            };
             self.batch.push((request, entry));
         }
     }
 
-    fn entry_at(&mut self, which: u8) -> Option<u64> {
+    fn entry_at(&self, which: u8) -> Option<u64> {
         let running = &self.model.running;
         let at = usize::from(which) % running.len().max(1);
         running.keys().nth(at).copied()
@@ -195,7 +154,6 @@ impl Life<'_> {
             let spec = JobTypeSpec::new(name, "1").max_tries(MAX_TRIES).needs(needs);
             let ticket = self.engine.put_job_type(spec).expect("room");
             self.side.kinds.push(ticket.wait_durable(SYNC).expect("a job type"));
-            self.side.model.kinds.push(ModelKind::default());
         }
         self.compare();
     }
@@ -203,15 +161,27 @@ impl Life<'_> {
     /// Takes steps up to the end of this life. True where another one follows.
     fn run<'s>(&mut self, steps: &mut impl Iterator<Item = &'s Step>) -> bool {
         for step in steps {
-            if let Step::Submit { kind, count, priority, asks, growth, later, is_more } = *step {
-                self.side.add(kind, count, priority, asks.map(|asks| asks.amounts()), growth);
-                if is_more {
-                    continue;
+            match step {
+                Step::Submit { jobs, count, later, is_more } => {
+                    self.side.add(jobs, usize::from(*count), false);
+                    if *is_more {
+                        continue;
+                    }
+                    self.submit(*later);
                 }
-                self.submit(later);
-            } else {
-                self.submit(0);
-                self.apply(step);
+                Step::Defer { jobs, count, .. } => {
+                    self.side.add(jobs, usize::from(*count), false);
+                    self.submit(0);
+                }
+                Step::Flood { jobs, count, later, is_mixed } => {
+                    self.side.add(jobs, usize::from(*count) * FLOOD_FACTOR, *is_mixed);
+                    self.submit(*later);
+                }
+                Step::Tick { .. } | Step::TurnSome { .. } | Step::Seek { .. } => continue,
+                _ => {
+                    self.submit(0);
+                    self.apply(step);
+                }
             }
             self.compare();
             if let Step::Reopen { is_closed } = *step
@@ -242,7 +212,8 @@ impl Life<'_> {
         let kind_id = |kind: usize| self.side.kinds[kind];
         let engine = self.engine;
         match *step {
-            Step::Submit { .. } | Step::Reopen { .. } => {}
+            Step::Submit { .. } | Step::Defer { .. } | Step::Flood { .. } | Step::Reopen { .. } => {}
+            Step::Tick { .. } | Step::TurnSome { .. } | Step::Seek { .. } => {}
             Step::Offer { guard, free } => {
                 self.settle(guard, Keep::None);
                 let free = four_times(free.amounts());
@@ -261,7 +232,21 @@ impl Life<'_> {
                 self.side.model.declared = Some(total);
             }
             Step::Settle { guard, keep } => self.settle(guard, keep),
-            Step::Cancel { which, count } => self.cancel(which, count),
+            Step::PutBack { guard, which } => self.put_back(guard, which),
+            Step::Cancel { which, count } => {
+                let some = self.some_jobs(which, count);
+                self.cancel(&some);
+            }
+            Step::CancelMany { which, stride, count } => {
+                let live = self.side.model.live();
+                let some = spread(&live, which, stride, count);
+                self.cancel(&some);
+            }
+            Step::Drain { leave, .. } => {
+                let order = self.side.model.order();
+                let some: Vec<_> = order.iter().map(|entry| (entry.job, entry.exe)).collect();
+                self.cancel(some.get(usize::from(leave)..).unwrap_or_default());
+            }
             Step::Priority { which, count, to } => self.set_priority(which, count, to),
             Step::Pause { kind, is_paused } => {
                 engine.pause(kind_id(kind), is_paused).expect("room").wait_durable(SYNC).expect("paused");
@@ -272,13 +257,10 @@ impl Life<'_> {
                 engine.set_limit(kind_id(kind), limit).expect("room").wait_durable(SYNC).expect("limited");
                 self.side.model.kinds[kind].limit = limit;
             }
-            Step::Mode { kind, mode } => {
+            Step::Mode { kind, mode } | Step::Turn { kind, mode } => {
                 let ticket = engine.set_mode(kind.map(kind_id), mode).expect("room");
                 ticket.wait_durable(SYNC).expect("set");
-                match kind {
-                    Some(kind) => self.side.model.kinds[kind].mode = mode,
-                    None => self.side.model.mode = mode.unwrap_or_default(),
-                }
+                self.side.model.set_mode(kind, mode);
             }
             Step::End { which, how } => self.end(which, how),
         }
@@ -306,7 +288,7 @@ impl Life<'_> {
             side.last_exe += 1;
             side.last_job += 1;
             let (exe, job) = (side.last_exe, side.last_job);
-            side.model.entries.push(ModelEntry { exe, job, queued: side.now, ..entry });
+            side.model.insert(ModelEntry { exe, job, queued: side.now, ..entry });
         }
     }
 
@@ -382,13 +364,13 @@ impl Life<'_> {
     fn compare_view(&self) {
         let model = &self.side.model;
         let view = self.engine.fresh_view(SYNC);
-        assert_eq!((view.n_queued, view.n_running), (model.entries.len(), model.running.len()));
+        assert_eq!((view.n_queued, view.n_running), (model.len(), model.running.len()));
         for (kind, id) in self.side.kinds.iter().enumerate() {
             let found = view.job_type(*id).expect("on record");
-            let entries = || model.entries.iter().filter(|entry| entry.kind == kind);
-            assert_eq!(found.longest_queued, entries().map(|entry| Timestamp(entry.queued)).min());
-            assert_eq!(found.highest_priority, entries().map(|entry| entry.priority).min());
-            assert_eq!(found.n_running_exes, model.n_taken(kind));
+            let oldest = model.of_kind(kind).map(|entry| Timestamp(entry.queued)).min();
+            assert_eq!(found.longest_queued, oldest);
+            assert_eq!(found.highest_priority, model.of_kind(kind).map(|entry| entry.priority).min());
+            assert_eq!(found.n_running_exes, model.n_taken_each()[kind]);
         }
         if model.declared.is_some() {
             let node = view.node(DECLARED).expect("declared");
@@ -407,7 +389,7 @@ impl<'e> Life<'e> {
     /// Holds picks against what the model takes of `free`, and keeps them in a guard.
     fn picked(&mut self, guard: usize, picks: Picks<'e>, free: Option<Amounts>, is_on_declared: bool) {
         let model = &mut self.side.model;
-        let expected = free.map(|free| model.picks(free)).unwrap_or_default();
+        let expected = free.map(|free| model.picks(free, usize::MAX).picks).unwrap_or_default();
         let found: Vec<u64> = picks.iter().map(|pick| pick.exe.0).collect();
         let wanted: Vec<u64> = expected.iter().map(|entry| entry.exe).collect();
         assert_eq!(found, wanted, "picks of {free:?} in {:#?}", model.order());
@@ -450,37 +432,52 @@ impl<'e> Life<'e> {
         }
     }
 
-    /// As many live jobs, from one of them on.
-    fn some_jobs(&self, which: u8, count: u8) -> Vec<u64> {
-        let jobs = self.side.model.live_jobs();
-        let from = usize::from(which) % jobs.len().max(1);
-        jobs.into_iter().skip(from).take(count.into()).collect()
+    /// Puts one of the picks back.
+    fn put_back(&mut self, guard: usize, which: u8) {
+        let Some(picks) = &mut self.guards[guard] else { return };
+        let held = &mut self.side.model.held[guard];
+        if held.is_empty() {
+            return;
+        }
+        let taken = held.remove(usize::from(which) % held.len());
+        picks.retain(|pick| pick.exe.0 != taken.entry.exe);
+        self.side.model.put_back([taken]);
     }
 
-    fn cancel(&mut self, which: u8, count: u8) {
-        let jobs = self.some_jobs(which, count);
-        let ticket = self.engine.cancel(jobs.iter().copied().map(JobId).collect()).expect("room");
+    /// As many live jobs, from one of them on, each with its execution.
+    fn some_jobs(&self, which: u8, count: u8) -> Vec<(u64, u64)> {
+        let live = self.side.model.live();
+        let from = usize::from(which) % live.len().max(1);
+        live.into_iter().skip(from).take(count.into()).collect()
+    }
+
+    fn cancel(&mut self, some: &[(u64, u64)]) {
+        // The engine takes them by id.
+        let mut some = some.to_vec();
+        some.sort_unstable();
+        let jobs = some.iter().map(|(job, _)| JobId(*job)).collect();
+        let ticket = self.engine.cancel(jobs).expect("room");
         let changed = ticket.wait_durable(SYNC).expect("canceled");
         let mut n_changed = 0;
-        for job in &jobs {
+        for (_, exe) in &some {
             let model = &mut self.side.model;
-            let running = model.running.values().find(|taken| taken.entry.job == *job);
-            let name = running.map(|t| LaunchName { exe: ExeId(t.entry.exe), number: t.entry.launches });
-            let Some(is_running) = model.cancel(*job) else { continue };
+            let Some(canceled) = model.cancel(*exe) else { continue };
             n_changed += 1;
-            if is_running {
-                self.side.due.push(Sent::Kill(name.expect("it runs")));
+            if canceled == Canceled::Running {
+                let number = model.running[exe].entry.launches;
+                self.side.due.push(Sent::Kill(LaunchName { exe: ExeId(*exe), number }));
             }
         }
         let found = (changed.n_changed as usize, changed.n_ignored as usize);
-        assert_eq!(found, (n_changed, jobs.len() - n_changed));
+        assert_eq!(found, (n_changed, some.len() - n_changed));
     }
 
     fn set_priority(&mut self, which: u8, count: u8, to: i32) {
-        let jobs = self.some_jobs(which, count);
-        let ticket = self.engine.set_priority(jobs.iter().copied().map(JobId).collect(), to).expect("room");
+        let some = self.some_jobs(which, count);
+        let jobs = some.iter().map(|(job, _)| JobId(*job)).collect();
+        let ticket = self.engine.set_priority(jobs, to).expect("room");
         let changed = ticket.wait_durable(SYNC).expect("changed");
-        let n_changed = jobs.iter().filter(|job| self.side.model.set_priority(**job, to)).count();
+        let n_changed = some.iter().filter(|(_, exe)| self.side.model.set_priority(*exe, to)).count();
         assert_eq!(changed.n_changed as usize, n_changed);
     }
 
@@ -511,11 +508,11 @@ impl<'e> Life<'e> {
             return;
         }
         match how {
-            How::Refused => side.model.entries.push(entry),
+            How::Refused => side.model.insert(entry),
             How::Badly | How::Lost => {
                 if let Some(entry) = entry.retry(how == How::Badly, side.last_exe + 1, side.now) {
                     side.last_exe += 1;
-                    side.model.entries.push(entry);
+                    side.model.insert(entry);
                 }
             }
             How::Well | How::Stale | How::Killed | How::Runs => {}

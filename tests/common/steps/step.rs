@@ -23,8 +23,14 @@ pub(crate) const NAMES: [&str; 6] = ["cpus", "mem", "disk", "gpus", "licences", 
 /// Most jobs of one step.
 const COUNT_MAX: u8 = 32;
 
+/// How many times as many as of a plain step come with a flood.
+pub(crate) const FLOOD_FACTOR: usize = 96;
+
+/// A limit that lets nothing through.
+pub(crate) const LIMIT_NOTHING: u8 = 7;
+
 /// The priorities there are: small ones, the default, and both ends.
-const PRIORITIES: [i32; 8] = [0, 1, -1, 2, -2, 100, i32::MIN, i32::MAX];
+pub(crate) const PRIORITIES: [i32; 8] = [0, 1, -1, 2, -2, 100, i32::MIN, i32::MAX];
 
 /// Thousandths by name.
 pub(crate) type Amounts = [u64; NAMES.len()];
@@ -111,6 +117,20 @@ pub(crate) enum Growth {
     MemAgainstDisk,
 }
 
+/// What the jobs of one step are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Jobs {
+    pub(crate) kind: usize,
+    pub(crate) priority: i32,
+    /// As the type says where there is none.
+    pub(crate) asks: Option<Asks>,
+    pub(crate) growth: Growth,
+    /// Their ids count down from the largest there is. Not for the engine, which gives them itself.
+    pub(crate) is_from_end: bool,
+    /// Of another tenant and for other nodes. Not for the engine, which has one of each.
+    pub(crate) is_other: bool,
+}
+
 /// What becomes of the picks of a guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
@@ -140,17 +160,27 @@ pub(crate) enum How {
     Runs,
 }
 
+/// In which order a queue is emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// Canceled from the front of the order.
+    Front,
+    /// Canceled from its back.
+    Back,
+    /// Canceled by id.
+    ById,
+    /// Taken by a node with enough of everything, launched and ended, one by one.
+    Offers,
+}
+
 /// One thing that happens. Numbers that choose are taken modulo what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// `asks`: as the type says where there is none. `is_more`: the next step goes in the same
-    /// submission. `later`: how far the clock moves, also backwards.
+    /// `is_more`: the next step goes in the same submission. `later`: how far the clock moves, also
+    /// backwards.
     Submit {
-        kind: usize,
+        jobs: Jobs,
         count: u8,
-        priority: i32,
-        asks: Option<Asks>,
-        growth: Growth,
         later: i8,
         is_more: bool,
     },
@@ -159,11 +189,11 @@ pub(crate) enum Step {
         guard: usize,
         free: Asks,
     },
-    /// The declared node is offered.
+    /// The declared node is offered. For the bare queue: the first that nothing holds back is taken.
     OfferDeclared {
         guard: usize,
     },
-    /// Four times `total` is declared.
+    /// Four times `total` is declared. For the bare queue: that is asked about from now on.
     Declare {
         total: Asks,
     },
@@ -185,7 +215,7 @@ pub(crate) enum Step {
         kind: usize,
         is_paused: bool,
     },
-    /// 0: none.
+    /// 0: none. [`LIMIT_NOTHING`]: for the bare queue, not one may run.
     Limit {
         kind: usize,
         limit: u8,
@@ -198,9 +228,59 @@ pub(crate) enum Step {
         which: u8,
         how: How,
     },
-    /// With open guards when it is closed, without when it is dropped. Nothing without a store.
+    /// With open guards when it is closed, without when it is dropped. Nothing without a store. For
+    /// the bare queue: another one takes everything over, in order or from the end.
     Reopen {
         is_closed: bool,
+    },
+    /// Jobs that may not start before a time of their own. The engine takes them at once.
+    Defer {
+        jobs: Jobs,
+        count: u8,
+        until: i8,
+    },
+    /// The clock moves, and at most so many that are due come in. Nothing for the engine.
+    Tick {
+        later: i64,
+        most: usize,
+    },
+    /// A switch of direction begins. For the engine it is made at once.
+    Turn {
+        kind: Option<usize>,
+        mode: Option<QueueMode>,
+    },
+    /// It goes on by so many lanes. Nothing for the engine.
+    TurnSome {
+        n_lanes: usize,
+    },
+    /// One pick of a guard goes back.
+    PutBack {
+        guard: usize,
+        which: u8,
+    },
+    /// Up to 32 times `count` of the jobs that wait, are picked or run, all over the place.
+    CancelMany {
+        which: u8,
+        stride: u8,
+        count: u8,
+    },
+    /// The place of one that waits is searched for, or the search goes on by so many lanes. Nothing
+    /// for the engine.
+    Seek {
+        which: u8,
+        n_lanes: usize,
+    },
+    /// [`FLOOD_FACTOR`] times `count` at once; `is_mixed`: of all priorities in turn.
+    Flood {
+        jobs: Jobs,
+        count: u8,
+        later: i8,
+        is_mixed: bool,
+    },
+    /// All that wait in the queue, but so many, leave it. The engine cancels them.
+    Drain {
+        how: Drain,
+        leave: u8,
     },
 }
 
@@ -210,10 +290,17 @@ const HOWS: [How; 7] = [How::Well, How::Badly, How::Refused, How::Stale, How::Lo
 const MODES: [Option<QueueMode>; 3] = [None, Some(QueueMode::Fifo), Some(QueueMode::Lifo)];
 /// How far the clock moves.
 const LATERS: [i8; 8] = [0, 1, 2, -1, 0, 5, 100, -3];
+/// The same, up to both ends of time.
+const LEAPS: [i64; 8] = [1, 2, 5, 100, 0, -3, i64::MIN, i64::MAX];
+/// Entries that come in at once.
+const MOSTS: [usize; 4] = [1, 2, 5, usize::MAX];
+/// Lanes of one slice.
+const SLICES: [usize; 8] = [0, 1, 2, 3, 7, 64, 65, 1_000];
+const DRAINS: [Drain; 4] = [Drain::Front, Drain::Back, Drain::ById, Drain::Offers];
 
-/// The first byte of a record, modulo 32, and what it means: often what happens often.
+/// The first byte of a record, modulo `N`, and what it means: often what happens often. New ones are
+/// put behind the others, so that what was written before reads as it did.
 mod op {
-    pub(super) const N: u8 = 32;
     pub(super) const SUBMIT: u8 = 0;
     pub(super) const OFFER: u8 = 9;
     pub(super) const OFFER_DECLARED: u8 = 14;
@@ -226,6 +313,16 @@ mod op {
     pub(super) const MODE: u8 = 26;
     pub(super) const END: u8 = 27;
     pub(super) const REOPEN: u8 = 31;
+    pub(super) const DEFER: u8 = 32;
+    pub(super) const TICK: u8 = 36;
+    pub(super) const TURN: u8 = 39;
+    pub(super) const TURN_SOME: u8 = 42;
+    pub(super) const PUT_BACK: u8 = 46;
+    pub(super) const CANCEL_MANY: u8 = 49;
+    pub(super) const SEEK: u8 = 51;
+    pub(super) const DRAIN: u8 = 54;
+    pub(super) const FLOOD: u8 = 55;
+    pub(super) const N: u8 = 56;
 }
 
 fn nth<T: Copy>(all: &[T], byte: u8) -> T {
@@ -237,60 +334,93 @@ fn place<T: PartialEq>(all: &[T], one: &T) -> u8 {
     u8::try_from(at).expect("few")
 }
 
+fn small(n: usize) -> u8 {
+    u8::try_from(n).expect("few")
+}
+
+fn bit(byte: u8, at: u8) -> bool {
+    byte >> at & 1 == 1
+}
+
+/// Of a type or of all.
+fn kind_or_all(byte: u8) -> Option<usize> {
+    let kind = usize::from(byte) % (N_KINDS + 1);
+    (kind < N_KINDS).then_some(kind)
+}
+
+impl Jobs {
+    /// From the kind, from what `c` and `flags` say, and from amounts. Bits 3 to 5 of the flags are
+    /// a time, bit 6 is the step's.
+    fn read(kind: usize, c: u8, flags: u8, asks: Asks) -> Self {
+        Self {
+            kind,
+            priority: nth(&PRIORITIES, c),
+            asks: (!bit(flags, 0)).then_some(asks),
+            growth: nth(&GROWTHS, flags >> 1),
+            is_from_end: bit(c, 3),
+            is_other: bit(c, 4),
+        }
+    }
+
+    fn write(&self, op: u8, count: u8, time: i8, is_so: bool) -> [u8; STEP_BYTES] {
+        let c = place(&PRIORITIES, &self.priority)
+            | u8::from(self.is_from_end) << 3
+            | u8::from(self.is_other) << 4;
+        let flags = u8::from(self.asks.is_none())
+            | place(&GROWTHS, &self.growth) << 1
+            | place(&LATERS, &time) << 3
+            | u8::from(is_so) << 6;
+        record([op, small(self.kind), count - 1, c, flags], self.asks.unwrap_or_default())
+    }
+}
+
+fn record(head: [u8; 5], asks: Asks) -> [u8; STEP_BYTES] {
+    let mut record = [0; STEP_BYTES];
+    record[..5].copy_from_slice(&head);
+    record[5..].copy_from_slice(&asks.write());
+    record
+}
+
 impl Step {
     fn read(record: [u8; STEP_BYTES]) -> Self {
         let [op, a, b, c, flags, asks @ ..] = record;
         let asks = Asks::read(asks);
         let kind = usize::from(a) % N_KINDS;
         let guard = usize::from(a) % N_GUARDS;
+        let count = b % COUNT_MAX + 1;
+        let later = nth(&LATERS, flags >> 3);
+        let jobs = Jobs::read(kind, c, flags, asks);
         match op % op::N {
-            op::SUBMIT..op::OFFER => Self::Submit {
-                kind,
-                count: b % COUNT_MAX + 1,
-                priority: nth(&PRIORITIES, c),
-                asks: (flags & 1 == 0).then_some(asks),
-                growth: nth(&GROWTHS, flags >> 1),
-                later: nth(&LATERS, flags >> 3),
-                is_more: flags >> 6 & 1 == 1,
-            },
+            op::SUBMIT..op::OFFER => Self::Submit { jobs, count, later, is_more: bit(flags, 6) },
             op::OFFER..op::OFFER_DECLARED => Self::Offer { guard, free: asks },
             op::OFFER_DECLARED..op::DECLARE => Self::OfferDeclared { guard },
             op::DECLARE..op::SETTLE => Self::Declare { total: asks },
             op::SETTLE..op::CANCEL => Self::Settle { guard, keep: nth(&KEEPS, b) },
-            op::CANCEL..op::PRIORITY => Self::Cancel { which: a, count: b % COUNT_MAX + 1 },
-            op::PRIORITY..op::PAUSE => {
-                Self::Priority { which: a, count: b % COUNT_MAX + 1, to: nth(&PRIORITIES, c) }
-            }
-            op::PAUSE..op::LIMIT => Self::Pause { kind, is_paused: b & 1 == 1 },
-            op::LIMIT..op::MODE => Self::Limit { kind, limit: b % 8 },
-            op::MODE..op::END => {
-                let kind = usize::from(a) % (N_KINDS + 1);
-                Self::Mode { kind: (kind < N_KINDS).then_some(kind), mode: nth(&MODES, b) }
-            }
+            op::CANCEL..op::PRIORITY => Self::Cancel { which: a, count },
+            op::PRIORITY..op::PAUSE => Self::Priority { which: a, count, to: nth(&PRIORITIES, c) },
+            op::PAUSE..op::LIMIT => Self::Pause { kind, is_paused: bit(b, 0) },
+            op::LIMIT..op::MODE => Self::Limit { kind, limit: b % (LIMIT_NOTHING + 1) },
+            op::MODE..op::END => Self::Mode { kind: kind_or_all(a), mode: nth(&MODES, b) },
             op::END..op::REOPEN => Self::End { which: a, how: nth(&HOWS, b) },
-            _ => Self::Reopen { is_closed: a & 1 == 1 },
+            op::REOPEN..op::DEFER => Self::Reopen { is_closed: bit(a, 0) },
+            op::DEFER..op::TICK => Self::Defer { jobs, count, until: later },
+            op::TICK..op::TURN => Self::Tick { later: nth(&LEAPS, a), most: nth(&MOSTS, b) },
+            op::TURN..op::TURN_SOME => Self::Turn { kind: kind_or_all(a), mode: nth(&MODES, b) },
+            op::TURN_SOME..op::PUT_BACK => Self::TurnSome { n_lanes: nth(&SLICES, a) },
+            op::PUT_BACK..op::CANCEL_MANY => Self::PutBack { guard, which: b },
+            op::CANCEL_MANY..op::SEEK => Self::CancelMany { which: a, stride: c % 8, count },
+            op::SEEK..op::DRAIN => Self::Seek { which: a, n_lanes: nth(&SLICES, b) },
+            op::DRAIN..op::FLOOD => Self::Drain { how: nth(&DRAINS, a), leave: b },
+            _ => Self::Flood { jobs, count, later, is_mixed: bit(flags, 6) },
         }
     }
 
     /// Its record. Without what reading leaves out.
     pub(crate) fn write(&self) -> [u8; STEP_BYTES] {
-        let small = |n: usize| u8::try_from(n).expect("few");
-        let record = |head: [u8; 5], asks: Asks| {
-            let mut record = [0; STEP_BYTES];
-            record[..5].copy_from_slice(&head);
-            record[5..].copy_from_slice(&asks.write());
-            record
-        };
-        let plain = |head: [u8; 4]| record([head[0], head[1], head[2], head[3], 0], Asks::default());
+        let plain = |[op, a, b, c]: [u8; 4]| record([op, a, b, c, 0], Asks::default());
+        let of = |kind: Option<usize>| small(kind.unwrap_or(N_KINDS));
         match *self {
-            Self::Submit { kind, count, priority, asks, growth, later, is_more } => {
-                let flags = u8::from(asks.is_none())
-                    | place(&GROWTHS, &growth) << 1
-                    | place(&LATERS, &later) << 3
-                    | u8::from(is_more) << 6;
-                let head = [op::SUBMIT, small(kind), count - 1, place(&PRIORITIES, &priority), flags];
-                record(head, asks.unwrap_or_default())
-            }
+            Self::Submit { jobs, count, later, is_more } => jobs.write(op::SUBMIT, count, later, is_more),
             Self::Offer { guard, free } => record([op::OFFER, small(guard), 0, 0, 0], free),
             Self::OfferDeclared { guard } => plain([op::OFFER_DECLARED, small(guard), 0, 0]),
             Self::Declare { total } => record([op::DECLARE, 0, 0, 0, 0], total),
@@ -301,12 +431,24 @@ impl Step {
             }
             Self::Pause { kind, is_paused } => plain([op::PAUSE, small(kind), u8::from(is_paused), 0]),
             Self::Limit { kind, limit } => plain([op::LIMIT, small(kind), limit, 0]),
-            Self::Mode { kind, mode } => {
-                plain([op::MODE, small(kind.unwrap_or(N_KINDS)), place(&MODES, &mode), 0])
-            }
+            Self::Mode { kind, mode } => plain([op::MODE, of(kind), place(&MODES, &mode), 0]),
             Self::End { which, how } => plain([op::END, which, place(&HOWS, &how), 0]),
             Self::Reopen { is_closed } => plain([op::REOPEN, u8::from(is_closed), 0, 0]),
+            Self::Defer { jobs, count, until } => jobs.write(op::DEFER, count, until, false),
+            Self::Tick { later, most } => plain([op::TICK, place(&LEAPS, &later), place(&MOSTS, &most), 0]),
+            Self::Turn { kind, mode } => plain([op::TURN, of(kind), place(&MODES, &mode), 0]),
+            Self::TurnSome { n_lanes } => plain([op::TURN_SOME, place(&SLICES, &n_lanes), 0, 0]),
+            Self::PutBack { guard, which } => plain([op::PUT_BACK, small(guard), which, 0]),
+            Self::CancelMany { which, stride, count } => plain([op::CANCEL_MANY, which, count - 1, stride]),
+            Self::Seek { which, n_lanes } => plain([op::SEEK, which, place(&SLICES, &n_lanes), 0]),
+            Self::Drain { how, leave } => plain([op::DRAIN, place(&DRAINS, &how), leave, 0]),
+            Self::Flood { jobs, count, later, is_mixed } => jobs.write(op::FLOOD, count, later, is_mixed),
         }
+    }
+
+    /// Whether it makes thousands of entries at once.
+    pub(crate) fn is_flood(&self) -> bool {
+        matches!(self, Self::Flood { .. })
     }
 }
 
