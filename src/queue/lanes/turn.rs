@@ -6,7 +6,7 @@
 
 use super::{LaneSlot, Queue, TypeSlot, type_index};
 use crate::model::{JobTypeId, QueueMode};
-use crate::queue::lane::Nodes;
+use crate::queue::nodes::Nodes;
 
 /// With more lanes that turn, the order of all open ones is made anew; that costs some 3 us for
 /// each 64 of them.
