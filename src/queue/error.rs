@@ -6,13 +6,13 @@ use crate::model::{ExeId, ID_MAX, JobTypeId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InsertError {
-    /// Execution ids are from 1 to [`ID_MAX`].
+    /// Execution ids are from 1 to `ID_MAX`.
     #[error("execution ids are from 1 to {ID_MAX}, not {id}")]
     IdOutOfRange {
         /// The id.
         id: ExeId,
     },
-    /// The id of a job type is above [`JOB_TYPES_MAX`](crate::JOB_TYPES_MAX).
+    /// The id of a job type is above `JOB_TYPES_MAX`.
     #[error("job type ids are at most {max}, not {job_type}")]
     JobTypeOutOfRange {
         /// The id.

@@ -2,7 +2,7 @@
 //! machine has it, else in plain loops, which compilers turn into whatever vectors there are.
 //!
 //! The measured reason for the former, and with it for `unsafe`: a third of the instructions of a
-//! decision (docs/decisions/0009).
+//! decision (`bash .ci/instructions`).
 //!
 //! G1  Both versions of a function give the same for all arguments.
 

@@ -248,8 +248,7 @@ impl Queue {
     /// Holds a type's entries back, or lets them go. Cost: lanes of the type.
     ///
     /// # Panics
-    /// This and the other switches of a type: when its id is above
-    /// [`JOB_TYPES_MAX`](crate::JOB_TYPES_MAX).
+    /// This and the other switches of a type: when its id is above `JOB_TYPES_MAX` (100,000).
     pub fn set_paused(&mut self, job_type: JobTypeId, is_paused: bool) {
         self.with_type(job_type, |slot| slot.is_paused = is_paused);
     }
