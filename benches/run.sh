@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every figure of the queue, at every depth and workload, into a directory: runs.jsonl, a line per
-# run, and table.md, the same beside the goals. Wants an idle machine, 4 GB and half an hour.
+# run, and table.md, the same beside the goals. Wants an idle machine, 4 GB and a quarter of an hour for each of RUNS.
 #
 #   bash benches/run.sh benches/runs/2026-11-30-name [RUNS]    each RUNS times (1); medians are shown
 set -euo pipefail

@@ -134,10 +134,14 @@ pub(crate) fn covers(free: &Numbers, asked: &Numbers) -> bool {
     free.iter().zip(asked).all(|(have, ask)| have >= ask)
 }
 
+/// An amount of zero is left out: it is the same, and names take time.
 fn named(numbers: Numbers) -> NodeResources {
     let set = NodeResources::new().with("cpus", Quantity(numbers[CPUS])).expect("a standard name");
-    let set = set.with("gpus", Quantity(numbers[GPUS])).expect("a standard name");
-    set.mem_mib(numbers[MEM]).disk_mib(numbers[DISK])
+    let set = set.mem_mib(numbers[MEM]).disk_mib(numbers[DISK]);
+    match numbers[GPUS] {
+        0 => set,
+        gpus => set.with("gpus", Quantity(gpus)).expect("a standard name"),
+    }
 }
 
 /// Classes of nodes, as many of each.
