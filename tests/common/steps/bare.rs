@@ -51,8 +51,8 @@ pub(super) struct Bare {
     n_exes: u64,
     n_from_end: u64,
     n_jobs: u64,
-    /// The switch that was begun and is not done.
-    turn: Option<(Option<usize>, Option<QueueMode>)>,
+    /// Switches that were begun and are not done.
+    turns: Vec<(Option<usize>, Option<QueueMode>)>,
     seek: Option<Seek>,
     /// How often something was put into the queue.
     n_puts: usize,
@@ -76,7 +76,7 @@ pub(crate) fn agree_queue(steps: &[Step]) {
         n_exes: 0,
         n_from_end: 0,
         n_jobs: 0,
-        turn: None,
+        turns: Vec::new(),
         seek: None,
         n_puts: 0,
         dense: BTreeMap::new(),
@@ -319,39 +319,43 @@ impl Bare {
         }
     }
 
-    /// Sets a direction at once.
+    /// Sets a direction at once; what is under way comes into force with it.
     fn set_mode(&mut self, kind: Option<usize>, mode: Option<QueueMode>) {
-        self.finish_turn();
         match kind {
             Some(kind) => self.queue.set_type_mode(TYPES[kind], mode),
             None => self.queue.set_mode(mode.unwrap_or_default()),
         }
-        self.model.set_mode(kind, mode);
+        self.turns.push((kind, mode));
+        self.turned();
     }
 
     fn start_turn(&mut self, kind: Option<usize>, mode: Option<QueueMode>) {
-        self.finish_turn();
         self.queue.start_turn(kind.map(|kind| TYPES[kind]), mode);
-        self.turn = Some((kind, mode));
-        // There may be nothing to do.
-        self.turn_some(0);
+        self.turns.push((kind, mode));
     }
 
-    /// The new order holds from the moment when the queue says that the switch is done.
-    fn turn_some(&mut self, n_lanes: usize) {
-        let is_done = self.queue.turn_some(n_lanes);
-        assert!(is_done || self.turn.is_some(), "no switch is under way");
-        if is_done && let Some((kind, mode)) = self.turn.take() {
+    fn turned(&mut self) {
+        for (kind, mode) in std::mem::take(&mut self.turns) {
             self.model.set_mode(kind, mode);
         }
     }
 
-    /// Makes all of a switch that is under way. False where none is.
+    /// The new order holds from the moment when the queue says that the switch is done, the old one
+    /// until then.
+    fn turn_some(&mut self, n_lanes: usize) {
+        let is_done = self.queue.turn_some(n_lanes);
+        assert!(is_done || !self.turns.is_empty(), "no switch is under way");
+        if is_done {
+            self.turned();
+        }
+    }
+
+    /// Makes all of the switches that are under way. False where none is.
     fn finish_turn(&mut self) -> bool {
         const SLICE: usize = 64;
-        let is_under_way = self.turn.is_some();
+        let is_under_way = !self.turns.is_empty();
         for _ in 0..=(QUEUED_MAX + EMPTY_MAX).div_ceil(SLICE) + 1 {
-            if self.turn.is_none() {
+            if self.turns.is_empty() {
                 return is_under_way;
             }
             self.turn_some(SLICE);
