@@ -36,6 +36,14 @@ ci:
 build-cost:
     bash .ci/build-cost
 
+# Instructions of each operation of the queue against the stored ones; needs valgrind.
+counts *options:
+    bash .ci/instructions {{ options }}
+
+# Every figure of the queue at every depth and workload, into a directory; wants an idle machine.
+measure directory:
+    bash benches/run.sh {{ directory }}
+
 # What is too long for CI: the daemon killed at that many random points.
 proof cycles="200":
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test kill9 -- --nocapture

@@ -23,7 +23,8 @@ use super::amounts::{Amounts, DISK, Dims, MEM};
 use super::deferred::Deferred;
 use super::failed::FailedOffers;
 use super::key::SortKey;
-use super::lane::{LEAST_OF_NONE, Lane, Least, Nodes, Row};
+use super::lane::{LEAST_OF_NONE, Lane, Least, Row};
+use super::nodes::Nodes;
 use super::open::{BLOCK_LEN, Codes, OpenLanes, code};
 use super::places::Places;
 use super::units::Units;
@@ -162,6 +163,14 @@ impl LaneSlot {
     /// What one of its rows asks for.
     fn asks(&self, row: Row) -> Amounts {
         self.key.fixed.with_varying(self.key.units.amounts(row.asks))
+    }
+
+    /// The entry that one of its rows stands for.
+    fn entry(&self, row: Row) -> Entry {
+        let LaneKey { tenant, job_type, constraints, .. } = self.key;
+        let (id, job, asks) = (row.key.id(), row.job, self.asks(row));
+        let (priority, queued) = (row.key.priority(), row.key.queued());
+        Entry { id, job, job_type, tenant, constraints, priority, queued, asks }
     }
 
     /// What every row asks for at least.
@@ -503,13 +512,6 @@ impl Queue {
         if slot.is_held() != before {
             self.refresh_type(job_type);
         }
-    }
-
-    fn entry(&self, lane: &LaneSlot, row: Row) -> Entry {
-        let LaneKey { tenant, job_type, constraints, .. } = lane.key;
-        let (id, job, asks) = (row.key.id(), row.job, lane.asks(row));
-        let (priority, queued) = (row.key.priority(), row.key.queued());
-        Entry { id, job, job_type, tenant, constraints, priority, queued, asks }
     }
 
     /// Where an execution is whose place says so, if it is not picked: its lane and its key.

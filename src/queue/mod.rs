@@ -13,6 +13,7 @@ mod key;
 mod lane;
 mod lanes;
 mod leaf;
+mod nodes;
 mod open;
 mod places;
 mod pool;

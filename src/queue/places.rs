@@ -18,6 +18,9 @@ const N_SHARDS: usize = 1_024;
 /// Ids of one page.
 const PAGE_IDS: u64 = u64::BITS as u64;
 
+/// Places a page has room for, as it grows.
+const ROOMS: [usize; 3] = [4, 20, u64::BITS as usize];
+
 /// What the id alone does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -60,6 +63,11 @@ impl Page {
             return Some(std::mem::replace(&mut self.places[rank], place));
         }
         self.used |= bit;
+        if self.places.len() == self.places.capacity() {
+            // Sparse ids fill the first size, every fourth one in use the second, all the last.
+            let room = ROOMS.into_iter().find(|room| *room > self.places.len()).unwrap_or(0);
+            self.places.reserve_exact(room.saturating_sub(self.places.len()));
+        }
         self.places.insert(rank, place);
         None
     }

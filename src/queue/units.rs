@@ -47,13 +47,16 @@ impl Units {
 
     /// What is asked for, in these units.
     pub(crate) fn counts(self, amounts: [u64; 2]) -> [u32; 2] {
+        if self == Self::MIB {
+            // The rule; a division by a constant is a multiplication.
+            return amounts.map(|amount| count(amount.div_ceil(UNITS[1])));
+        }
         [0, 1].map(|which| count(amounts[which].div_ceil(self.unit(which))))
     }
 
     /// What is free, in these units: what asks for as many or fewer fits, and nothing else.
     pub(crate) fn counts_free(self, amounts: [u64; 2]) -> [u32; 2] {
         let whole = |amount: u64, unit: u8| match unit {
-            // The rule; a division by a constant is a multiplication.
             1 => amount / UNITS[1],
             unit => amount / UNITS[unit as usize],
         };

@@ -292,7 +292,7 @@ impl Run {
     fn offer(&mut self) {
         let mut free = self.free();
         let mut left: Amounts = self.queue.lookup(&resources(free));
-        for _ in 0..1 + self.random.below(2) {
+        for _ in 0..=self.random.below(2) {
             let wanted = self.simple.first_fit(&free);
             let first = self.queue.first_fit(&left);
             assert_eq!(first, wanted.map(|item| ExeId(item.id)), "of {free:?}: {wanted:?}");

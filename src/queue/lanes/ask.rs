@@ -70,7 +70,7 @@ impl Queue {
             if let Some(next) = lane.rows.after(&self.nodes, key, mode) {
                 heads.insert((order(lane, next), at));
             }
-            Some(self.entry(lane, row))
+            Some(lane.entry(row))
         })
     }
 
@@ -79,20 +79,20 @@ impl Queue {
         let mode = self.mode_of(job_type);
         let lanes = self.type_slot(job_type)?.lanes.iter().map(|&at| self.lane(at));
         let firsts = lanes.filter_map(|lane| lane.head(mode).map(|row| (lane, row)));
-        firsts.min_by_key(|(_, row)| row.key.seen(mode)).map(|(lane, row)| self.entry(lane, row))
+        firsts.min_by_key(|(_, row)| row.key.seen(mode)).map(|(lane, row)| lane.entry(row))
     }
 
     /// A queued execution by its id.
     pub fn get(&self, id: ExeId) -> Option<Entry> {
         if let Some(picked) = self.picked.get(&id) {
-            return Some(self.entry(self.lane(picked.lane), picked.row));
+            return Some(self.lane(picked.lane).entry(picked.row));
         }
         if let Some(entry) = self.deferred.get(id) {
             return Some(*entry);
         }
         let (at, key) = self.place_of(id)?;
         let lane = self.lane(at);
-        Some(self.entry(lane, lane.rows.get(&self.nodes, key).expect("Q1: it is in its lane")))
+        Some(lane.entry(lane.rows.get(&self.nodes, key).expect("Q1: it is in its lane")))
     }
 
     /// Whether something holds a type back: paused, and at its limit.
@@ -160,7 +160,7 @@ impl Queue {
     pub fn verdicts(&self, free: &Amounts) -> impl Iterator<Item = LaneVerdict> + '_ {
         let free = *free;
         self.lanes.iter().filter_map(move |lane| {
-            let head = self.entry(lane, self.head(lane)?);
+            let head = lane.entry(self.head(lane)?);
             Some(LaneVerdict {
                 job_type: head.job_type,
                 tenant: head.tenant,

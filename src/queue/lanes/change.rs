@@ -151,7 +151,7 @@ impl Queue {
         let place = self.places.remove(id)?;
         let lane = self.lane(place.lane);
         let row = lane.rows.get(&self.nodes, place.key(id)).expect("Q1: it is in its lane");
-        let entry = self.entry(lane, row);
+        let entry = lane.entry(row);
         self.take_row(place.lane, row);
         Some(entry)
     }
@@ -166,7 +166,7 @@ impl Queue {
     /// Takes a pick out that does not come back.
     fn remove_picked(&mut self, id: ExeId) -> Option<Entry> {
         let Picked { lane, row } = self.unpick(id)?;
-        let entry = self.entry(self.lane(lane), row);
+        let entry = self.lane(lane).entry(row);
         self.places.remove(id);
         self.list_if_empty(lane);
         Some(entry)
@@ -196,7 +196,7 @@ impl Queue {
         self.picked.insert(row.key.id(), Picked { lane: at, row });
         self.take_row(at, row);
         self.with_type(job_type, |slot| slot.n_taken += 1);
-        self.entry(self.lane(at), row)
+        self.lane(at).entry(row)
     }
 
     /// Puts a pick back to its exact place. False when it was canceled meanwhile.

@@ -4,7 +4,8 @@ use super::{Entry, LaneSlot, Queue, TypeSlot, type_index};
 use crate::model::{ExeId, JobTypeId, QueueMode};
 use crate::queue::amounts::Amounts;
 use crate::queue::key::SortKey;
-use crate::queue::lane::{Least, Look, Nodes, Row, fits, with_sum};
+use crate::queue::lane::{Least, Look, Row, fits, with_sum};
+use crate::queue::nodes::Nodes;
 use crate::queue::open::{Codes, Shown, code};
 use crate::queue::units::Units;
 

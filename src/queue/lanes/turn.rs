@@ -6,7 +6,7 @@
 
 use super::{LaneSlot, Queue, TypeSlot, type_index};
 use crate::model::{JobTypeId, QueueMode};
-use crate::queue::lane::Nodes;
+use crate::queue::nodes::Nodes;
 
 /// With more lanes that turn, the order of all open ones is made anew; that costs some 3 us for
 /// each 64 of them.
@@ -111,7 +111,9 @@ impl Queue {
                 super::bound_of(slot, *mode, head)
             });
         } else {
-            types.iter().for_each(|(job_type, _)| self.refresh_type(*job_type));
+            for (job_type, _) in types {
+                self.refresh_type(job_type);
+            }
         }
     }
 

@@ -272,7 +272,9 @@ impl Model {
             lists[entry.kind].push((key(mode, entry), entry));
         }
         // The last one of each is its head.
-        lists.iter_mut().for_each(|list| list.sort_unstable_by(|a, b| b.0.cmp(&a.0)));
+        for list in &mut lists {
+            list.sort_unstable_by_key(|(key, _)| std::cmp::Reverse(*key));
+        }
         let head = |list: &Vec<(Key, &ModelEntry)>| Some(key(self.mode, list.last()?.1));
         let mut heads = lists.each_ref().map(head);
         let mut merged = Vec::with_capacity(self.entries.len());

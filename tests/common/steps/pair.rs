@@ -212,8 +212,13 @@ impl Life<'_> {
         let kind_id = |kind: usize| self.side.kinds[kind];
         let engine = self.engine;
         match *step {
-            Step::Submit { .. } | Step::Defer { .. } | Step::Flood { .. } | Step::Reopen { .. } => {}
-            Step::Tick { .. } | Step::TurnSome { .. } | Step::Seek { .. } => {}
+            Step::Submit { .. }
+            | Step::Defer { .. }
+            | Step::Flood { .. }
+            | Step::Reopen { .. }
+            | Step::Tick { .. }
+            | Step::TurnSome { .. }
+            | Step::Seek { .. } => {}
             Step::Offer { guard, free } => {
                 self.settle(guard, Keep::None);
                 let free = four_times(free.amounts());
