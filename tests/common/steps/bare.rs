@@ -17,6 +17,9 @@ use super::step::{
 /// end.
 const QUEUED_MAX: usize = 6_000;
 
+/// Most that come with floods in one run.
+const FLOODS_MAX: usize = 8_000;
+
 /// The last instant that the order tells from later ones, in 2112.
 const TIME_MAX: i64 = (1 << 52) - 1;
 
@@ -51,6 +54,7 @@ pub(super) struct Bare {
     n_exes: u64,
     n_from_end: u64,
     n_jobs: u64,
+    n_flooded: usize,
     /// Switches that were begun and are not done.
     turns: Vec<(Option<usize>, Option<QueueMode>)>,
     seek: Option<Seek>,
@@ -76,6 +80,7 @@ pub(crate) fn agree_queue(steps: &[Step]) {
         n_exes: 0,
         n_from_end: 0,
         n_jobs: 0,
+        n_flooded: 0,
         turns: Vec::new(),
         seek: None,
         n_puts: 0,
@@ -103,7 +108,9 @@ impl Bare {
             }
             Step::Flood { jobs, count, later, is_mixed } => {
                 self.pass(later.into());
-                self.enter(&jobs, usize::from(count) * FLOOD_FACTOR, is_mixed, None);
+                let count = (usize::from(count) * FLOOD_FACTOR).min(FLOODS_MAX - self.n_flooded);
+                self.n_flooded += count;
+                self.enter(&jobs, count, is_mixed, None);
             }
             Step::Defer { jobs, count, until } => {
                 self.enter(&jobs, usize::from(count), false, Some(self.now + i64::from(until)));

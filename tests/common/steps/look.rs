@@ -2,8 +2,8 @@
 //!
 //! After each step: counts, the status of every type, the order of all, and some offers. After every
 //! second one why each lane does not move, and the queue's own invariants; after the others some
-//! entries one by one, and the order without some types. Of large queues only a part of the order,
-//! and the whole now and then: where thousands of entries have thousands of lanes, some questions
+//! entries one by one, and the order without some types. Of large queues only a part of it, and the
+//! whole now and then: where thousands of entries have thousands of lanes, some questions
 //! cost their product. At the end all of it, of every entry.
 
 use std::collections::BTreeSet;
@@ -62,17 +62,19 @@ impl Bare {
     fn compare(&mut self, extent: Extent) {
         let order = self.model.order();
         let (is_even, is_all) = (self.n_steps.is_multiple_of(2), extent == Extent::All);
+        // Of large queues after two steps of eight.
+        let is_looked_at = extent != Extent::Part || self.n_steps % 8 < 2;
         self.compare_counts();
         self.compare_statuses(&order);
         self.compare_order(&order, extent);
         self.compare_offers(&order);
-        if is_even || is_all {
+        if is_even && is_looked_at || is_all {
             self.compare_verdicts(&order);
             if extent != Extent::Part {
                 self.queue.check_invariants();
             }
         }
-        if !is_even || is_all {
+        if !is_even && is_looked_at || is_all {
             self.compare_without(&order, extent);
             self.compare_entries(&order, extent);
             self.compare_others();
