@@ -247,7 +247,12 @@ impl Bare {
         let aside = self.model.deferred().values().next().map(|(_, entry)| *entry);
         let queued = self.model.first();
         for entry in [held, aside, queued].into_iter().flatten() {
-            let again = Entry { priority: 17, ..self.given(&entry) };
+            // As another request of another type: the lane that it would need must not stay either.
+            let other = ModelEntry { kind: (entry.kind + 1) % N_KINDS, is_other: !entry.is_other, ..entry };
+            let mut again = Entry { priority: 17, ..self.given(&other) };
+            if self.n_steps.is_multiple_of(2) {
+                again = Entry { priority: 17, ..self.given(&entry) };
+            }
             let error = InsertError::AlreadyQueued { id: again.id };
             assert_eq!(self.queue.insert(again), Err(error));
             assert_eq!(self.queue.defer(again, Timestamp(self.now)), Err(error));
