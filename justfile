@@ -48,7 +48,7 @@ measure directory:
 proof cycles="200":
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test kill9 -- --nocapture
 
-# A fuzz target for that many seconds; what it finds interesting goes to fuzz/found. Needs cargo-fuzz and a nightly.
+# A fuzz target, steps or queue, for that many seconds; what it finds interesting goes to fuzz/found. Needs cargo-fuzz and a nightly.
 fuzz target="steps" seconds="60" *options="-max_len=768":
     mkdir -p fuzz/found/{{ target }}
-    cargo +nightly fuzz run --sanitizer=none {{ target }} fuzz/found/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} {{ options }}
+    cargo +nightly fuzz run --sanitizer=none {{ target }} fuzz/found/{{ target }} fuzz/corpus/* -- -max_total_time={{ seconds }} {{ options }}

@@ -42,8 +42,8 @@ fn with_few(mut step: Step) -> Step {
 fn steps_of_few() -> impl Strategy<Value = Vec<Step>> {
     let plain =
         |most| proptest::collection::vec(any_step().prop_filter("a flood", |s| !s.is_flood()), 1..most);
-    let few = plain(40).prop_map(|steps| steps.into_iter().map(with_few).collect::<Vec<_>>());
-    prop_oneof![6 => few, 1 => plain(50)]
+    let few = plain(32).prop_map(|steps| steps.into_iter().map(with_few).collect::<Vec<_>>());
+    prop_oneof![9 => few, 1 => plain(50)]
 }
 
 /// The same with thousands at once, at the beginning and at times later.
@@ -85,7 +85,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn thousands_of_entries_and_lanes_agree_with_the_simple_ones(steps in steps_of_thousands()) {

@@ -212,8 +212,8 @@ struct Run {
     running: Vec<Item>,
     /// By the time that each waits for.
     aside: BTreeMap<(i64, u64), Item>,
-    /// The switch that is under way.
-    turn: Option<(Option<usize>, Option<QueueMode>)>,
+    /// Switches that are under way.
+    turns: Vec<(Option<usize>, Option<QueueMode>)>,
     now: i64,
     last_id: u64,
     n_found: usize,
@@ -389,15 +389,16 @@ impl Run {
         let kind = (kind < N_TYPES).then_some(kind);
         let mode = self.random.of(&[None, Some(QueueMode::Fifo), Some(QueueMode::Lifo)]);
         self.queue.start_turn(kind.map(job_type), mode);
-        self.turn = Some((kind, mode));
-        self.go_on_turning(0);
+        self.turns.push((kind, mode));
     }
 
-    fn go_on_turning(&mut self, n_lanes: usize) {
-        let is_done = self.queue.turn_some(n_lanes);
-        assert!(is_done || self.turn.is_some(), "no switch is under way");
-        if is_done && let Some((kind, mode)) = self.turn.take() {
-            self.simple.set_mode(kind, mode);
+    fn go_on_turning(&mut self) {
+        let is_done = self.queue.turn_some(TURN_LANES);
+        assert!(is_done || !self.turns.is_empty(), "no switch is under way");
+        if is_done {
+            for (kind, mode) in std::mem::take(&mut self.turns) {
+                self.simple.set_mode(kind, mode);
+            }
         }
     }
 
@@ -436,7 +437,7 @@ fn twenty_thousand_entries_give_what_a_walk_over_all_of_them_gives() {
         picked: Vec::new(),
         running: Vec::new(),
         aside: BTreeMap::new(),
-        turn: None,
+        turns: Vec::new(),
         now: 1_000,
         last_id: 0,
         n_found: 0,
@@ -446,7 +447,7 @@ fn twenty_thousand_entries_give_what_a_walk_over_all_of_them_gives() {
         run.insert();
     }
     for n in 1..=N_OPERATIONS {
-        run.go_on_turning(TURN_LANES);
+        run.go_on_turning();
         match run.random.below(100) {
             // As many come as go.
             _ if run.simple.ids.len() < N_KEPT => run.insert(),
@@ -459,7 +460,8 @@ fn twenty_thousand_entries_give_what_a_walk_over_all_of_them_gives() {
             94..96 => run.hold(),
             _ => run.wake(),
         }
-        if n.is_multiple_of(TURN_PERIOD) && run.turn.is_none() {
+        // At times another one while the last is under way.
+        if n.is_multiple_of(TURN_PERIOD) || n % TURN_PERIOD == 20 && run.random.is_one_in(3) {
             run.begin_turn();
         }
         if n.is_multiple_of(PLACE_PERIOD) {

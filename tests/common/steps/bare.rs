@@ -17,6 +17,9 @@ use super::step::{
 /// end.
 const QUEUED_MAX: usize = 6_000;
 
+/// Most that come with floods in one run.
+const FLOODS_MAX: usize = 8_000;
+
 /// The last instant that the order tells from later ones, in 2112.
 const TIME_MAX: i64 = (1 << 52) - 1;
 
@@ -51,8 +54,9 @@ pub(super) struct Bare {
     n_exes: u64,
     n_from_end: u64,
     n_jobs: u64,
-    /// The switch that was begun and is not done.
-    turn: Option<(Option<usize>, Option<QueueMode>)>,
+    n_flooded: usize,
+    /// Switches that were begun and are not done.
+    turns: Vec<(Option<usize>, Option<QueueMode>)>,
     seek: Option<Seek>,
     /// How often something was put into the queue.
     n_puts: usize,
@@ -76,7 +80,8 @@ pub(crate) fn agree_queue(steps: &[Step]) {
         n_exes: 0,
         n_from_end: 0,
         n_jobs: 0,
-        turn: None,
+        n_flooded: 0,
+        turns: Vec::new(),
         seek: None,
         n_puts: 0,
         dense: BTreeMap::new(),
@@ -103,7 +108,9 @@ impl Bare {
             }
             Step::Flood { jobs, count, later, is_mixed } => {
                 self.pass(later.into());
-                self.enter(&jobs, usize::from(count) * FLOOD_FACTOR, is_mixed, None);
+                let count = (usize::from(count) * FLOOD_FACTOR).min(FLOODS_MAX - self.n_flooded);
+                self.n_flooded += count;
+                self.enter(&jobs, count, is_mixed, None);
             }
             Step::Defer { jobs, count, until } => {
                 self.enter(&jobs, usize::from(count), false, Some(self.now + i64::from(until)));
@@ -240,7 +247,12 @@ impl Bare {
         let aside = self.model.deferred().values().next().map(|(_, entry)| *entry);
         let queued = self.model.first();
         for entry in [held, aside, queued].into_iter().flatten() {
-            let again = Entry { priority: 17, ..self.given(&entry) };
+            // As another request of another type: the lane that it would need must not stay either.
+            let other = ModelEntry { kind: (entry.kind + 1) % N_KINDS, is_other: !entry.is_other, ..entry };
+            let mut again = Entry { priority: 17, ..self.given(&other) };
+            if self.n_steps.is_multiple_of(2) {
+                again = Entry { priority: 17, ..self.given(&entry) };
+            }
             let error = InsertError::AlreadyQueued { id: again.id };
             assert_eq!(self.queue.insert(again), Err(error));
             assert_eq!(self.queue.defer(again, Timestamp(self.now)), Err(error));
@@ -319,39 +331,43 @@ impl Bare {
         }
     }
 
-    /// Sets a direction at once.
+    /// Sets a direction at once; what is under way comes into force with it.
     fn set_mode(&mut self, kind: Option<usize>, mode: Option<QueueMode>) {
-        self.finish_turn();
         match kind {
             Some(kind) => self.queue.set_type_mode(TYPES[kind], mode),
             None => self.queue.set_mode(mode.unwrap_or_default()),
         }
-        self.model.set_mode(kind, mode);
+        self.turns.push((kind, mode));
+        self.turned();
     }
 
     fn start_turn(&mut self, kind: Option<usize>, mode: Option<QueueMode>) {
-        self.finish_turn();
         self.queue.start_turn(kind.map(|kind| TYPES[kind]), mode);
-        self.turn = Some((kind, mode));
-        // There may be nothing to do.
-        self.turn_some(0);
+        self.turns.push((kind, mode));
     }
 
-    /// The new order holds from the moment when the queue says that the switch is done.
-    fn turn_some(&mut self, n_lanes: usize) {
-        let is_done = self.queue.turn_some(n_lanes);
-        assert!(is_done || self.turn.is_some(), "no switch is under way");
-        if is_done && let Some((kind, mode)) = self.turn.take() {
+    fn turned(&mut self) {
+        for (kind, mode) in std::mem::take(&mut self.turns) {
             self.model.set_mode(kind, mode);
         }
     }
 
-    /// Makes all of a switch that is under way. False where none is.
+    /// The new order holds from the moment when the queue says that the switch is done, the old one
+    /// until then.
+    fn turn_some(&mut self, n_lanes: usize) {
+        let is_done = self.queue.turn_some(n_lanes);
+        assert!(is_done || !self.turns.is_empty(), "no switch is under way");
+        if is_done {
+            self.turned();
+        }
+    }
+
+    /// Makes all of the switches that are under way. False where none is.
     fn finish_turn(&mut self) -> bool {
         const SLICE: usize = 64;
-        let is_under_way = self.turn.is_some();
+        let is_under_way = !self.turns.is_empty();
         for _ in 0..=(QUEUED_MAX + EMPTY_MAX).div_ceil(SLICE) + 1 {
-            if self.turn.is_none() {
+            if self.turns.is_empty() {
                 return is_under_way;
             }
             self.turn_some(SLICE);

@@ -1,10 +1,10 @@
 //! What is compared of the bare queue and the simple one after each step.
 //!
-//! After each step: counts, the status of every type, the order of all, some offers, and the queue's
-//! own invariants; after every second one why each lane does not move, after the others some entries
-//! one by one and the order without some types. Of large queues only a part of the order, and the
-//! whole now and then: where thousands of entries have thousands of lanes, some questions cost their
-//! product. At the end all of it, of every entry.
+//! After each step: counts, the status of every type, the order of all, and some offers. After every
+//! second one why each lane does not move, and the queue's own invariants; after the others some
+//! entries one by one, and the order without some types. Of large queues only a part of it, and the
+//! whole now and then: where thousands of entries have thousands of lanes, some questions
+//! cost their product. At the end all of it, of every entry.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ const LANES_SMALL: usize = 64;
 const PERIOD: usize = 16;
 
 /// Entries looked at one by one.
-const SAMPLES: usize = 4;
+const SAMPLES: usize = 3;
 
 /// Entries of a large queue whose order is compared after each step.
 const FIRST: usize = 100;
@@ -62,20 +62,22 @@ impl Bare {
     fn compare(&mut self, extent: Extent) {
         let order = self.model.order();
         let (is_even, is_all) = (self.n_steps.is_multiple_of(2), extent == Extent::All);
+        // Of large queues after two steps of eight.
+        let is_looked_at = extent != Extent::Part || self.n_steps % 8 < 2;
         self.compare_counts();
         self.compare_statuses(&order);
         self.compare_order(&order, extent);
         self.compare_offers(&order);
-        if is_even || is_all {
+        if is_even && is_looked_at || is_all {
             self.compare_verdicts(&order);
+            if extent != Extent::Part {
+                self.queue.check_invariants();
+            }
         }
-        if !is_even || is_all {
+        if !is_even && is_looked_at || is_all {
             self.compare_without(&order, extent);
             self.compare_entries(&order, extent);
             self.compare_others();
-        }
-        if extent != Extent::Part {
-            self.queue.check_invariants();
         }
         if is_all {
             let (index, all) = self.queue.bytes();
@@ -168,7 +170,7 @@ impl Bare {
             assert_eq!(self.queue.get(wanted.id), Some(wanted));
             assert_eq!(self.queue.deferred_until(wanted.id), None);
             assert_eq!(self.queue.position(wanted.id), Some(at), "place of {wanted:?}");
-            let found = self.position_in_slices(wanted.id, 1 + self.queue.n_lanes() / 3);
+            let found = self.position_in_slices(wanted.id, 2 + self.queue.n_lanes() / 2);
             assert_eq!(found, Position::At(at), "place of {wanted:?} in slices");
         }
     }
