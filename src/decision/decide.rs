@@ -17,9 +17,7 @@ pub(crate) fn decide(queue: &mut Queue, free: Amounts, most: usize, picks: &mut 
     picks.clear();
     let mut left = free;
     while picks.len() < most {
-        let Some(id) = queue.first_fit(&left) else { break };
-        let entry = queue.pick(id).expect("it was found in the queue");
-        left = left.minus(&entry.asks).expect("it was found to fit");
+        let Some(entry) = queue.take_first_fit(&mut left) else { break };
         picks.push(entry);
     }
     left

@@ -4,6 +4,7 @@ use super::{Entry, Picked, Queue, Row, type_index};
 use crate::limits::{JOB_TYPES_MAX, LANES_MAX, QUEUED_MAX};
 use crate::model::{ExeId, ID_MAX, JobTypeId, QueueMode, Timestamp};
 use crate::queue::error::InsertError;
+use crate::queue::key::SortKey;
 use crate::queue::places::Place;
 
 impl Queue {
@@ -118,45 +119,43 @@ impl Queue {
         self.turn_again(at);
     }
 
-    /// Takes a row out of a lane; its place is left for the caller.
-    pub(super) fn take_row(&mut self, at: u32, row: Row) {
+    /// Takes the row at `key` out of a lane; its place is left for the caller.
+    pub(super) fn take_row(&mut self, at: u32, key: SortKey) -> Row {
         let lane = &mut self.lanes[at as usize];
         let slot = &mut self.types[type_index(lane.key.job_type)];
         let mode = slot.mode.unwrap_or(self.mode);
         self.n_rows -= 1;
         slot.n_queued -= 1;
-        let is_head = lane.heads[mode as usize] == Some(row);
+        let is_head = lane.heads[mode as usize].is_some_and(|head| head.key == key);
         let taken = if is_head && mode == QueueMode::Fifo {
             lane.rows.remove_first(&mut self.nodes)
         } else {
-            lane.rows.remove(&mut self.nodes, row.key)
+            lane.rows.remove(&mut self.nodes, key)
         };
-        assert!(taken == Some(row), "Q1: {row:?} is in its lane");
+        let row = taken.filter(|row| row.key == key).expect("Q1: it is in its lane");
         if is_head {
             lane.heads[mode as usize] = lane.rows.head(&self.nodes, mode);
         }
+        let is_changed = is_head || lane.least != *lane.rows.least();
         if lane.rows.len() == 0 {
             self.n_empty += 1;
             self.list_if_empty(at);
         }
-        let lane = &self.lanes[at as usize];
-        if is_head || lane.least != *lane.rows.least() {
+        if is_changed {
             self.refresh(at);
         }
         self.turn_again(at);
+        row
     }
 
     /// Takes an entry out of its lane.
     fn remove(&mut self, id: ExeId) -> Option<Entry> {
         let place = self.places.remove(id)?;
-        let lane = self.lane(place.lane);
-        let row = lane.rows.get(&self.nodes, place.key(id)).expect("Q1: it is in its lane");
-        let entry = lane.entry(row);
-        self.take_row(place.lane, row);
-        Some(entry)
+        let row = self.take_row(place.lane, place.key(id));
+        Some(self.lane(place.lane).entry(row))
     }
 
-    /// Takes an entry out of the picked, for good where `stays` is false.
+    /// Takes an entry out of the picked; its place is left for the caller.
     fn unpick(&mut self, id: ExeId) -> Option<Picked> {
         let picked = self.picked.remove(&id)?;
         self.lanes[picked.lane as usize].n_picked -= 1;
@@ -181,20 +180,20 @@ impl Queue {
         self.deferred.remove(id).or_else(|| self.remove(id))
     }
 
-    /// Sets an entry aside for a node; from now on its type's limit counts it.
+    /// Sets an entry aside for a node; from now on its type's limit counts it. `None` for one that
+    /// is in no lane. Cost: a look-up, a descent in its lane, a move of the lane where it was the head.
     pub fn pick(&mut self, id: ExeId) -> Option<Entry> {
         let (at, key) = self.place_of(id)?;
-        let row = self.lane(at).rows.get(&self.nodes, key).expect("Q1: it is in its lane");
-        Some(self.pick_row(at, row))
+        Some(self.pick_row(at, key))
     }
 
-    /// The same, where the lane and the row are known.
-    pub(super) fn pick_row(&mut self, at: u32, row: Row) -> Entry {
+    /// The same, where the lane and the key are known.
+    pub(super) fn pick_row(&mut self, at: u32, key: SortKey) -> Entry {
         let lane = &mut self.lanes[at as usize];
         lane.n_picked += 1;
         let job_type = lane.key.job_type;
-        self.picked.insert(row.key.id(), Picked { lane: at, row });
-        self.take_row(at, row);
+        let row = self.take_row(at, key);
+        self.picked.insert(key.id(), Picked { lane: at, row });
         self.with_type(job_type, |slot| slot.n_taken += 1);
         self.lane(at).entry(row)
     }

@@ -39,7 +39,7 @@ impl Queue {
     /// execution that fits in `free`, and what it asks for out of `free`.
     pub fn take_first_fit(&mut self, free: &mut Amounts) -> Option<Entry> {
         let Found { lane, row, .. } = self.find(free)?;
-        let entry = self.pick_row(lane, row);
+        let entry = self.pick_row(lane, row.key);
         free.take(&entry.asks, self.dims.len());
         Some(entry)
     }
