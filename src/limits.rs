@@ -29,6 +29,10 @@ pub const QUEUED_MAX: usize = 20_000_000;
 /// Lanes of the queue.
 pub const LANES_MAX: usize = 1 << 20;
 
+/// Lanes that are turned at a time when FIFO and LIFO are switched: two descents each, so that
+/// nobody waits for more than a millisecond.
+pub const TURN_LANES: usize = 500;
+
 /// Job types. Views list all of them.
 pub const JOB_TYPES_MAX: usize = 100_000;
 

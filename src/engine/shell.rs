@@ -34,7 +34,9 @@ use crate::clock::{Clock, SystemClock, monotonic};
 use crate::decision::Why;
 use crate::intake::{Busy, Intake};
 use crate::launch::{Launch, StatusUpdate};
-use crate::limits::{INTAKE_LEN_MAX, LIST_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RUNNING_MAX, STATUSES_LEN_MAX};
+use crate::limits::{
+    INTAKE_LEN_MAX, LIST_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RUNNING_MAX, STATUSES_LEN_MAX, TURN_LANES,
+};
 use crate::load::{LoadRow, is_due};
 use crate::model::{
     Accepted, Epoch, Event, EventNumber, ExeId, Job, JobId, JobStatus, JobTypeId, JobTypeSpec, LaunchName,
@@ -736,6 +738,7 @@ impl Inner {
             let Some(command) = self.intake.pop_command() else { break };
             self.apply(&mut owned.core, command, now);
         }
+        owned.core.state.queue.turn_some(TURN_LANES);
         self.take_load(owned, now);
         let (viewed, position) = owned.viewed;
         if position != owned.core.state.last_event && monotonic() - viewed >= VIEW_AGE_MAX {

@@ -101,7 +101,7 @@ pub(super) fn view(core: &Core, made: Timestamp) -> Arc<View> {
         position: state.last_event,
         made,
         epoch: state.epoch,
-        mode: state.queue.mode(),
+        mode: state.queue.mode_to_come(),
         totals: types.iter().fold(StatusCounts::default(), |sum, kind| sum.plus(&kind.counts)),
         n_queued: state.queue.len(),
         n_lanes: state.queue.n_lanes(),

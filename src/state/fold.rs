@@ -14,6 +14,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use crate::catalog::Catalog;
+use crate::limits::TURN_LANES;
 use crate::load::{Counters, History};
 use crate::model::{
     Accepted, ConstraintSetId, Epoch, Event, EventNumber, ExeEnd, ExeId, Job, JobId, JobRange, JobRequest,
@@ -231,14 +232,13 @@ impl State {
     }
 
     fn set_mode(&mut self, job_type: Option<JobTypeId>, mode: Option<QueueMode>) {
-        let Some(id) = job_type else {
-            self.queue.set_mode(mode.unwrap_or_default());
-            return;
-        };
-        if let Some(known) = self.catalog.get_mut(id) {
+        if let Some(id) = job_type {
+            let Some(known) = self.catalog.get_mut(id) else { return };
             known.spec.mode = mode;
-            self.queue.set_type_mode(id, mode);
         }
+        self.queue.start_turn(job_type, mode);
+        // The engine goes on with it where there are more lanes.
+        self.queue.turn_some(TURN_LANES);
     }
 
     fn create(&mut self, first: JobId, request: &JobRequest, recipe: Option<&RecipeNodes>, when: Timestamp) {

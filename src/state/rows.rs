@@ -63,7 +63,7 @@ impl State {
             hash: self.hash,
             n_recipes: self.n_recipes,
             last_exe: self.last_exe,
-            mode: self.queue.mode(),
+            mode: self.queue.mode_to_come(),
         };
         let types = self.catalog.iter().cloned().map(Row::JobType);
         let before = std::iter::once(None).chain(self.jobs().iter().map(Some));

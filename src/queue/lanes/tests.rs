@@ -157,6 +157,7 @@ fn a_switch_in_slices_comes_into_force_as_a_whole() {
     // Two switches at once, of which one undoes the other for one type.
     queue.start_turn(None, Some(QueueMode::Fifo));
     assert!(!queue.turn_some(10));
+    queue.check_invariants();
     queue.start_turn(Some(JobTypeId(7)), Some(QueueMode::Lifo));
     while !queue.turn_some(10) {
         assert_eq!(order(&queue), turned);

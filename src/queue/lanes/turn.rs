@@ -1,8 +1,8 @@
 //! A switch between FIFO and LIFO, in slices: the old order holds until all is ready for the new
 //! one, which then comes into force as a whole.
 //!
-//! R1  While a switch is under way, lanes before `next_lane` hold their heads in the direction that
-//!     is to come, beside those in force.
+//! R1  While a switch is under way, lanes that are not in `todo` hold their heads in the direction
+//!     that is to come, beside those in force.
 
 use super::{LaneSlot, Queue, TypeSlot, type_index};
 use crate::model::{JobTypeId, QueueMode};
@@ -16,7 +16,7 @@ const FEW_LANES: usize = 512;
 pub(super) struct Turn {
     mode: QueueMode,
     types: Vec<(JobTypeId, Option<QueueMode>)>,
-    next_lane: usize,
+    todo: Vec<u32>,
 }
 
 impl Turn {
@@ -38,8 +38,8 @@ impl Turn {
 }
 
 impl Queue {
-    /// Sets the direction inside a type; `None` gives it back to the global one. Cost: every lane;
-    /// see [`Queue::start_turn`] for slices.
+    /// Sets the direction inside a type; `None` gives it back to the global one. Cost: lanes of the
+    /// type; see [`Queue::start_turn`] for slices.
     pub fn set_type_mode(&mut self, job_type: JobTypeId, mode: Option<QueueMode>) {
         self.start_turn(Some(job_type), mode);
         while !self.turn_some(usize::MAX) {}
@@ -56,29 +56,42 @@ impl Queue {
     /// says that it is done; until then the old one holds. Begun while another is under way, both
     /// come into force together.
     pub fn start_turn(&mut self, job_type: Option<JobTypeId>, mode: Option<QueueMode>) {
-        let now = self.mode;
-        let turn = self.turn.get_or_insert(Turn { mode: now, types: Vec::new(), next_lane: 0 });
-        turn.next_lane = 0;
-        match job_type {
-            Some(job_type) => {
-                turn.types.retain(|(of, _)| *of != job_type);
-                turn.types.push((job_type, mode));
-                self.type_slot_mut(job_type);
-            }
-            None => turn.mode = mode.unwrap_or_default(),
+        let (now, old) = match job_type {
+            Some(job_type) => (mode, self.type_slot_mut(job_type).mode),
+            None => (Some(mode.unwrap_or_default()), Some(self.mode)),
+        };
+        if self.turn.is_none() && now == old {
+            return;
         }
+        let n_slots = u32::try_from(self.lanes.len()).expect("little more than LANES_MAX");
+        let turn = self.turn.get_or_insert(Turn { mode: self.mode, types: Vec::new(), todo: Vec::new() });
+        if let Some(job_type) = job_type {
+            turn.types.retain(|(of, _)| *of != job_type);
+            turn.types.push((job_type, mode));
+            turn.todo.extend(&self.types[type_index(job_type)].lanes);
+        } else {
+            turn.mode = mode.unwrap_or_default();
+            turn.todo = (0..n_slots).collect();
+        }
+    }
+
+    /// The global direction that is in force once no switch is under way any more.
+    pub(crate) fn mode_to_come(&self) -> QueueMode {
+        self.turn.as_ref().map_or(self.mode, |turn| turn.mode)
     }
 
     /// Goes on with a switch that was begun, by at most `n_lanes` lanes. True when none is under
     /// way any more. Cost: two descents per lane; the last slice also sorts the open lanes.
     pub fn turn_some(&mut self, n_lanes: usize) -> bool {
         let Some(turn) = &mut self.turn else { return true };
-        let end = turn.next_lane.saturating_add(n_lanes.max(1)).min(self.lanes.len());
-        let next = std::mem::replace(&mut turn.next_lane, end);
-        for lane in self.lanes[next..end].iter_mut().filter(|lane| lane.is_used) {
-            turn.prepare((lane, &self.nodes), &self.types, self.mode);
+        let rest = turn.todo.len().saturating_sub(n_lanes.max(1));
+        for at in turn.todo.split_off(rest) {
+            let lane = &mut self.lanes[at as usize];
+            if lane.is_used {
+                turn.prepare((lane, &self.nodes), &self.types, self.mode);
+            }
         }
-        if end < self.lanes.len() {
+        if rest > 0 {
             return false;
         }
         self.finish_turn();
@@ -87,7 +100,7 @@ impl Queue {
 
     /// What a lane holds for a switch under way, after its rows changed.
     pub(super) fn turn_again(&mut self, at: u32) {
-        if let Some(turn) = self.turn.as_ref().filter(|turn| (at as usize) < turn.next_lane) {
+        if let Some(turn) = &self.turn {
             turn.prepare((&mut self.lanes[at as usize], &self.nodes), &self.types, self.mode);
         }
     }
@@ -122,7 +135,7 @@ impl Queue {
         let slot = &self.types[type_index(lane.key.job_type)];
         let mode = slot.mode.unwrap_or(self.mode);
         assert_eq!(lane.head(mode), lane.rows.head(&self.nodes, mode), "Q5: lane {at}");
-        if let Some(turn) = self.turn.as_ref().filter(|turn| (at as usize) < turn.next_lane) {
+        if let Some(turn) = self.turn.as_ref().filter(|turn| !turn.todo.contains(&at)) {
             let to = turn.mode_of(lane.key.job_type, slot);
             assert_eq!(lane.head(to), lane.rows.head(&self.nodes, to), "R1: lane {at}");
         }
