@@ -44,11 +44,18 @@ counts *options:
 measure directory:
     bash benches/run.sh {{ directory }}
 
-# What is too long for CI: the daemon killed at that many random points.
-proof cycles="200":
+# What is too long for CI: the daemon killed at that many random points, that many operations on a queue, threads.
+proof cycles="200" operations="1000000000": sanitize
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test kill9 -- --nocapture
+    cargo run --release --example soak -- {{ operations }}
 
 # A fuzz target, steps or queue, for that many seconds; what it finds interesting goes to fuzz/found. Needs cargo-fuzz and a nightly.
 fuzz target="steps" seconds="60" *options="-max_len=768":
     mkdir -p fuzz/found/{{ target }}
     cargo +nightly fuzz run --sanitizer=none {{ target }} fuzz/found/{{ target }} fuzz/corpus/* -- -max_total_time={{ seconds }} {{ options }}
+
+# The threads test under ThreadSanitizer; needs a nightly. Any report fails it.
+sanitize:
+    TSAN_OPTIONS="suppressions=$PWD/.ci/tsan.supp" CARGO_TARGET_DIR=target/sanitize \
+        RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
+        cargo +nightly test --no-default-features --target x86_64-unknown-linux-gnu --test threads
