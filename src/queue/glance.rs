@@ -1,8 +1,8 @@
 //! Comparing one offer with 64 lanes at once, in two versions that agree: with AVX2 where the
 //! machine has it, else in plain loops, which compilers turn into whatever vectors there are.
 //!
-//! The measured reason for the former, and with it for `unsafe`: a third of the instructions of a
-//! decision (`bash .ci/instructions`).
+//! The measured reason for the former, and with it for `unsafe`: some hundred instructions of a decision
+//! (docs/decisions/0009).
 //!
 //! G1  Both versions of a function give the same for all arguments.
 

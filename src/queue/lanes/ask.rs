@@ -82,7 +82,8 @@ impl Queue {
         firsts.min_by_key(|(_, row)| row.key.seen(mode)).map(|(lane, row)| lane.entry(row))
     }
 
-    /// A queued execution by its id.
+    /// A queued execution by its id, wherever it waits: in a lane, picked or deferred. Cost: a look-up
+    /// and a descent.
     pub fn get(&self, id: ExeId) -> Option<Entry> {
         if let Some(picked) = self.picked.get(&id) {
             return Some(self.lane(picked.lane).entry(picked.row));

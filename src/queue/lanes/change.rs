@@ -171,7 +171,8 @@ impl Queue {
         Some(entry)
     }
 
-    /// Takes an entry out for good, picked or not.
+    /// Takes an entry out for good, picked, deferred or in its lane; `None` for one that is nowhere.
+    /// Cost: a look-up and a descent; a move of its lane where it was the head.
     pub fn cancel(&mut self, id: ExeId) -> Option<Entry> {
         if let Some(entry) = self.remove_picked(id) {
             self.with_type(entry.job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
@@ -207,7 +208,8 @@ impl Queue {
         true
     }
 
-    /// A pick, or (when a log is folded) an entry in its lane, becomes a launched execution.
+    /// A pick, or (when a log is folded) an entry in its lane, becomes a launched execution; from now
+    /// on only the limit of its type knows of it. Cost: a look-up, after a pick.
     pub fn launch(&mut self, id: ExeId) -> Option<Entry> {
         if let Some(entry) = self.remove_picked(id) {
             return Some(entry);

@@ -36,7 +36,8 @@ impl Queue {
     }
 
     /// Decides, and sets the answer aside for a node as [`Queue::pick`] does: takes the first
-    /// execution that fits in `free`, and what it asks for out of `free`.
+    /// execution that fits in `free`, and what it asks for out of `free`. Cost: as
+    /// [`Queue::first_fit`], a descent in one lane, and a move of that lane among open ones.
     pub fn take_first_fit(&mut self, free: &mut Amounts) -> Option<Entry> {
         let Found { lane, row, .. } = self.find(free)?;
         let entry = self.pick_row(lane, row.key);

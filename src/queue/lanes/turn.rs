@@ -54,7 +54,7 @@ impl Queue {
     /// Switches the direction, of one type (`None` gives it back to the global one) or of all that
     /// have none of their own: begins it. The order changes as a whole when [`Queue::turn_some`]
     /// says that it is done; until then the old one holds. Begun while another is under way, both
-    /// come into force together.
+    /// come into force together. Cost: a list of the lanes that turn.
     pub fn start_turn(&mut self, job_type: Option<JobTypeId>, mode: Option<QueueMode>) {
         let (now, old) = match job_type {
             Some(job_type) => (mode, self.type_slot_mut(job_type).mode),
@@ -69,6 +69,9 @@ impl Queue {
             turn.types.retain(|(of, _)| *of != job_type);
             turn.types.push((job_type, mode));
             turn.todo.extend(&self.types[type_index(job_type)].lanes);
+            // Begun again and again, it names each lane once all the same.
+            turn.todo.sort_unstable();
+            turn.todo.dedup();
         } else {
             turn.mode = mode.unwrap_or_default();
             turn.todo = (0..n_slots).collect();
