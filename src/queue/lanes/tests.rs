@@ -166,3 +166,28 @@ fn a_switch_in_slices_comes_into_force_as_a_whole() {
     let of_seven: Vec<u64> = order(&queue).into_iter().filter(|id| id % 200 == 7).collect();
     assert_eq!((of_seven, queue.mode()), (vec![407, 207, 7], QueueMode::Fifo));
 }
+
+#[test]
+fn a_lane_is_not_used_again_while_a_pick_may_come_back_to_it() {
+    let mut queue = Queue::default();
+    let mut with_cpus = |id: u64, cpus: u64| {
+        let asks = NodeResources::new().with("cpus", crate::model::Quantity(cpus)).expect("a name");
+        Entry { asks: queue.intern(&asks), ..plain(id, 1) }
+    };
+    let entries: Vec<Entry> = (1..=3_000).map(|n| with_cpus(n, n)).collect();
+    // Its lane stands in the list of empty ones when the second entry comes and is picked.
+    let [first, again] = [with_cpus(5_000, 9_999), with_cpus(5_001, 9_999)];
+    queue.insert(first).expect("room");
+    queue.cancel(first.id).expect("queued");
+    queue.insert(again).expect("room");
+    assert_eq!(queue.pick(again.id), Some(again));
+    for entry in &entries {
+        queue.insert(*entry).expect("room");
+        queue.cancel(entry.id).expect("queued");
+    }
+    assert!(queue.lanes.len() <= EMPTY_KEPT + 2 + BLOCK_LEN, "{} lanes", queue.lanes.len());
+    queue.check_invariants();
+    assert!(queue.put_back(again.id));
+    queue.check_invariants();
+    assert_eq!((queue.get(again.id), queue.len()), (Some(again), 1));
+}
