@@ -5,7 +5,7 @@
 //! B1  `version` is another one whenever a child stands in another place, or the node is another
 //!     one: who remembers a place in it can tell that it is still true.
 
-use super::key::SortKey;
+use super::key::{SortKey, n_before};
 use super::lane::{LEAST_OF_NONE, Least, lesser, may_fit};
 use super::pool::NONE;
 
@@ -32,13 +32,20 @@ pub(super) struct Change {
 
 /// See the file. Places from `len` on are of no meaning.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Inner {
     version: u32,
-    len: usize,
+    len: u32,
     firsts: [SortKey; FANOUT_MAX],
+    below: [Below; FANOUT_MAX],
     leasts: [Least; FANOUT_MAX],
-    n_rows: [u32; FANOUT_MAX],
-    nodes: [u32; FANOUT_MAX],
+}
+
+/// A child's number and its rows: who goes down to it comes back to count.
+#[derive(Clone, Copy, Debug)]
+struct Below {
+    node: u32,
+    n_rows: u32,
 }
 
 impl Default for Inner {
@@ -47,9 +54,8 @@ impl Default for Inner {
             version: 0,
             len: 0,
             firsts: [SortKey::default(); FANOUT_MAX],
+            below: [Below { node: NONE, n_rows: 0 }; FANOUT_MAX],
             leasts: [LEAST_OF_NONE; FANOUT_MAX],
-            n_rows: [0; FANOUT_MAX],
-            nodes: [NONE; FANOUT_MAX],
         }
     }
 }
@@ -60,16 +66,16 @@ impl Inner {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.len == FANOUT_MAX
+        self.len() == FANOUT_MAX
     }
 
     /// The node of a child.
     pub(super) fn node(&self, at: usize) -> u32 {
-        self.nodes[at]
+        self.below[at].node
     }
 
     pub(super) fn first(&self, at: usize) -> SortKey {
@@ -77,16 +83,16 @@ impl Inner {
     }
 
     pub(super) fn child(&self, at: usize) -> Child {
-        let (first, least) = (self.firsts[at], self.leasts[at]);
-        Child { first, least, n_rows: self.n_rows[at], node: self.nodes[at] }
+        let Below { node, n_rows } = self.below[at];
+        Child { first: self.firsts[at], least: self.leasts[at], n_rows, node }
     }
 
     pub(super) fn children(&self) -> impl DoubleEndedIterator<Item = Child> + ExactSizeIterator {
-        (0..self.len).map(|at| self.child(at))
+        (0..self.len()).map(|at| self.child(at))
     }
 
     pub(super) fn least(&self) -> Least {
-        self.leasts[..self.len].iter().fold(LEAST_OF_NONE, |least, other| lesser(least, *other))
+        self.leasts[..self.len()].iter().fold(LEAST_OF_NONE, |least, other| lesser(least, *other))
     }
 
     /// What changed, as far as can be told, when children came or went.
@@ -100,28 +106,28 @@ impl Inner {
 
     /// Rows below the children before `at`.
     pub(super) fn n_rows_before(&self, at: usize) -> usize {
-        self.n_rows[..at].iter().map(|n| *n as usize).sum()
+        self.below[..at].iter().map(|below| below.n_rows as usize).sum()
     }
 
     /// How many children begin before `key`.
     pub(super) fn n_before(&self, key: SortKey) -> usize {
-        self.firsts[..self.len].partition_point(|first| *first < key)
+        n_before(&self.firsts[..self.len()], key)
     }
 
     /// The child where `key` is or belongs: between two leaves, at the back of the left one.
     pub(super) fn child_of(&self, key: SortKey) -> usize {
-        self.firsts[..self.len].partition_point(|first| *first <= key).saturating_sub(1)
+        n_before(&self.firsts[..self.len()], key.next()).saturating_sub(1)
     }
 
     /// The first child from `at` on that may have something for `free`.
     pub(super) fn next_may_fit(&self, at: usize, free: &Least) -> Option<usize> {
-        let next = self.leasts.get(at..self.len)?.iter().position(|least| may_fit(least, free))?;
+        let next = self.leasts.get(at..self.len())?.iter().position(|least| may_fit(least, free))?;
         Some(at + next)
     }
 
     /// Takes note of a row that came below a child.
     pub(super) fn came(&mut self, at: usize, key: SortKey, asks: &Least) {
-        self.n_rows[at] += 1;
+        self.below[at].n_rows += 1;
         if key < self.firsts[at] {
             self.firsts[at] = key;
         }
@@ -132,13 +138,13 @@ impl Inner {
 
     /// The same where the leaf tells that neither its first key nor its least changed.
     pub(super) fn count_one(&mut self, at: usize) {
-        self.n_rows[at] += 1;
+        self.below[at].n_rows += 1;
     }
 
     /// Takes note of a row that left below a child that still has some, and of what is its first
     /// key and its least now, where that may be another. Says the same of this node.
     pub(super) fn left(&mut self, at: usize, change: &Change) -> Change {
-        self.n_rows[at] -= 1;
+        self.below[at].n_rows -= 1;
         let mut above = Change::default();
         if let Some(first) = change.first {
             self.firsts[at] = first;
@@ -154,7 +160,7 @@ impl Inner {
     /// Sets what is known of a child.
     pub(super) fn set(&mut self, at: usize, child: Child) {
         (self.firsts[at], self.leasts[at]) = (child.first, child.least);
-        (self.n_rows[at], self.nodes[at]) = (child.n_rows, child.node);
+        self.below[at] = Below { node: child.node, n_rows: child.n_rows };
     }
 
     /// Makes it a node without children.
@@ -165,11 +171,10 @@ impl Inner {
 
     /// Puts a child in; it is not full.
     pub(super) fn put(&mut self, at: usize, child: Child) {
-        let range = at..self.len;
+        let range = at..self.len();
         self.firsts.copy_within(range.clone(), at + 1);
         self.leasts.copy_within(range.clone(), at + 1);
-        self.n_rows.copy_within(range.clone(), at + 1);
-        self.nodes.copy_within(range, at + 1);
+        self.below.copy_within(range, at + 1);
         self.len += 1;
         self.set(at, child);
         self.version = self.version.wrapping_add(1);
@@ -177,11 +182,10 @@ impl Inner {
 
     pub(super) fn take(&mut self, at: usize) -> Child {
         let child = self.child(at);
-        let range = at + 1..self.len;
+        let range = at + 1..self.len();
         self.firsts.copy_within(range.clone(), at);
         self.leasts.copy_within(range.clone(), at);
-        self.n_rows.copy_within(range.clone(), at);
-        self.nodes.copy_within(range, at);
+        self.below.copy_within(range, at);
         self.len -= 1;
         self.version = self.version.wrapping_add(1);
         child
@@ -191,27 +195,27 @@ impl Inner {
     pub(super) fn split(&mut self, at: usize, child: Child, tail: &mut Self) {
         // Behind the last child the node stays full, as leaves do.
         let cut = if at == FANOUT_MAX { FANOUT_MAX } else { FANOUT_MAX / 2 };
-        for from in cut..self.len {
+        for from in cut..self.len() {
             tail.put(from - cut, self.child(from));
         }
-        self.len = cut;
+        self.len = u32::try_from(cut).expect("at most FANOUT_MAX");
         self.version = self.version.wrapping_add(1);
         if at > cut || cut == FANOUT_MAX { tail.put(at - cut, child) } else { self.put(at, child) }
     }
 
     /// As of a leaf.
     pub(super) fn is_sparse(&self) -> bool {
-        self.len < FANOUT_MAX / 4 && (self.len + 1).is_power_of_two()
+        self.len() < FANOUT_MAX / 4 && (self.len + 1).is_power_of_two()
     }
 
     pub(super) fn can_absorb(&self, right: &Self) -> bool {
-        self.len + right.len <= FANOUT_MAX * 3 / 4
+        self.len() + right.len() <= FANOUT_MAX * 3 / 4
     }
 
     /// Takes the children of a right neighbour; [`Inner::can_absorb`] said yes.
     pub(super) fn absorb(&mut self, right: &Self) {
         for child in right.children() {
-            self.put(self.len, child);
+            self.put(self.len(), child);
         }
     }
 }

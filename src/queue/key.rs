@@ -110,6 +110,23 @@ impl SortKey {
     }
 }
 
+/// How many of `keys`, which rise, are before `key`.
+///
+/// Three places are looked at in each round, and none of them waits for another: in a node that is in
+/// no cache that is two misses, one after the other, where halving has five.
+pub(super) fn n_before(keys: &[SortKey], key: SortKey) -> usize {
+    let (mut from, mut len) = (0, keys.len());
+    while len >= 8 {
+        let quarter = len / 4;
+        let part = &keys[from..from + len];
+        let is_before = |n: usize| usize::from(part[n * quarter - 1] < key);
+        let n = is_before(1) + is_before(2) + is_before(3);
+        from += n * quarter;
+        len = if n == 3 { len - 3 * quarter } else { quarter };
+    }
+    from + keys[from..from + len].iter().map(|other| usize::from(*other < key)).sum::<usize>()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -132,6 +149,15 @@ mod tests {
             prop_assert_eq!((key(a).priority(), key(a).queued().0, key(a).id().0), a);
             prop_assert!(SortKey::floor(a.0) <= key(a) && key(a) < SortKey::ceiling(a.0));
             prop_assert!(key(a) < key(a).next());
+        }
+
+        #[test]
+        fn a_search_finds_what_halving_finds(mut ids in proptest::collection::vec(0..200_u64, 0..140), id in 0..200_u64) {
+            ids.sort_unstable();
+            ids.dedup();
+            let key = |id: &u64| SortKey::new(0, Timestamp(0), ExeId(*id));
+            let keys: Vec<SortKey> = ids.iter().map(key).collect();
+            prop_assert_eq!(n_before(&keys, key(&id)), keys.partition_point(|other| *other < key(&id)));
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::key::SortKey;
+use super::key::{SortKey, n_before};
 use super::lane::{LEAST_OF_NONE, Least, Row, Varying, fits, lesser, touches, with_sum};
 use crate::model::JobId;
 
@@ -75,7 +75,7 @@ impl Leaf {
 
     /// How many rows are before `key`.
     pub(super) fn n_before(&self, key: SortKey) -> usize {
-        self.keys().partition_point(|other| *other < key)
+        n_before(self.keys(), key)
     }
 
     pub(super) fn least(&self) -> &Least {
