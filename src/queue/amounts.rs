@@ -6,10 +6,14 @@
 use super::units::Units;
 use crate::model::{NodeResources, Quantity, RESOURCES_MAX, ResourceName};
 
-/// Slot of memory; that of cpus is before it.
+/// Slot of cpus.
+const CPUS: usize = 0;
+/// Slot of memory.
 pub(crate) const MEM: usize = 1;
 /// Slot of disk.
 pub(crate) const DISK: usize = 2;
+/// Slot of gpus.
+const GPUS: usize = 3;
 
 /// Amounts in thousandths, in the dense form of one [`Queue`](crate::Queue): comparing two is a
 /// few instructions. Made by [`Queue::intern`](crate::Queue::intern) and
@@ -45,11 +49,18 @@ impl Amounts {
         }
     }
 
-    /// True where these amounts, of which there are `n` and whose memory and disk are left out, are
+    /// True where these amounts, of the given [`kinds`](Self::kinds) and without memory and disk, are
     /// within `free`.
-    pub(crate) fn is_fixed_within(&self, free: &Self, n: usize) -> bool {
-        let mut rest = self.0.iter().zip(&free.0).take(n).skip(DISK + 1);
-        self.0[0] <= free.0[0] && rest.all(|(ask, have)| ask <= have)
+    pub(crate) fn is_fixed_within(&self, free: &Self, kinds: u32) -> bool {
+        // Two comparisons without a branch in between: most lanes ask for nothing more.
+        let mut is_within = (self.0[CPUS] <= free.0[CPUS]) & (self.0[GPUS] <= free.0[GPUS]);
+        let mut more = kinds & !(1 << GPUS);
+        while more != 0 {
+            let slot = more.trailing_zeros() as usize % RESOURCES_MAX;
+            is_within &= self.0[slot] <= free.0[slot];
+            more &= more - 1;
+        }
+        is_within
     }
 
     /// The sum, saturating.

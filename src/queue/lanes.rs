@@ -114,6 +114,8 @@ impl Entry {
 struct LaneSlot {
     /// By direction, FIFO first; see Q5.
     heads: [Option<Row>; 2],
+    /// Of what is fixed.
+    kinds: u32,
     key: LaneKey,
     rows: Lane,
     /// What every row asks for at least, and codes for it and for what is fixed.
@@ -132,6 +134,7 @@ impl LaneSlot {
     fn new(key: LaneKey) -> Self {
         let mut slot = Self {
             heads: [None; 2],
+            kinds: key.fixed.kinds(),
             key,
             rows: Lane::default(),
             least: LEAST_OF_NONE,

@@ -58,7 +58,7 @@ impl Queue {
         let (mut head_lane, mut end) = (None, SortKey::MAX);
         open.visit(&codes, |bound, at| {
             let lane = &lanes[at as usize];
-            if !lane.key.fixed.is_fixed_within(free, n_resources) {
+            if !lane.key.fixed.is_fixed_within(free, lane.kinds) {
                 return Shown::GoOn;
             }
             let units = lane.key.units;
