@@ -24,6 +24,10 @@ docs:
 features:
     bash .ci/features
 
+# Our own atomics under loom.
+loom:
+    bash .ci/loom
+
 # Licences, duplicates and sources of the dependencies; needs cargo-deny.
 deny:
     cargo deny check licenses bans sources

@@ -153,7 +153,7 @@ pub(crate) fn explain(
         return (position, Blocker::TooBig { shortages: too_big });
     }
     if let Some(max_scheduled) = limit.filter(|_| is_at_limit) {
-        let running = queue.type_status(job_type).n_taken;
+        let running = queue.n_taken(job_type);
         return (position, Blocker::Limit { job_type, max_scheduled, running });
     }
     let free = |id| nodes.get(id).map(|node| node.free.clone()).unwrap_or_default();

@@ -6,6 +6,19 @@
 //!    the rings: applies, and hands events and effects to the log under the same lock.
 //! 3. The log writer syncs, then releases the effects: answers, launches, views.
 //!
+//! Protocol of an offer, from any thread, several at once:
+//! 4. The decider takes the core's lock, which puts offers in an order, and does step 2 for what the
+//!    rings hold at that moment: what was pushed before its call is visible to it.
+//! 5. Under the same lock it picks. A pick leaves its lane and counts for its type's limit, so
+//!    other offers get other picks; those of one offer are in the order of the queue.
+//! 6. The lock is released. The guard holds the picks; commands and other offers go on.
+//! 7. A cancel that is applied now takes the pick out: the guard's commit finds nothing there.
+//! 8. A commit takes the lock, turns the picks that are still there into launches, and hands their
+//!    events to the log (step 3 releases them). A guard that is dropped takes the lock and puts
+//!    each back under its old key, which is its exact old place.
+//!
+//! A crash between 5 and 8 leaves no trace: picks are in no event.
+//!
 //! E1  The order of events in the log is the order in which they were applied.
 //! E2  No lock is held over I/O; the core's lock is held for one drain or one decision.
 //! E3  Nothing that leaves (answer, launch, kill, view) leaves before its events are durable. Looks
@@ -663,7 +676,7 @@ impl Engine {
 
 impl Outside {
     fn new(state: &State) -> Arc<Self> {
-        let empty = view(&Core::default(), state.now);
+        let empty = view(&mut Core::default(), state.now);
         Arc::new(Self { outbox: Outbox::default(), view: ArcSwap::new(empty) })
     }
 }
@@ -698,7 +711,7 @@ impl Inner {
         {
             let mut owned = inner.owned.lock();
             // What was recovered is durable; readers need not wait for the first sync.
-            inner.outside.view.store(view(&owned.core, now));
+            inner.outside.view.store(view(&mut owned.core, now));
             inner.publish(&mut owned, now);
         }
         inner
@@ -758,7 +771,7 @@ impl Inner {
 
     fn publish(&self, owned: &mut Owned, now: Timestamp) {
         owned.viewed = (monotonic(), owned.core.state.last_event);
-        let view = view(&owned.core, now);
+        let view = view(&mut owned.core, now);
         self.flush(&mut owned.core, [Effect::Publish(view)]);
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::load::StatusCounts;
 use crate::model::{Epoch, EventNumber, JobType, JobTypeId, NodeId, NodeResources, QueueMode, Timestamp};
 use crate::offer::NodeView;
+use crate::state::State;
 
 use super::core::Core;
 
@@ -80,19 +81,20 @@ impl View {
 }
 
 /// Cost: job types, and nodes.
-pub(super) fn view(core: &Core, made: Timestamp) -> Arc<View> {
-    let state = &core.state;
+pub(super) fn view(core: &mut Core, made: Timestamp) -> Arc<View> {
+    let State { queue, counters, catalog, .. } = &mut core.state;
     let type_view = |job_type: &JobType| {
-        let status = state.queue.type_status(job_type.id);
+        let status = queue.type_status(job_type.id);
         JobTypeView {
             job_type: job_type.clone(),
-            counts: state.counters.of(job_type.id),
+            counts: counters.of(job_type.id),
             longest_queued: status.oldest,
             highest_priority: status.priority,
             n_running_exes: status.n_taken,
         }
     };
-    let types: Vec<JobTypeView> = state.catalog.iter().map(type_view).collect();
+    let types: Vec<JobTypeView> = catalog.iter().map(type_view).collect();
+    let state = &core.state;
     let node_status = |node: &NodeView| NodeStatus {
         node: node.clone(),
         in_use: state.queue.named(&state.in_use(node.id)),

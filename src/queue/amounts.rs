@@ -52,8 +52,8 @@ impl Amounts {
     /// True where these amounts, of the given [`kinds`](Self::kinds) and without memory and disk, are
     /// within `free`.
     pub(crate) fn is_fixed_within(&self, free: &Self, kinds: u32) -> bool {
-        // Two comparisons without a branch in between: most lanes ask for nothing more.
-        let mut is_within = (self.0[CPUS] <= free.0[CPUS]) & (self.0[GPUS] <= free.0[GPUS]);
+        // Most lanes ask for nothing more.
+        let mut is_within = self.0[CPUS] <= free.0[CPUS] && self.0[GPUS] <= free.0[GPUS];
         let mut more = kinds & !(1 << GPUS);
         while more != 0 {
             let slot = more.trailing_zeros() as usize % RESOURCES_MAX;

@@ -13,6 +13,7 @@
 //! L5  A tail whose nodes have the versions it names leads to its leaf, and no leaf behind that one
 //!     begins before the tail's `end`.
 //! L6  `front` is the first leaf.
+//! L7  `oldest` is the least queued time, unless `is_oldest_gone`.
 
 use super::inner::{Change, Inner};
 use super::key::SortKey;
@@ -131,6 +132,9 @@ pub(crate) struct Lane {
     skyline: Skyline,
     n_rows: usize,
     tails: Vec<Option<Box<Tail>>>,
+    oldest: Option<Timestamp>,
+    /// Whether an entry that had waited longest left since `oldest` was true.
+    is_oldest_gone: bool,
 }
 
 impl Default for Lane {
@@ -144,6 +148,8 @@ impl Default for Lane {
             skyline: Skyline::default(),
             n_rows: 0,
             tails: Vec::new(),
+            oldest: None,
+            is_oldest_gone: false,
         }
     }
 }
@@ -277,6 +283,10 @@ impl Lane {
         }
         self.records.came(&row);
         self.skyline.came(&row);
+        let queued = row.key.queued();
+        if self.oldest.is_none_or(|oldest| queued < oldest) {
+            self.oldest = Some(queued);
+        }
         if self.n_rows.is_power_of_two() {
             self.renew_skyline(nodes);
         }
@@ -365,6 +375,7 @@ impl Lane {
             self.least = least;
         }
         self.records.left(&row);
+        self.is_oldest_gone |= self.oldest == Some(row.key.queued());
         // A row that left makes no beginning ask for less; but once the first leaf is used up or
         // joined, the beginnings have moved.
         if self.n_rows > 0 && path.steps().iter().all(|step| step.at == 0) {
@@ -492,8 +503,15 @@ impl Lane {
         }
     }
 
-    /// The oldest queued time. Cost: a descent per priority in use.
-    pub(crate) fn oldest(&self, nodes: &Nodes) -> Option<Timestamp> {
+    /// The oldest queued time. Cost: a descent per priority in use when an entry that had it left.
+    pub(crate) fn oldest(&mut self, nodes: &Nodes) -> Option<Timestamp> {
+        if std::mem::take(&mut self.is_oldest_gone) {
+            self.oldest = self.find_oldest(nodes);
+        }
+        self.oldest
+    }
+
+    fn find_oldest(&self, nodes: &Nodes) -> Option<Timestamp> {
         let mut next = self.first(nodes);
         let firsts = std::iter::from_fn(|| {
             let row = next?;
@@ -571,6 +589,8 @@ impl Lane {
         }
         assert!(rows.is_sorted_by(|a, b| a.key < b.key), "L1");
         assert_eq!(rows.len(), self.n_rows, "L2: count");
+        let oldest = rows.iter().map(|row| row.key.queued()).min();
+        assert!(self.is_oldest_gone || self.oldest == oldest, "L7");
         self.skyline.check_invariants(&rows);
         self.records.check_invariants(&rows);
         if self.root != NONE {
@@ -628,7 +648,7 @@ mod tests {
         ]
     }
 
-    fn agree((lane, nodes): (&Lane, &Nodes), model: &[Row], free: Varying) {
+    fn agree((lane, nodes): (&mut Lane, &Nodes), model: &[Row], free: Varying) {
         for mode in [QueueMode::Fifo, QueueMode::Lifo] {
             let mut order = model.to_vec();
             order.sort_by_key(|row| row.key.seen(mode));
@@ -690,7 +710,7 @@ mod tests {
                 }
                 lane.check_invariants(&nodes);
             }
-            agree((&lane, &nodes), &model, [free.0, free.1]);
+            agree((&mut lane, &nodes), &model, [free.0, free.1]);
         }
     }
 

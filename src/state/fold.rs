@@ -436,7 +436,7 @@ impl State {
         for kind in self.catalog.iter() {
             let of_type = |running: &&Running| running.entry.job_type == kind.id;
             let n_running = self.running.values().filter(of_type).count();
-            let n_taken = self.queue.type_status(kind.id).n_taken as usize;
+            let n_taken = self.queue.n_taken(kind.id) as usize;
             assert!((n_running..=n_running + self.queue.n_picked()).contains(&n_taken), "S3: taken");
         }
     }

@@ -148,13 +148,16 @@ impl<E> Shared<E> {
         id: (StoreId, Epoch),
         release: &dyn Fn(Durable<E>),
     ) -> Option<LogFile> {
-        let written = std::panic::catch_unwind(AssertUnwindSafe(|| self.write_all(file, id, release)));
+        let mut file = file;
+        let write = || self.write_all(|rows| file.append(rows), id, release);
+        let written = std::panic::catch_unwind(AssertUnwindSafe(write));
         written
             .inspect_err(|_| {
                 let cause = "the log writer panicked; its message is on standard error".to_owned();
                 self.fail(LogError::Storage { action: "write the log", cause });
             })
-            .ok()
+            .ok()?;
+        Some(file)
     }
 
     /// Takes nothing any more and drops what waits. Effects are dropped outside the lock: whoever
@@ -170,15 +173,16 @@ impl<E> Shared<E> {
         drop(waiting);
     }
 
+    /// Writes until the log is closed; `append` puts rows on disk.
     fn write_all(
         &self,
-        mut file: LogFile,
+        mut append: impl FnMut(&[Vec<u8>]) -> Result<(), LogError>,
         (store, epoch): (StoreId, Epoch),
         release: &dyn Fn(Durable<E>),
-    ) -> LogFile {
+    ) {
         while let Some((batches, effects)) = self.next_gathering() {
             let rows: Vec<Vec<u8>> = batches.iter().map(|batch| batch.seal(store, epoch)).collect();
-            let result = if rows.is_empty() { Ok(()) } else { file.append(&rows) };
+            let result = if rows.is_empty() { Ok(()) } else { append(&rows) };
             if let Err(error) = result {
                 self.fail(error);
                 drop(effects);
@@ -192,7 +196,6 @@ impl<E> Shared<E> {
                 release(Durable::after_sync(effect));
             }
         }
-        file
     }
 
     /// Waits for something to write; `None` when the log is closed and all is written.
@@ -235,6 +238,11 @@ impl<E> Drop for Log<E> {
 }
 
 #[cfg(test)]
+#[cfg(weighbridge_loom)]
+mod interleavings;
+
+#[cfg(test)]
+#[cfg(not(weighbridge_loom))]
 mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::time::Duration;

@@ -131,16 +131,27 @@ impl Queue {
         }
     }
 
-    /// How things stand with a type. Cost: a search per lane of it and priority in use there.
-    pub fn type_status(&self, job_type: JobTypeId) -> TypeStatus {
-        let Some(slot) = self.type_slot(job_type) else { return TypeStatus::default() };
-        let lanes = || slot.lanes.iter().map(|&at| self.lane(at));
-        TypeStatus {
-            n_queued: slot.n_queued,
-            oldest: lanes().filter_map(|lane| lane.rows.oldest(&self.nodes)).min(),
-            priority: lanes().filter_map(|lane| self.head(lane).map(|row| row.key.priority())).min(),
-            n_taken: slot.n_taken,
+    /// How things stand with a type. Cost: a line per lane of it; a descent per priority in use in lanes
+    /// that lost their oldest entry since they were last asked.
+    pub fn type_status(&mut self, job_type: JobTypeId) -> TypeStatus {
+        let Self { types, lanes, nodes, mode, .. } = self;
+        let Some(slot) = types.get(type_index(job_type)) else { return TypeStatus::default() };
+        let mode = slot.mode.unwrap_or(*mode);
+        let mut status =
+            TypeStatus { n_queued: slot.n_queued, n_taken: slot.n_taken, ..TypeStatus::default() };
+        for &at in &slot.lanes {
+            let lane = &mut lanes[at as usize];
+            let Some(head) = lane.head(mode) else { continue };
+            let (oldest, priority) = (lane.rows.oldest(nodes), head.key.priority());
+            status.oldest = status.oldest.into_iter().chain(oldest).min();
+            status.priority = Some(status.priority.map_or(priority, |least| least.min(priority)));
         }
+        status
+    }
+
+    /// Launched executions and picks of a type.
+    pub(crate) fn n_taken(&self, job_type: JobTypeId) -> u32 {
+        self.type_slot(job_type).map_or(0, |slot| slot.n_taken)
     }
 
     /// Goes on with a search for the position of an entry, by at most `n_lanes` lanes. What changes

@@ -65,7 +65,10 @@ impl Bare {
         // Of large queues after two steps of eight.
         let is_looked_at = extent != Extent::Part || self.n_steps % 8 < 2;
         self.compare_counts();
-        self.compare_statuses(&order);
+        // Not after each step: what is kept from one status to the next one has to outlive several.
+        if self.n_steps.is_multiple_of(3) || is_all {
+            self.compare_statuses(&order);
+        }
         self.compare_order(&order, extent);
         self.compare_offers(&order);
         if is_even && is_looked_at || is_all {
@@ -81,7 +84,9 @@ impl Bare {
         }
         if is_all {
             let (index, all) = self.queue.bytes();
-            assert!(index <= all && (all > 0 || order.is_empty()), "{index} and {all} bytes");
+            // A row is 32 bytes, a place 16.
+            let n = order.len();
+            assert!(index >= n * 32 && all >= index + n * 16, "{index} and {all} bytes for {n}");
         }
     }
 
@@ -93,7 +98,7 @@ impl Bare {
         assert_eq!(queue.next_wake(), model.next_due().map(|(until, _)| Timestamp(until)));
     }
 
-    fn compare_statuses(&self, order: &[ModelEntry]) {
+    fn compare_statuses(&mut self, order: &[ModelEntry]) {
         let mut wanted = [TypeStatus::default(); N_KINDS];
         for entry in order {
             let status = &mut wanted[entry.kind];
