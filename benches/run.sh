@@ -35,6 +35,7 @@ for _ in $(seq "$n_runs"); do
       measure --queued 1000000 --workload "$workload" --lanes "$lanes" --no-peers
     done
   done
+  measure --queued 10000000 --workload hetero --lanes 10000 --no-peers
   measure --queued 1000000 --workload cross
 done
 

@@ -25,6 +25,8 @@ mod run;
 mod steady;
 #[path = "decide/tables.rs"]
 mod tables;
+#[path = "decide/turn.rs"]
+mod turn;
 #[path = "decide/workload.rs"]
 mod workload;
 

@@ -10,6 +10,7 @@ use super::ours::Fills;
 use super::peers::Peer;
 use super::producer::Beside;
 use super::steady::Shown;
+use super::turn::Turn;
 
 /// See the file.
 pub(crate) struct Report {
@@ -24,6 +25,7 @@ pub(crate) struct Report {
     /// Decisions of `cross` over more different offers.
     pub(crate) cross_many: Option<Figures>,
     pub(crate) beside: Beside,
+    pub(crate) turn: Turn,
     pub(crate) index_bytes_per_entry: f64,
     pub(crate) bytes_per_entry: f64,
     pub(crate) rss_bytes_per_entry: Option<f64>,
@@ -84,6 +86,8 @@ impl Report {
         put("rss_bytes_per_entry", json!(self.rss_bytes_per_entry.map(|bytes| rounded(bytes, 10.0))));
         put("with_producer_ratio", json!(rounded(self.beside.ratio, 1e3)));
         put("produced_share", json!(rounded(self.beside.produced_share, 1e3)));
+        put("turn_ms", json!(rounded(self.turn.whole.as_secs_f64() * 1e3, 1e3)));
+        put("turn_slice_max_ms", json!(rounded(self.turn.longest_slice.as_secs_f64() * 1e3, 1e3)));
         put("rounds", json!(self.shown.n_rounds));
         put("answers", json!(format!("{:016x}", self.shown.hash())));
         put("capped_by_time", json!(self.capped));
@@ -128,6 +132,11 @@ impl Report {
         let _ = writeln!(
             text,
             "\nwith a producer of {percent:.0} % of arrivals: {ratio:.2} of the decider alone"
+        );
+        let _ = writeln!(
+            text,
+            "switching all lanes between FIFO and LIFO: {:.2?} in all, {:.2?} in the longest slice",
+            self.turn.whole, self.turn.longest_slice
         );
         for peer in &self.peers {
             text += &self.peer(peer);

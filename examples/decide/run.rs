@@ -13,6 +13,7 @@ use super::peers;
 use super::producer;
 use super::report::Report;
 use super::steady::Extent;
+use super::turn;
 
 /// Different offers of the second run of `cross`.
 const N_OFFERS_MANY: usize = 4_096;
@@ -54,6 +55,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Report, String> {
     });
     is_sound(&ours.queue, setting.queued);
     let beside = producer::measure(&mut steady.source, &mut ours.queue, &offers);
+    let turn = turn::measure(&mut ours.queue);
     is_sound(&ours.queue, setting.queued);
     drop((ours, steady));
     let peers = if arguments.with_peers {
@@ -72,6 +74,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Report, String> {
         means,
         cross_many,
         beside,
+        turn,
         index_bytes_per_entry: per_entry(index),
         bytes_per_entry: per_entry(all),
         rss_bytes_per_entry,

@@ -181,26 +181,40 @@ fn workloads(runs: &Runs, is_wanted: impl Fn(&(u64, u64, String)) -> bool) -> Ve
     Workload::ALL.iter().map(|(name, _)| *name).filter(|name| is_there(name)).collect()
 }
 
-/// What finding nothing costs, with a column for each number of lanes.
+/// What a switch of all lanes between FIFO and LIFO may take.
+const TURN: [(&str, &str, Goal); 2] = [
+    ("switch, in all, ms", "/turn_ms", Goal::AtMost(15.0, 15.0)),
+    ("switch, longest slice, ms", "/turn_slice_max_ms", Goal::AtMost(1.0, 1.0)),
+];
+
+/// What depends on the number of lanes: finding nothing, and switching between FIFO and LIFO.
 fn lanes_table(runs: &Runs) -> String {
     let is_many = |key: &(u64, u64, String)| key.1 > USUAL_LANES;
     let depths: BTreeSet<u64> = runs.keys().filter(|key| is_many(key)).map(|key| key.0).collect();
     let mut text = String::new();
     for queued in depths {
         let names = workloads(runs, |key| key.0 == queued && is_many(key));
-        let _ = writeln!(text, "\n## Nothing fits, p50, ns, at {} queued\n", told_count(queued));
+        let _ = writeln!(text, "\n## More lanes, at {} queued\n", told_count(queued));
         text += &head("lanes that may move", &names, &["must", "proud of"]);
-        for (lanes, goal) in BY_LANES {
+        let mut row = |lanes: u64, label: &str, path: &str, goal: Goal| {
             let cells =
-                names.iter().map(|name| cell(runs.get(&(queued, lanes, (*name).to_owned())), NONE_P50, goal));
+                names.iter().map(|name| cell(runs.get(&(queued, lanes, (*name).to_owned())), path, goal));
             let (must, proud) = goal.columns();
-            let cells: Vec<String> =
-                [told_count(lanes)].into_iter().chain(cells).chain([must, proud]).collect();
-            text += &line(&cells);
+            let label = format!("{}: {label}", told_count(lanes));
+            text += &line(&[label].into_iter().chain(cells).chain([must, proud]).collect::<Vec<_>>());
+        };
+        for (lanes, goal) in BY_LANES {
+            row(lanes, "nothing fits, p50, ns", NONE_P50, goal);
+        }
+        for (label, path, goal) in TURN {
+            row(LANES_MOST, label, path, goal);
         }
     }
     text
 }
+
+/// With which switches are told.
+const LANES_MOST: u64 = 10_000;
 
 const NONE_P50: &str = "/decide_none_ns/p50";
 
