@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use weighbridge::limits::TURN_LANES;
 use weighbridge::{Queue, QueueMode};
 
 use super::figures::now;
-
-/// Lanes of a slice: those of the engine.
-const LANES: usize = 500;
 
 /// What the slower of the two switches took.
 #[derive(Clone, Copy, Default)]
@@ -33,7 +31,7 @@ pub(crate) fn measure(queue: &mut Queue) -> Turn {
             queue.start_turn(None, Some(mode));
             false
         });
-        while !slice(&mut || queue.turn_some(LANES)) {}
+        while !slice(&mut || queue.turn_some(TURN_LANES)) {}
         assert_eq!(queue.mode(), mode);
         turn.whole = turn.whole.max(whole);
     }

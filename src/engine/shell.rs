@@ -8,19 +8,20 @@
 //!
 //! Protocol of an offer, from any thread, several at once:
 //! 4. The decider takes the core's lock, which puts offers in an order, and does step 2 for what the
-//!    rings hold at that moment: what was pushed before its call is visible to it.
+//!    rings hold at that moment: what was pushed before its call is visible to it, unless the log is so
+//!    full that commands have to wait.
 //! 5. Under the same lock it picks. A pick leaves its lane and counts for its type's limit, so
 //!    other offers get other picks; those of one offer are in the order of the queue.
 //! 6. The lock is released. The guard holds the picks; commands and other offers go on.
 //! 7. A cancel that is applied now takes the pick out: the guard's commit finds nothing there.
 //! 8. A commit takes the lock, turns the picks that are still there into launches, and hands their
 //!    events to the log (step 3 releases them). A guard that is dropped takes the lock and puts
-//!    each back under its old key, which is its exact old place.
+//!    each back under its key: its exact old place, or the one of a priority it was given meanwhile.
 //!
 //! A crash between 5 and 8 leaves no trace: picks are in no event.
 //!
 //! E1  The order of events in the log is the order in which they were applied.
-//! E2  No lock is held over I/O; the core's lock is held for one drain or one decision.
+//! E2  No lock is held over I/O, but by `close`; the core's lock is held for one drain or one decision.
 //! E3  Nothing that leaves (answer, launch, kill, view) leaves before its events are durable. Looks
 //!     into the core itself are no effects: `job`, `jobs`, `queued`, `why`, `waiting`, `load`,
 //!     `running` may be ahead of the disk by the commit under way, which a crash may undo. Who must
@@ -400,7 +401,8 @@ impl Engine {
         let Owned { core, picks, .. } = &mut *owned;
         picks.clear();
         if !self.0.log.is_failed() && !self.0.is_closed.load(Ordering::Acquire) {
-            let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(core.state.running.len()));
+            let n_taken = core.state.running.len() + core.state.queue.n_picked();
+            let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(n_taken));
             decide(core, most, now, picks);
         }
         Picks::new(self, node, std::mem::take(picks))
@@ -457,7 +459,7 @@ impl Engine {
     }
 
     /// A view of everything applied so far, once that is durable; the newest there is when
-    /// `timeout` passes before. Cost: job types and nodes, under the core's lock.
+    /// `timeout` passes before. Cost: job types with their lanes, and nodes, under the core's lock.
     pub fn fresh_view(&self, timeout: Duration) -> Arc<View> {
         // By an answer behind the view, not by its position: nodes and picks change without events.
         let (promise, ticket) = Promise::<(), Infallible>::new(self.pump_fn());
@@ -487,8 +489,8 @@ impl Engine {
     }
 
     /// Applies the intake and publishes a view of it, without waiting: the view comes when it is
-    /// durable. Returns the newest event it shows. Cost: job types and nodes, under the core's
-    /// lock.
+    /// durable. Returns the newest event it shows. Cost: job types with their lanes, and nodes, under
+    /// the core's lock.
     pub fn publish(&self) -> EventNumber {
         let mut owned = self.0.owned.lock();
         let now = self.0.drain(&mut owned);
@@ -692,7 +694,11 @@ impl Inner {
         n_replayed: u64,
     ) -> Self {
         let mut core = Core::new(state, options.framework.clone());
+        // A switch that was under way: nobody waits yet.
+        while !core.state.queue.turn_some(usize::MAX) {}
         let now = core.clamp(options.clock.now());
+        // What was recovered is durable; readers need not wait for the first sync.
+        outside.view.store(view(&mut core, now));
         core.emit(Event::EngineStarted { epoch, when: now });
         let owned = Owned { core, viewed: (monotonic(), EventNumber(0)), load_since: now, picks: Vec::new() };
         let inner = Self {
@@ -710,8 +716,6 @@ impl Inner {
         };
         {
             let mut owned = inner.owned.lock();
-            // What was recovered is durable; readers need not wait for the first sync.
-            inner.outside.view.store(view(&mut owned.core, now));
             inner.publish(&mut owned, now);
         }
         inner

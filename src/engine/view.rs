@@ -80,7 +80,7 @@ impl View {
     }
 }
 
-/// Cost: job types, and nodes.
+/// Cost: job types with their lanes, and nodes.
 pub(super) fn view(core: &mut Core, made: Timestamp) -> Arc<View> {
     let State { queue, counters, catalog, .. } = &mut core.state;
     let type_view = |job_type: &JobType| {

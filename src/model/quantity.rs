@@ -44,7 +44,10 @@ impl Quantity {
     /// # Panics
     /// When that is above [`u64::MAX`] thousandths.
     pub const fn whole(n: u64) -> Self {
-        Self(n * THOUSANDTHS)
+        match n.checked_mul(THOUSANDTHS) {
+            Some(thousandths) => Self(thousandths),
+            None => panic!("more whole units than u64::MAX thousandths"),
+        }
     }
 
     /// What is left once `asked` is cut out; `None` where it does not fit.

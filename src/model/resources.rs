@@ -143,7 +143,7 @@ impl NodeResources {
     /// Memory, in whole MiB.
     ///
     /// # Panics
-    /// When the set already holds [`RESOURCES_MAX`] other names.
+    /// When the set already holds [`RESOURCES_MAX`] other names, and as [`Quantity::whole`].
     #[must_use]
     pub fn mem_mib(self, mib: u64) -> Self {
         self.with(ResourceName::MEM, Quantity::whole(mib)).expect("a standard name, and room for it")
@@ -152,7 +152,7 @@ impl NodeResources {
     /// Disk, in whole MiB.
     ///
     /// # Panics
-    /// When the set already holds [`RESOURCES_MAX`] other names.
+    /// When the set already holds [`RESOURCES_MAX`] other names, and as [`Quantity::whole`].
     #[must_use]
     pub fn disk_mib(self, mib: u64) -> Self {
         self.with(ResourceName::DISK, Quantity::whole(mib)).expect("a standard name, and room for it")
@@ -161,7 +161,7 @@ impl NodeResources {
     /// Whole graphics processors.
     ///
     /// # Panics
-    /// When the set already holds [`RESOURCES_MAX`] other names.
+    /// When the set already holds [`RESOURCES_MAX`] other names, and as [`Quantity::whole`].
     #[must_use]
     pub fn gpus(self, n: u64) -> Self {
         self.with(ResourceName::GPUS, Quantity::whole(n)).expect("a standard name, and room for it")

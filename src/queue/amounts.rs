@@ -56,6 +56,7 @@ impl Amounts {
         let mut is_within = self.0[CPUS] <= free.0[CPUS] && self.0[GPUS] <= free.0[GPUS];
         let mut more = kinds & !(1 << GPUS);
         while more != 0 {
+            // Bits are below RESOURCES_MAX; saying so saves a check of bounds.
             let slot = more.trailing_zeros() as usize % RESOURCES_MAX;
             is_within &= self.0[slot] <= free.0[slot];
             more &= more - 1;

@@ -113,7 +113,7 @@ impl SortKey {
 /// How many of `keys`, which rise, are before `key`.
 ///
 /// Three places are looked at in each round, and none of them waits for another: in a node that is in
-/// no cache that is two misses, one after the other, where halving has five.
+/// no cache that is two misses, one after the other, where halving has three or four.
 pub(super) fn n_before(keys: &[SortKey], key: SortKey) -> usize {
     let (mut from, mut len) = (0, keys.len());
     while len >= 8 {

@@ -23,8 +23,7 @@ use super::records::Records;
 use super::skyline::Skyline;
 use crate::model::{JobId, QueueMode, Timestamp};
 
-/// Levels of inner nodes: with 16 children each, which two neighbours have on average at least,
-/// more rows than there may be.
+/// Levels of inner nodes: with 8 children each, sixteen million leaves.
 const DEPTH_MAX: usize = 8;
 
 /// Rows of the first leaf that a look takes in.
@@ -576,7 +575,7 @@ impl Lane {
         None
     }
 
-    /// Holds L1 to L6 against what is there; returns how many leaves and inner nodes it has.
+    /// Holds L1 to L7 against what is there; returns how many leaves and inner nodes it has.
     ///
     /// # Panics
     /// Where they do not hold.

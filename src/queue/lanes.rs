@@ -114,7 +114,7 @@ impl Entry {
 struct LaneSlot {
     /// By direction, FIFO first; see Q5.
     heads: [Option<Row>; 2],
-    /// Of what is fixed.
+    /// What it asks for beside cpus, memory and disk; see [`Amounts::kinds`].
     kinds: u32,
     key: LaneKey,
     rows: Lane,
@@ -547,6 +547,10 @@ impl Queue {
             n_rows += lane.rows.len();
             n_empty += usize::from(lane.rows.len() == 0);
             self.check_heads(at, lane);
+            let group = &self.groups[usize::from(self.group_of[at as usize / BLOCK_LEN])];
+            let is_shared = self.groups.len() == GROUPS_MAX && group.kinds != lane.kinds;
+            assert!(lane.kinds == lane.key.fixed.kinds(), "Q7: kinds");
+            assert!(group.kinds == lane.kinds || is_shared, "Q7: lane {at}");
             let mode = self.mode_of(lane.key.job_type);
             let bound = self.open.bound(at);
             let mut next = lane.head(mode);

@@ -1,8 +1,9 @@
 //! Where a queued execution is, by its id.
 //!
 //! Ids that follow each other stand together in a page: entries that come in one after the other
-//! touch the same lines, and sparse ids cost no more than a slot of a table each. Many small tables
+//! touch the same lines; a sparse id costs a slot of a table and room for four places. Many small tables
 //! instead of a large one: when one grows, the core stands still for the share of one in `N_SHARDS`.
+//! Wide pages are given back when none is in use any more.
 //!
 //! I1  A page has a bit for each place it holds.
 //! I2  No page is empty.
@@ -21,7 +22,7 @@ const N_SHARDS: usize = 1_024;
 const PAGE_IDS: usize = u64::BITS as usize;
 
 /// Places a narrow page has room for, as it grows: sparse ids fill the first size, every fourth one in
-/// use the second. What is more goes into a wide page, where no place ever moves.
+/// use the second. What is more, and a fifth neighbour of four, goes into a wide page, where no place ever moves.
 const ROOMS: [usize; 2] = [4, 20];
 
 /// A wide page becomes narrow when one leaves and no more than so many are left.
@@ -236,7 +237,7 @@ impl Places {
         tables.map(of_table).sum::<usize>() + self.wide.bytes()
     }
 
-    /// Holds I1 and I2 against what is there.
+    /// Holds I1 to I3 against what is there.
     ///
     /// # Panics
     /// Where they do not hold.

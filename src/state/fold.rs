@@ -14,7 +14,6 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use crate::catalog::Catalog;
-use crate::limits::TURN_LANES;
 use crate::load::{Counters, History};
 use crate::model::{
     Accepted, ConstraintSetId, Epoch, Event, EventNumber, ExeEnd, ExeId, Job, JobId, JobRange, JobRequest,
@@ -161,7 +160,7 @@ impl State {
                 self.queue.dims_mut().intern(&spec.resources);
                 self.queue.set_paused(*id, spec.is_paused);
                 self.queue.set_limit(*id, spec.max_scheduled);
-                self.queue.set_type_mode(*id, spec.mode);
+                self.queue.start_turn(Some(*id), spec.mode);
             }
             Event::JobTypePaused { id, is_paused, when } => {
                 self.pass(*when);
@@ -236,9 +235,8 @@ impl State {
             let Some(known) = self.catalog.get_mut(id) else { return };
             known.spec.mode = mode;
         }
+        // The engine turns the lanes, some at a time.
         self.queue.start_turn(job_type, mode);
-        // The engine goes on with it where there are more lanes.
-        self.queue.turn_some(TURN_LANES);
     }
 
     fn create(&mut self, first: JobId, request: &JobRequest, recipe: Option<&RecipeNodes>, when: Timestamp) {

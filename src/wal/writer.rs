@@ -100,7 +100,7 @@ impl<E: Send + 'static> Log<E> {
 
     /// True once a commit failed.
     pub(crate) fn is_failed(&self) -> bool {
-        // Acquire, with the Release where it is set: who sees it sees the reason.
+        // Who sees it finds the reason under the lock, inside of which it is set.
         self.shared.is_failed.load(Ordering::Acquire)
     }
 
@@ -144,11 +144,10 @@ impl<E> Shared<E> {
     /// The writer thread. A panic of the storage is a failure like any other.
     fn write_until_closed(
         &self,
-        file: LogFile,
+        mut file: LogFile,
         id: (StoreId, Epoch),
         release: &dyn Fn(Durable<E>),
     ) -> Option<LogFile> {
-        let mut file = file;
         let write = || self.write_all(|rows| file.append(rows), id, release);
         let written = std::panic::catch_unwind(AssertUnwindSafe(write));
         written
@@ -165,7 +164,7 @@ impl<E> Shared<E> {
     fn fail(&self, error: LogError) {
         let mut gather = self.gather.lock();
         gather.failure = Some(error);
-        // Release, with the Acquire in `is_failed`.
+        // Before the lock is released: see `is_failed`.
         self.is_failed.store(true, Ordering::Release);
         let waiting = std::mem::take(&mut gather.effects);
         gather.batches.clear();

@@ -1,4 +1,4 @@
-//! What is asked of a queue without changing it: its order, the place of an entry in it, how things
+//! What is asked of a queue without changing what it holds: its order, the place of an entry in it, how things
 //! stand with a type, and why a lane does not move.
 
 use std::collections::BTreeSet;
@@ -160,6 +160,7 @@ impl Queue {
         let Some((at, key)) = self.place_of(search.id) else { return Position::NotQueued };
         let of_type = self.lane(at).key.job_type;
         let mine = self.order(of_type, key);
+        let n_lanes = n_lanes.max(1);
         let rest = self.lanes.get(search.next_lane..).unwrap_or_default();
         let n_before = rest.iter().take(n_lanes).map(|lane| self.n_before(lane, of_type, mine));
         search.n_before += n_before.sum::<usize>();

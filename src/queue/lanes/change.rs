@@ -226,6 +226,9 @@ impl Queue {
 
     /// An execution that had been launched is over: its type's limit counts it no more.
     pub fn end(&mut self, job_type: JobTypeId) {
+        if self.type_slot(job_type).is_none() {
+            return;
+        }
         self.with_type(job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
     }
 
@@ -249,12 +252,15 @@ impl Queue {
     /// Holds a type's entries back, or lets them go. Cost: lanes of the type.
     ///
     /// # Panics
-    /// This and the other switches of a type: when its id is above `JOB_TYPES_MAX` (100,000).
+    /// When the job type's id is above `JOB_TYPES_MAX` (100,000).
     pub fn set_paused(&mut self, job_type: JobTypeId, is_paused: bool) {
         self.with_type(job_type, |slot| slot.is_paused = is_paused);
     }
 
     /// Sets how many executions of a type may run at once. Cost: lanes of the type.
+    ///
+    /// # Panics
+    /// When the job type's id is above `JOB_TYPES_MAX` (100,000).
     pub fn set_limit(&mut self, job_type: JobTypeId, limit: Option<u32>) {
         self.with_type(job_type, |slot| slot.limit = limit);
     }

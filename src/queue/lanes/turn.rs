@@ -40,6 +40,9 @@ impl Turn {
 impl Queue {
     /// Sets the direction inside a type; `None` gives it back to the global one. Cost: lanes of the
     /// type; see [`Queue::start_turn`] for slices.
+    ///
+    /// # Panics
+    /// When the job type's id is above `JOB_TYPES_MAX` (100,000).
     pub fn set_type_mode(&mut self, job_type: JobTypeId, mode: Option<QueueMode>) {
         self.start_turn(Some(job_type), mode);
         while !self.turn_some(usize::MAX) {}
@@ -54,13 +57,22 @@ impl Queue {
     /// Switches the direction, of one type (`None` gives it back to the global one) or of all that
     /// have none of their own: begins it. The order changes as a whole when [`Queue::turn_some`]
     /// says that it is done; until then the old one holds. Begun while another is under way, both
-    /// come into force together. Cost: a list of the lanes that turn.
+    /// come into force together. Cost: a list of the lanes that turn; nothing where the direction to
+    /// come is the one asked for.
+    ///
+    /// # Panics
+    /// When the job type's id is above `JOB_TYPES_MAX` (100,000).
     pub fn start_turn(&mut self, job_type: Option<JobTypeId>, mode: Option<QueueMode>) {
-        let (now, old) = match job_type {
-            Some(job_type) => (mode, self.type_slot_mut(job_type).mode),
-            None => (Some(mode.unwrap_or_default()), Some(self.mode)),
+        let is_to_come = match job_type {
+            Some(job_type) => {
+                let own = self.type_slot_mut(job_type).mode;
+                let turns = self.turn.iter().flat_map(|turn| &turn.types);
+                let to_come = turns.filter(|(of, _)| *of == job_type).map(|(_, mode)| *mode).next();
+                to_come.unwrap_or(own) == mode
+            }
+            None => self.mode_to_come() == mode.unwrap_or_default(),
         };
-        if self.turn.is_none() && now == old {
+        if is_to_come {
             return;
         }
         let n_slots = u32::try_from(self.lanes.len()).expect("little more than LANES_MAX");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use weighbridge::limits::TURN_LANES;
 use weighbridge::{
     Clock, Engine, ExeId, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, LaunchName, NodeId,
     NodeResources, Offer, Options, Outcome, Outgoing, Picks, Quantity, StatusOutcome, StatusUpdate,
@@ -21,6 +22,9 @@ const SYNC: Duration = Duration::from_secs(30);
 
 /// Most that is queued at once; submissions beyond are left out, so that a run has an end.
 const QUEUED_MAX: usize = 200;
+
+/// Lanes there may be, empty ones that are kept included.
+const LANES_MOST: usize = 4_000;
 
 /// Queued executions whose reasons are asked for after a step, spread over all of them.
 const WHYS: usize = 8;
@@ -265,6 +269,8 @@ impl Life<'_> {
             Step::Mode { kind, mode } | Step::Turn { kind, mode } => {
                 let ticket = engine.set_mode(kind.map(kind_id), mode).expect("room");
                 ticket.wait_durable(SYNC).expect("set");
+                // It comes into force as a whole, after a slice for every so many lanes.
+                (0..LANES_MOST.div_ceil(TURN_LANES)).for_each(|_| engine.pump());
                 self.side.model.set_mode(kind, mode);
             }
             Step::End { which, how } => self.end(which, how),
