@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use weighbridge::{
-    Accepted, Clock, Engine, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, NodeId, NodeResources,
-    Offer, Options, Outcome, Outgoing, QueueMode, RecipeNode, RecipeRequest, StatusUpdate, Submission,
-    SubmissionId, SubmitError, TaskState, TicketError, Timestamp, Usage,
+    Accepted, Blocker, Clock, Engine, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, NodeId,
+    NodeResources, Offer, Options, Outcome, Outgoing, QueueMode, RecipeNode, RecipeRequest, StatusUpdate,
+    Submission, SubmissionId, SubmitError, TaskState, TicketError, Timestamp, Usage,
 };
 
 const SYNC: Duration = Duration::from_secs(20);
@@ -328,4 +328,24 @@ fn what_was_seen_before_settling_is_on_disk_after_it() {
         let view = engine.fresh_view(SYNC);
         assert!(engine.durable() >= view.position && view.totals.total() == seen as u64);
     }
+}
+
+#[test]
+fn why_tells_how_much_is_missing_where_and_how_many_are_ahead() {
+    let engine = Engine::in_memory(Options::default());
+    let kind = put(&engine, JobTypeSpec::new("a", "1").needs(set("cpus:3")));
+    let first = submit(&engine, named("s").jobs(JobRequest::new(kind).count(4))).first_job.0;
+    let why = |n: u64| engine.why(JobId(first + n)).expect("on record").blocker;
+    assert_eq!(why(0), Blocker::NoNodes);
+    engine.declare_node(NODE, "n", &set("cpus:8"));
+    // All could start: what counts is who comes first.
+    assert_eq!((why(0), why(3)), (Blocker::Next, Blocker::Behind { n_ahead: 3 }));
+    assert_eq!(engine.offer_declared(NODE).commit().wait(SYNC).expect("durable").len(), 2);
+    // Of eight cpus two are left, and three are asked for.
+    drop(engine.offer(&Offer::new(NODE, set("cpus:2")).named("n")));
+    let Blocker::Busy { shortages } = why(2) else { panic!("{:?}", why(2)) };
+    let [short] = shortages.as_slice() else { panic!("{shortages:?}") };
+    let told = [short.asked, short.most, short.short].map(|amount| amount.to_string());
+    assert_eq!((short.resource.as_str(), told), ("cpus", ["3", "2", "1"].map(str::to_owned)));
+    assert_eq!((short.n_nodes, short.nearest, short.nearest_name.as_str()), (1, NODE, "n"));
 }
