@@ -30,12 +30,13 @@ for _ in $(seq "$n_runs"); do
       measure --queued "$queued" --workload "$workload"
     done
   done
-  for lanes in 800 10000; do
-    for workload in fixed hetero adversarial indep mixture; do
-      measure --queued 1000000 --workload "$workload" --lanes "$lanes" --no-peers
+  for queued in ${QUEUED:-10000 1000000 10000000}; do
+    for lanes in 800 10000; do
+      for workload in fixed hetero adversarial indep mixture; do
+        measure --queued "$queued" --workload "$workload" --lanes "$lanes" --no-peers
+      done
     done
   done
-  measure --queued 10000000 --workload hetero --lanes 10000 --no-peers
   measure --queued 1000000 --workload cross
 done
 

@@ -50,6 +50,8 @@ fn a_recipe_goes_on_over_restarts_to_its_end() {
     fill(directory.path());
     for _ in 0..3 {
         let engine = open(directory.path()).expect("a store");
+        let shown = engine.view().position;
+        assert!(shown <= engine.durable(), "a view shows what is on disk, the first one too");
         assert!(engine.n_replayed() > 0);
         end(&engine, 0);
         let picks = engine.offer(&Offer::new(NodeId(1), NodeResources::new().mem_mib(100)));

@@ -183,6 +183,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "more whole units")]
+    fn more_than_fits_does_not_wrap() {
+        let _ = Quantity::whole(1 << 61);
+    }
+
+    #[test]
     fn floats_round_against_us() {
         assert_eq!(Quantity::from_f64(1.0004, true), Ok(Quantity(1_001)));
         assert_eq!(Quantity::from_f64(1.0004, false), Ok(Quantity(1_000)));

@@ -1,9 +1,9 @@
 //! Where a queued execution is, by its id.
 //!
 //! Ids that follow each other stand together in a page: entries that come in one after the other
-//! touch the same lines; a sparse id costs a slot of a table and room for four places. Many small tables
-//! instead of a large one: when one grows, the core stands still for the share of one in `N_SHARDS`.
-//! Wide pages are given back when none is in use any more.
+//! touch the same lines; a sparse id costs a slot of a table and room for four places. Many small
+//! tables instead of a large one: when one grows, the core stands still for the share of one in
+//! `N_SHARDS`. Wide pages are given back when none is in use any more.
 //!
 //! I1  A page has a bit for each place it holds.
 //! I2  No page is empty.
@@ -21,8 +21,9 @@ const N_SHARDS: usize = 1_024;
 /// Ids of one page.
 const PAGE_IDS: usize = u64::BITS as usize;
 
-/// Places a narrow page has room for, as it grows: sparse ids fill the first size, every fourth one in
-/// use the second. What is more, and a fifth neighbour of four, goes into a wide page, where no place ever moves.
+/// Places a narrow page has room for, as it grows: sparse ids fill the first size, every fourth
+/// one in use the second. What is more, and a fifth neighbour of four, goes into a wide page, where
+/// no place ever moves.
 const ROOMS: [usize; 2] = [4, 20];
 
 /// A wide page becomes narrow when one leaves and no more than so many are left.
@@ -72,6 +73,11 @@ impl Default for Page {
     fn default() -> Self {
         Self { used: 0, room: Room::Narrow(Vec::new()) }
     }
+}
+
+/// The number of the page of an id.
+fn page_of(id: ExeId) -> u64 {
+    id.0 / PAGE_IDS as u64
 }
 
 /// The bit of an id in its page, by its number.
@@ -194,20 +200,20 @@ impl Places {
     }
 
     pub(crate) fn get(&self, id: ExeId) -> Option<&Place> {
-        let page = id.0 / PAGE_IDS as u64;
+        let page = page_of(id);
         self.shards[shard(page)].get(&page)?.get(&self.wide, bit(id))
     }
 
     /// Sets the place of an id; returns the one it had.
     pub(crate) fn insert(&mut self, id: ExeId, place: Place) -> Option<Place> {
-        let page = id.0 / PAGE_IDS as u64;
+        let page = page_of(id);
         let old = self.shards[shard(page)].entry(page).or_default().insert(&mut self.wide, bit(id), place);
         self.n_entries += usize::from(old.is_none());
         old
     }
 
     pub(crate) fn remove(&mut self, id: ExeId) -> Option<Place> {
-        let number = id.0 / PAGE_IDS as u64;
+        let number = page_of(id);
         let table = &mut self.shards[shard(number)];
         let page = table.get_mut(&number)?;
         let old = page.remove(&mut self.wide, bit(id))?;

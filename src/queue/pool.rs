@@ -1,5 +1,5 @@
-//! Where nodes and pages live: in chunks, found by number, so that a lane can remember one without holding
-//! on to it.
+//! Where nodes and pages live: in chunks, found by number, so that a lane can remember one without
+//! holding on to it.
 //!
 //! N1  A number is given out by `make` and not again before `free` took it back.
 

@@ -1,5 +1,5 @@
-//! What is asked of a queue without changing what it holds: its order, the place of an entry in it, how things
-//! stand with a type, and why a lane does not move.
+//! What is asked of a queue without changing what it holds: its order, the place of an entry in it,
+//! how things stand with a type, and why a lane does not move.
 
 use std::collections::BTreeSet;
 
@@ -131,8 +131,8 @@ impl Queue {
         }
     }
 
-    /// How things stand with a type. Cost: a line per lane of it; a descent per priority in use in lanes
-    /// that lost their oldest entry since they were last asked.
+    /// How things stand with a type. Cost: a line per lane of it; a descent per priority in use in
+    /// lanes that lost their oldest entry since they were last asked.
     pub fn type_status(&mut self, job_type: JobTypeId) -> TypeStatus {
         let Self { types, lanes, nodes, mode, .. } = self;
         let Some(slot) = types.get(type_index(job_type)) else { return TypeStatus::default() };
@@ -154,7 +154,7 @@ impl Queue {
         self.type_slot(job_type).map_or(0, |slot| slot.n_taken)
     }
 
-    /// Goes on with a search for the position of an entry, by at most `n_lanes` lanes. What changes
+    /// Goes on with a search for the position of an entry, by at most `n_lanes` lanes, at least one. What changes
     /// in between may or may not count. Cost: two descents per lane.
     pub fn search_position(&self, search: &mut PositionSearch, n_lanes: usize) -> Position {
         let Some((at, key)) = self.place_of(search.id) else { return Position::NotQueued };

@@ -224,7 +224,8 @@ impl Queue {
         self.with_type(job_type, |slot| slot.n_taken += 1);
     }
 
-    /// An execution that had been launched is over: its type's limit counts it no more.
+    /// An execution that had been launched is over: its type's limit counts it no more. Nothing
+    /// happens for a type that nothing is known of.
     pub fn end(&mut self, job_type: JobTypeId) {
         if self.type_slot(job_type).is_none() {
             return;

@@ -158,6 +158,15 @@ fn a_switch_in_slices_comes_into_force_as_a_whole() {
     queue.start_turn(None, Some(QueueMode::Fifo));
     assert!(!queue.turn_some(10));
     queue.check_invariants();
+    // Asked for again it does not begin anew: 200 lanes and those of vacant slots.
+    let n_slices = (1..=1_000).find(|_| {
+        queue.start_turn(None, Some(QueueMode::Fifo));
+        queue.turn_some(10)
+    });
+    assert!(n_slices.is_some_and(|n| n <= 30), "{n_slices:?} slices");
+    queue.set_mode(QueueMode::Lifo);
+    queue.start_turn(None, Some(QueueMode::Fifo));
+    assert!(!queue.turn_some(10));
     queue.start_turn(Some(JobTypeId(7)), Some(QueueMode::Lifo));
     while !queue.turn_some(10) {
         assert_eq!(order(&queue), turned);
@@ -165,6 +174,18 @@ fn a_switch_in_slices_comes_into_force_as_a_whole() {
     queue.check_invariants();
     let of_seven: Vec<u64> = order(&queue).into_iter().filter(|id| id % 200 == 7).collect();
     assert_eq!((of_seven, queue.mode()), (vec![407, 207, 7], QueueMode::Fifo));
+}
+
+#[test]
+fn a_search_of_no_lanes_ends_and_types_nobody_knows_can_end() {
+    let mut queue = Queue::default();
+    queue.insert(plain(1, 1)).expect("room");
+    let mut search = PositionSearch::new(ExeId(1));
+    let found = (0..1_000).map(|_| queue.search_position(&mut search, 0)).last();
+    assert_eq!(found, Some(Position::At(0)));
+    queue.end(JobTypeId(u32::MAX));
+    queue.end(JobTypeId(2));
+    queue.check_invariants();
 }
 
 #[test]

@@ -66,9 +66,8 @@ impl Queue {
         let is_to_come = match job_type {
             Some(job_type) => {
                 let own = self.type_slot_mut(job_type).mode;
-                let turns = self.turn.iter().flat_map(|turn| &turn.types);
-                let to_come = turns.filter(|(of, _)| *of == job_type).map(|(_, mode)| *mode).next();
-                to_come.unwrap_or(own) == mode
+                let mut turns = self.turn.iter().flat_map(|turn| &turn.types);
+                turns.find(|(of, _)| *of == job_type).map_or(own, |(_, to_come)| *to_come) == mode
             }
             None => self.mode_to_come() == mode.unwrap_or_default(),
         };

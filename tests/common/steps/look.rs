@@ -1,7 +1,7 @@
 //! What is compared of the bare queue and the simple one after each step.
 //!
-//! After each step: counts, the order of all, and some offers. After every
-//! second one why each lane does not move, and the queue's own invariants; after the others some
+//! After each step: counts, the order of all, and some offers. After every third one the status of
+//! every type, after every second one why each lane does not move, and the queue's own invariants; after the others some
 //! entries one by one, and the order without some types. Of large queues only a part of it, and the
 //! whole now and then: where thousands of entries have thousands of lanes, some questions
 //! cost their product. At the end all of it, of every entry.
