@@ -32,6 +32,8 @@ for _ in $(seq "$n_runs"); do
   done
   for queued in ${QUEUED:-10000 1000000 10000000}; do
     for lanes in 800 10000; do
+      # Each lane wants an entry, and more for the paused ones.
+      [ "$queued" -gt "$lanes" ] || continue
       for workload in fixed hetero adversarial indep mixture; do
         measure --queued "$queued" --workload "$workload" --lanes "$lanes" --no-peers
       done
