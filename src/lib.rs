@@ -64,7 +64,7 @@ pub use offer::{NodeView, Offer};
 pub use queue::{
     Amounts, Entry, InsertError, Lack, LaneVerdict, Position, PositionSearch, Queue, TypeStatus, Verdict,
 };
-pub use store::{OpenError, StoreFiles};
+pub use store::{Checkpoints, OpenError, StoreFiles};
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]
 pub use workload::*;

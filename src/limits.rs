@@ -55,11 +55,32 @@ pub const BATCH_BYTES_MAX: usize = 64 << 20;
 /// Bytes that wait for the log writer before the core takes no more commands.
 pub const GATHER_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of a row of the state snapshot.
-pub const SNAPSHOT_ROW_BYTES: usize = 256 << 10;
+/// Bytes of a segment of the state file, and of a piece of creations: a little less than sixteen pages,
+/// which the file gives out together.
+pub const SEGMENT_BYTES: usize = 60 << 10;
+
+/// Bytes of memory that what is newer than the last checkpoint takes, before the next one is made.
+/// With it the log ahead of the state file, and the time to read it again, are bounded.
+pub const RECENT_BYTES: usize = 32 << 20;
+
+/// The same, before the core takes no more commands until a checkpoint is done.
+pub const RECENT_BYTES_MAX: usize = 128 << 20;
+
+/// Sparse segments that one checkpoint writes anew.
+pub const REWRITES_MAX: usize = 64;
+
+/// Places of jobs that are over that are held in memory before they are put into the file together.
+pub const PLACES_MAX: usize = 1 << 18;
+
+/// Bytes of one transaction of a checkpoint but its last.
+pub const CHECKPOINT_BYTES: usize = 4 << 20;
 
 /// Load rows kept when the options say nothing: a year of hours for ten busy types.
 pub const LOAD_ROWS_DEFAULT: u32 = 100_000;
+
+/// Jobs that were over lately and whose leaving is remembered: a command that was given facts from the
+/// store before that many others left is asked to read them again.
+pub const LEFT_MAX: usize = 1 << 16;
 
 /// Jobs listed in one answer.
 pub const LIST_MAX: usize = 1_000;

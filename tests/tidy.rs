@@ -33,7 +33,7 @@ const WALLS: &[(&str, &str)] = &[
     ("load", "model limits catalog job"),
     ("decision", "model limits catalog job queue offer"),
     ("state", "model limits catalog job recipe queue load"),
-    ("store", "model limits sync clock wal state"),
+    ("store", "model limits sync clock load wal state"),
     ("intake", "model limits sync clock"),
     ("engine", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake"),
     ("driver", "model limits sync clock launch wal::Durable"),

@@ -2,6 +2,8 @@
 //!
 //! Core: no I/O, clock, lock or logging.
 
+use std::sync::Arc;
+
 use foldhash::HashMap;
 
 use crate::model::{JobType, JobTypeId, JobTypeSpec, Timestamp};
@@ -9,7 +11,7 @@ use crate::model::{JobType, JobTypeId, JobTypeSpec, Timestamp};
 /// All job types. Ids are dense from 1 and never given up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Catalog {
-    types: Vec<JobType>,
+    types: Vec<Arc<JobType>>,
     by_name: HashMap<(String, String), JobTypeId>,
 }
 
@@ -18,7 +20,7 @@ impl Catalog {
         self.types.len()
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &JobType> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<JobType>> {
         self.types.iter()
     }
 
@@ -26,12 +28,12 @@ impl Catalog {
         (id.0 as usize).checked_sub(1)
     }
 
-    pub(crate) fn get(&self, id: JobTypeId) -> Option<&JobType> {
+    pub(crate) fn get(&self, id: JobTypeId) -> Option<&Arc<JobType>> {
         self.types.get(Self::index(id)?)
     }
 
     pub(crate) fn get_mut(&mut self, id: JobTypeId) -> Option<&mut JobType> {
-        self.types.get_mut(Self::index(id)?)
+        self.types.get_mut(Self::index(id)?).map(Arc::make_mut)
     }
 
     pub(crate) fn find(&self, name: &str, version: &str) -> Option<JobTypeId> {
@@ -54,11 +56,11 @@ impl Catalog {
             known.last_modified = when;
             return;
         }
-        self.restore(JobType { id, revision: 1, spec, created: when, last_modified: when, paused });
+        self.restore(Arc::new(JobType { id, revision: 1, spec, created: when, last_modified: when, paused }));
     }
 
     /// Puts back a type that was stored; types come in the order of their ids.
-    pub(crate) fn restore(&mut self, job_type: JobType) {
+    pub(crate) fn restore(&mut self, job_type: Arc<JobType>) {
         let name = (job_type.spec.name.clone(), job_type.spec.version.clone());
         self.by_name.insert(name, job_type.id);
         self.types.push(job_type);

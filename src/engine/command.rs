@@ -6,12 +6,13 @@ use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError
 use super::ticket::Promise;
 use crate::launch::StatusUpdate;
 use crate::model::{Accepted, JobId, JobTypeId, JobTypeSpec, QueueMode, Submission};
+use crate::store::Facts;
 
 /// What callers want.
 pub(super) enum Command {
     PutJobType(Box<JobTypeSpec>, Promise<JobTypeId, JobTypeError>),
     Submit(Box<Submission>, Promise<Accepted, SubmitError>),
-    Cancel(Vec<JobId>, Promise<Changed, JobsError>),
+    Cancel(Vec<JobId>, Facts, Promise<Changed, JobsError>),
     SetPriority(Vec<JobId>, i32, Promise<Changed, JobsError>),
     Pause(JobTypeId, bool, Promise<(), JobTypeError>),
     Limit(JobTypeId, Option<u32>, Promise<(), JobTypeError>),

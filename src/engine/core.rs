@@ -8,15 +8,15 @@
 use std::collections::BTreeMap;
 
 use crate::decision::{self, Blocker, Why};
-use crate::launch::{LAUNCH_NAMES, Launch, TemplateError, fill};
 use crate::limits::EVENT_JOBS_MAX;
 use crate::model::{
-    Event, ExeEnd, ExeId, Job, JobId, JobRange, JobStatus, JobType, LaunchName, NodeId, Outcome, Timestamp,
+    Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome, Timestamp,
     Usage, cluster_id,
 };
 use crate::offer::{Nodes, Offer};
 use crate::queue::{Amounts, Entry};
 
+use super::plan::Plan;
 use crate::state::State;
 
 /// `jobs` in pieces that each fit one event.
@@ -116,56 +116,41 @@ impl Core {
         }
     }
 
-    /// Launches picks on `node`, in order. Those canceled meanwhile are left out; one whose command
-    /// cannot be made ends at once.
-    pub(super) fn commit(&mut self, node: NodeId, picks: &[Entry], now: Timestamp) -> Vec<Launch> {
+    /// Puts the launches of picks on `node` on record, in order. Those canceled meanwhile are left
+    /// out.
+    pub(super) fn commit(&mut self, node: NodeId, picks: &[Entry], now: Timestamp) -> Vec<Plan> {
         let now = self.clamp(now);
         self.release(node, picks);
-        let mut launches = Vec::with_capacity(picks.len());
+        let mut plans = Vec::with_capacity(picks.len());
         let mut left = self.nodes.get(node).map(|seen| seen.free.clone());
-        for exe in picks.iter().map(|pick| pick.id) {
-            if !self.state.queue.is_picked(exe) {
+        for pick in picks {
+            if !self.state.queue.is_picked(pick.id) {
                 continue;
             }
-            let Some(job) = self.state.job_of(exe).and_then(|id| self.state.job(id)) else { continue };
-            let name = LaunchName { exe, number: job.launches + 1 };
-            let launch = self.launch_of(job, name, node);
+            let Some(job) = self.state.job(pick.job) else { continue };
+            let name = LaunchName { exe: pick.id, number: job.launches + 1 };
+            let plan = self.plan_of(pick.job, job, name, node);
             left = left.and_then(|left| left.minus(&job.resources));
             self.emit(Event::Launched { launch: name, node, when: now });
-            match launch {
-                Ok(launch) => launches.push(launch),
-                Err(error) => {
-                    let outcome = Outcome::NotStarted { reason: error.to_string() };
-                    self.end_launch(name, outcome, Usage::default(), now);
-                }
-            }
+            plans.push(plan);
         }
         if let Some(left) = left {
             self.nodes.set_free(node, left, now);
         }
-        launches
+        plans
     }
 
-    fn launch_of(&self, job: &Job, name: LaunchName, node: NodeId) -> Result<Launch, TemplateError> {
+    fn plan_of(&self, id: JobId, job: &JobState, name: LaunchName, node: NodeId) -> Plan {
         let kind = self.state.catalog.get(job.job_type).expect("a job has a type on record");
-        let texts = LaunchTexts::new(job, name, kind);
-        let value = |name: &str| texts.value(name);
-        let command = kind.spec.command.iter().map(|part| fill(part, value)).collect::<Result<_, _>>()?;
-        let env = kind.spec.env.iter();
-        let env = env.map(|(key, text)| Ok((key.clone(), fill(text, value)?))).collect::<Result<_, _>>()?;
-        Ok(Launch {
+        Plan {
             name,
-            job: job.id,
+            job: id,
             exe_num: job.num_exes,
-            cluster_id: cluster_id(&self.framework, job.id, job.num_exes),
-            job_type: kind.spec.name.clone(),
-            job_type_version: kind.spec.version.clone(),
+            cluster_id: cluster_id(&self.framework, id, job.num_exes),
+            job_type: kind.clone(),
             node,
-            resources: (*job.resources).clone(),
-            command,
-            env,
-            timeout_s: kind.spec.timeout_s,
-        })
+            resources: job.resources.clone(),
+        }
     }
 
     /// Everything that follows from the end of a launch. False for a name that is not on record.
@@ -177,8 +162,8 @@ impl Core {
         when: Timestamp,
     ) -> bool {
         let running = self.state.running.get(&name.exe).filter(|running| running.launch == name.number);
-        let Some(job) = running.and_then(|running| self.state.job(running.entry.job)) else { return false };
-        let (id, when) = (job.id, self.clamp(when));
+        let Some(id) = running.map(|running| running.entry.job) else { return false };
+        let (Some(job), when) = (self.state.job(id), self.clamp(when)) else { return false };
         let verdict = crate::job::judge(job, &outcome);
         let end = ExeEnd { launch: name, exe_num: job.num_exes, outcome, usage, ended: when };
         self.emit(Event::ExeEnded { end, status: verdict.status, uses_try: verdict.uses_try });
@@ -226,15 +211,15 @@ impl Core {
         let job = self.state.job(id)?;
         let (position, blocker) = match job.status {
             JobStatus::Queued => self.why_queued(job),
-            JobStatus::Pending => (None, self.why_pending(job)),
-            JobStatus::Blocked => (None, self.why_blocked(job)),
+            JobStatus::Pending => (None, self.why_pending(id)),
+            JobStatus::Blocked => (None, self.why_blocked(id)),
             status => (None, Blocker::NotQueued { status }),
         };
         let (asks, n_queued) = ((*job.resources).clone(), self.state.queue.len());
         Some(Why { job: id, status: job.status, asks, position, n_queued, blocker })
     }
 
-    fn why_queued(&self, job: &Job) -> (Option<usize>, Blocker) {
+    fn why_queued(&self, job: &JobState) -> (Option<usize>, Blocker) {
         let Some(entry) = job.exe.and_then(|exe| self.state.queue.get(exe)) else {
             return (None, Blocker::Next);
         };
@@ -243,38 +228,17 @@ impl Core {
         decision::explain(&self.state.queue, &self.nodes, &entry, paused, limit)
     }
 
-    fn why_pending(&self, job: &Job) -> Blocker {
+    fn why_pending(&self, job: JobId) -> Blocker {
         let is_unmet =
-            |id: &JobId| self.state.job(*id).is_none_or(|parent| parent.status != JobStatus::Completed);
-        let parents = self.state.graph.parents(job.id).iter().copied();
+            |id: &JobId| self.state.job(*id).is_some_and(|parent| parent.status != JobStatus::Completed);
+        let parents = self.state.graph.parents(job).iter().copied();
         Blocker::Parents { jobs: parents.filter(is_unmet).collect() }
     }
 
-    fn why_blocked(&self, job: &Job) -> Blocker {
+    fn why_blocked(&self, job: JobId) -> Blocker {
         let blocks =
             |id: &JobId| self.state.job(*id).is_some_and(|parent| crate::job::blocks_children(parent.status));
-        let parents = self.state.graph.parents(job.id).iter().copied();
+        let parents = self.state.graph.parents(job).iter().copied();
         Blocker::BlockedBy { jobs: parents.filter(blocks).collect() }
-    }
-}
-
-/// Values for the placeholders of one launch: the job's own, and those every launch has.
-struct LaunchTexts<'j> {
-    job: &'j Job,
-    own: [(&'static str, String); LAUNCH_NAMES.len()],
-}
-
-impl<'j> LaunchTexts<'j> {
-    fn new(job: &'j Job, name: LaunchName, kind: &JobType) -> Self {
-        let texts =
-            [job.id.to_string(), job.num_exes.to_string(), name.exe.to_string(), kind.spec.name.clone()];
-        let mut names = LAUNCH_NAMES.into_iter();
-        let own = texts.map(|text| (names.next().expect("as many names as texts"), text));
-        Self { job, own }
-    }
-
-    fn value(&self, name: &str) -> Option<&str> {
-        let given = self.job.values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        given.or_else(|| self.own.iter().find(|(key, _)| *key == name).map(|(_, text)| text.as_str()))
     }
 }

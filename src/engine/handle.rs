@@ -7,16 +7,18 @@ use std::collections::HashSet;
 use crate::job::can_be_canceled;
 use crate::launch::{StatusUpdate, TaskState, TemplateError, placeholders};
 use crate::limits::{
-    COMMAND_JOBS_MAX, JOB_TYPE_BYTES_MAX, JOB_TYPES_MAX, LANES_MAX, QUEUED_MAX, SUBMISSION_JOBS_MAX,
-    VALUES_BYTES_MAX,
+    COMMAND_JOBS_MAX, EVENT_JOBS_MAX, JOB_TYPE_BYTES_MAX, JOB_TYPES_MAX, LANES_MAX, QUEUED_MAX,
+    SUBMISSION_JOBS_MAX, VALUES_BYTES_MAX,
 };
 use crate::model::{
-    Accepted, Event, JobId, JobRange, JobRequest, JobStatus, JobTypeId, JobTypeSpec, LaunchName, QueueMode,
-    RecipeNodes, RecipeRequest, Submission, Timestamp,
+    Accepted, Event, JobId, JobRange, JobRequest, JobState, JobStatus, JobTypeId, JobTypeSpec, LaunchName,
+    QueueMode, RecalledJobs, RecipeNodes, RecipeRequest, Submission, Timestamp,
 };
 use crate::recipe::find_cycle;
 
 use super::core::{Core, Order, in_events};
+use crate::state::Gone;
+use crate::store::Facts;
 
 /// Most that is kept of the reason why a launch was refused.
 const REFUSAL_BYTES_MAX: usize = 1 << 10;
@@ -128,6 +130,9 @@ pub enum JobsError {
     /// No job of that id.
     #[error("no job {0}")]
     Unknown(JobId),
+    /// It ended while the command was on its way.
+    #[error("job {0} has ended in this very moment; ask again")]
+    Changing(JobId),
     /// More than [`COMMAND_JOBS_MAX`](crate::limits) jobs in one command.
     #[error("{jobs} jobs in one command, at most {COMMAND_JOBS_MAX}")]
     TooMany {
@@ -358,12 +363,12 @@ impl Core {
         if jobs.len() > COMMAND_JOBS_MAX {
             return Err(JobsError::TooMany { jobs: jobs.len() });
         }
-        let unknown = jobs.iter().find(|id| self.state.job(**id).is_none());
+        let unknown = jobs.iter().find(|id| !self.state.was_made(**id));
         unknown.map_or(Ok(()), |id| Err(JobsError::Unknown(*id)))
     }
 
     /// Jobs of `jobs` for which `wants` says yes, once each, and how many are left out.
-    fn chosen(&self, jobs: &[JobId], wants: impl Fn(&crate::model::Job) -> bool) -> (Vec<JobId>, Changed) {
+    fn chosen(&self, jobs: &[JobId], wants: impl Fn(&JobState) -> bool) -> (Vec<JobId>, Changed) {
         let mut chosen: Vec<JobId> = jobs.to_vec();
         chosen.sort_unstable();
         chosen.dedup();
@@ -374,8 +379,43 @@ impl Core {
         (chosen, changed)
     }
 
-    pub(super) fn cancel(&mut self, jobs: &[JobId], now: Timestamp) -> Result<Changed, JobsError> {
+    /// Those of `jobs` that are over, and were taken up from the store because `wants` them.
+    fn recall(
+        &mut self,
+        jobs: &[JobId],
+        facts: &Facts,
+        wants: impl Fn(&JobState) -> bool,
+    ) -> Result<Vec<JobId>, JobsError> {
+        let mut recalled: Vec<(JobId, JobState)> = Vec::new();
+        for id in jobs.iter().filter(|id| self.state.job(**id).is_none()) {
+            match self.state.gone(*id, facts.position) {
+                Gone::Unknown => return Err(JobsError::Unknown(*id)),
+                Gone::As(JobStatus::Completed) => {}
+                Gone::As(_) | Gone::Unsure => return Err(JobsError::Changing(*id)),
+                Gone::Before => {
+                    let at = facts.over.binary_search_by_key(id, |(id, _)| *id);
+                    recalled.extend(at.ok().map(|at| facts.over[at].clone()).filter(|(_, job)| wants(job)));
+                }
+            }
+        }
+        recalled.sort_unstable_by_key(|(id, _)| *id);
+        recalled.dedup_by_key(|(id, _)| *id);
+        let ids = recalled.iter().map(|(id, _)| *id).collect();
+        for jobs in recalled.chunks(EVENT_JOBS_MAX as usize) {
+            self.emit(Event::JobsRecalled(RecalledJobs(jobs.to_vec())));
+        }
+        Ok(ids)
+    }
+
+    /// `facts` tells of those that are over.
+    pub(super) fn cancel(
+        &mut self,
+        jobs: &[JobId],
+        facts: &Facts,
+        now: Timestamp,
+    ) -> Result<Changed, JobsError> {
         self.check_jobs(jobs)?;
+        self.recall(jobs, facts, can_be_canceled)?;
         let (chosen, changed) = self.chosen(jobs, can_be_canceled);
         if chosen.is_empty() {
             return Ok(changed);

@@ -4,8 +4,10 @@
 mod command;
 mod core;
 mod handle;
+mod look;
 mod outbox;
 mod picks;
+mod plan;
 mod service;
 mod shell;
 mod ticket;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::plan::Plan;
 use crate::clock::monotonic;
 use crate::launch::Launch;
 use crate::limits::RUNNING_MAX;
@@ -21,21 +22,29 @@ pub enum Outgoing {
     Acknowledge(Durable<LaunchName>),
 }
 
+/// The same while it waits: launches are filled by whoever takes them.
+#[derive(Debug)]
+pub(super) enum Held {
+    Launch(Durable<Plan>),
+    Kill(Durable<LaunchName>),
+    Acknowledge(Durable<LaunchName>),
+}
+
 /// Most that waits. Launches and kills are bounded by what runs; acknowledgements beyond the limit
 /// are dropped, since a driver that repeats an end is told again.
 const OUTBOX_LEN_MAX: usize = 3 * RUNNING_MAX;
 
 #[derive(Default)]
 pub(super) struct Outbox {
-    queue: Mutex<VecDeque<Outgoing>>,
+    queue: Mutex<VecDeque<Held>>,
     filled: Condvar,
 }
 
 impl Outbox {
-    pub(super) fn push(&self, all: impl IntoIterator<Item = Outgoing>) {
+    pub(super) fn push(&self, all: impl IntoIterator<Item = Held>) {
         let mut queue = self.queue.lock();
         for outgoing in all {
-            if queue.len() < OUTBOX_LEN_MAX || !matches!(outgoing, Outgoing::Acknowledge(_)) {
+            if queue.len() < OUTBOX_LEN_MAX || !matches!(outgoing, Held::Acknowledge(_)) {
                 queue.push_back(outgoing);
             }
         }
@@ -44,7 +53,7 @@ impl Outbox {
     }
 
     /// Everything there is; waits up to `timeout` for the first.
-    pub(super) fn take(&self, timeout: Duration) -> Vec<Outgoing> {
+    pub(super) fn take(&self, timeout: Duration) -> Vec<Held> {
         let end = monotonic() + timeout;
         let mut queue = self.queue.lock();
         while queue.is_empty() && !timeout.is_zero() {

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use super::plan::Plan;
 use super::shell::Engine;
 use super::ticket::{Ticket, TicketError};
 use crate::launch::Launch;
@@ -41,7 +42,7 @@ pub struct Picks<'e> {
 /// what was started when it comes, also when it came first.
 #[must_use = "launches that nobody carries out hold their resources for ever"]
 pub struct PendingLaunches {
-    ticket: Ticket<Durable<Vec<Launch>>, Infallible>,
+    ticket: Ticket<Durable<Vec<Plan>>, Infallible>,
     engine: Engine,
 }
 
@@ -52,10 +53,11 @@ impl PendingLaunches {
     /// [`TicketError::TimedOut`]: wait again. [`TicketError::Lost`] when the log failed, and after
     /// they were given out.
     pub fn wait(&mut self, timeout: Duration) -> Result<Vec<Durable<Launch>>, TicketError<Infallible>> {
-        self.ticket.wait_taken(timeout).map(Durable::each)
+        let plans = self.ticket.wait_taken(timeout)?.each();
+        Ok(plans.into_iter().filter_map(|plan| self.engine.fill(plan)).collect())
     }
 
-    pub(super) fn new(ticket: Ticket<Durable<Vec<Launch>>, Infallible>, engine: Engine) -> Self {
+    pub(super) fn new(ticket: Ticket<Durable<Vec<Plan>>, Infallible>, engine: Engine) -> Self {
         Self { ticket, engine }
     }
 }

@@ -27,11 +27,11 @@
 //!     `running` may be ahead of the disk by the commit under way, which a crash may undo. Who must
 //!     not act on that reads a view, or calls `settle` after the look.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -40,28 +40,29 @@ use dashmap::DashMap;
 use super::command::{Command, Status};
 use super::core::{Core, Order};
 use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
-use super::outbox::{Bell, Outbox, Outgoing};
+use super::outbox::{Bell, Held, Outbox, Outgoing};
 use super::picks::{PendingLaunches, Picks};
+use super::plan::Plan;
 use super::ticket::{Promise, Pump, Ticket};
 use super::view::{VIEW_AGE_MAX, View, view};
 use crate::clock::{Clock, SystemClock, monotonic};
-use crate::decision::Why;
 use crate::intake::{Busy, Intake};
-use crate::launch::{Launch, StatusUpdate};
+use crate::launch::{Launch, StatusUpdate, TaskState};
 use crate::limits::{
-    INTAKE_LEN_MAX, LIST_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RUNNING_MAX, STATUSES_LEN_MAX, TURN_LANES,
+    INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RECENT_BYTES, RECENT_BYTES_MAX, RUNNING_MAX,
+    STATUSES_LEN_MAX, TURN_LANES,
 };
-use crate::load::{LoadRow, is_due};
+use crate::load::is_due;
 use crate::model::{
-    Accepted, Epoch, Event, EventNumber, ExeId, Job, JobId, JobStatus, JobTypeId, JobTypeSpec, LaunchName,
-    NodeId, NodeResources, QueueMode, QueuedJobExecution, StoreId, Submission, SubmissionId, Timestamp,
+    Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, NodeResources,
+    Outcome, QueueMode, StoreId, Submission, SubmissionId, Timestamp, Usage, Values,
 };
 use crate::offer::Offer;
 use crate::queue::Entry;
-use crate::state::State;
-use crate::store::{OpenError, Opened, SnapshotFile, StoreFiles, StoreLock, open};
+use crate::state::{Delta, State};
+use crate::store::{Facts, OpenError, Opened, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
-use crate::wal::{Durable, Log, LogError};
+use crate::wal::{Durable, Log, LogError, LogFile};
 
 /// Accepted submissions whose answers are kept for callers that ask again at once. When there are
 /// as many, later ones are answered by the core.
@@ -81,6 +82,9 @@ pub struct Options {
     pub load_rows: u32,
     /// Commands that may wait for the core.
     pub intake_len: usize,
+    /// About how many bytes of memory what is newer than the state file may take before a checkpoint is
+    /// made. With less, checkpoints are more frequent and a killed engine is back sooner.
+    pub checkpoint_bytes: usize,
 }
 
 impl Default for Options {
@@ -91,6 +95,7 @@ impl Default for Options {
             load_period: Some(Duration::from_hours(1)),
             load_rows: LOAD_ROWS_DEFAULT,
             intake_len: INTAKE_LEN_MAX,
+            checkpoint_bytes: RECENT_BYTES,
         }
     }
 }
@@ -130,23 +135,33 @@ impl Options {
         self.intake_len = len;
         self
     }
+
+    /// Sets how much gathers in memory before a checkpoint is made; at most a few times the default.
+    #[must_use]
+    pub fn checkpoint_bytes(mut self, bytes: usize) -> Self {
+        self.checkpoint_bytes = bytes.clamp(1, RECENT_BYTES_MAX / 2);
+        self
+    }
 }
 
 /// What waits for the log.
 pub(super) enum Effect {
     /// A closure that answers somebody.
     Answer(Box<dyn FnOnce() + Send>),
+    /// What changed, for readers and the checkpointer.
+    Delta(Box<Delta>),
     /// Launches for whoever committed them.
-    Launches(Vec<Launch>, Promise<Durable<Vec<Launch>>, Infallible>),
+    Launches(Vec<Plan>, Promise<Durable<Vec<Plan>>, Infallible>),
     /// A launch for the outbox.
-    Launch(Launch),
+    Launch(Box<Plan>),
     Kill(LaunchName),
     Acknowledge(LaunchName),
     Publish(Arc<View>),
 }
 
 /// Where released effects go.
-struct Outside {
+pub(super) struct Outside {
+    pub(super) tables: Arc<Tables>,
     outbox: Outbox,
     view: ArcSwap<View>,
 }
@@ -154,17 +169,18 @@ struct Outside {
 impl Outside {
     fn release(&self, effect: Durable<Effect>) {
         match effect.split() {
+            (Effect::Delta(delta), _) => self.tables.add(*delta),
             (Effect::Answer(answer), _) => answer(),
             (Effect::Launches(launches, promise), proof) => {
                 let given_up = promise.answer(Ok(proof.map(|()| launches)));
                 if let Some(Ok(launches)) = given_up {
-                    self.outbox.push(launches.each().into_iter().map(Outgoing::Launch));
+                    self.outbox.push(launches.each().into_iter().map(Held::Launch));
                 }
             }
-            (Effect::Launch(launch), proof) => self.outbox.push([Outgoing::Launch(proof.map(|()| launch))]),
-            (Effect::Kill(name), proof) => self.outbox.push([Outgoing::Kill(proof.map(|()| name))]),
+            (Effect::Launch(launch), proof) => self.outbox.push([Held::Launch(proof.map(|()| *launch))]),
+            (Effect::Kill(name), proof) => self.outbox.push([Held::Kill(proof.map(|()| name))]),
             (Effect::Acknowledge(name), proof) => {
-                self.outbox.push([Outgoing::Acknowledge(proof.map(|()| name))]);
+                self.outbox.push([Held::Acknowledge(proof.map(|()| name))]);
             }
             (Effect::Publish(view), _) => self.view.store(view),
         }
@@ -177,8 +193,8 @@ fn answer<T: Send + 'static, E: Send + 'static>(promise: Promise<T, E>, value: T
 }
 
 /// The core's side of what only its owner may touch.
-struct Owned {
-    core: Core,
+pub(super) struct Owned {
+    pub(super) core: Core,
     /// When, on the monotonic clock, the newest view was made, and of which event.
     viewed: (Instant, EventNumber),
     /// Since when load is counted as taken, before the first row.
@@ -186,33 +202,26 @@ struct Owned {
     picks: Vec<Entry>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     intake: Intake<Command, Status>,
-    owned: Mutex<Owned>,
-    log: Log<Effect>,
-    outside: Arc<Outside>,
+    pub(super) owned: Mutex<Owned>,
+    pub(super) log: Log<Effect>,
+    pub(super) outside: Arc<Outside>,
     bell: Bell,
     answers: Arc<DashMap<Arc<str>, Accepted>>,
     is_closed: AtomicBool,
     /// When the rings were last drained.
     moved: AtomicI64,
     options: Options,
-    /// What is left to do and to give back when the engine closes.
-    store: Mutex<Option<OpenStore>>,
     n_replayed: u64,
-}
-
-/// The store's side of an open engine.
-struct OpenStore {
-    id: StoreId,
-    snapshot: SnapshotFile,
+    checkpointer: Mutex<Option<JoinHandle<()>>>,
     /// Last, so that the store is unlocked only after its files are closed.
-    _lock: StoreLock,
+    lock: Mutex<Option<StoreLock>>,
 }
 
 /// The engine: queue, decisions and log in one. Cheap to clone; all clones are the same engine.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(pub(super) Arc<Inner>);
 
 /// Why an engine did not close well. What was answered is on disk all the same.
 #[derive(Debug, thiserror::Error)]
@@ -223,7 +232,7 @@ pub enum CloseError {
     Log(LogError),
     /// The state could not be written; the next start reads the log instead.
     #[error("could not write the state: {0}")]
-    Snapshot(OpenError),
+    State(OpenError),
 }
 
 /// A launch that is on record as running.
@@ -252,24 +261,30 @@ impl Engine {
     /// Cost: reads the whole state and the log after it.
     pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let files = StoreFiles::new(directory.as_ref());
-        let Opened { lock, id, state, log, snapshot, n_replayed } = open(&files, random_store_id())?;
+        let Opened { lock, id, state, log, tables, n_replayed } =
+            open(&files, random_store_id(), options.checkpoint_bytes)?;
         let epoch = Epoch(state.epoch.0 + 1);
-        let outside = Outside::new(&state);
+        let outside = Outside::new(&state, tables);
         let releases = outside.clone();
         let next = EventNumber(state.last_event.0 + 1);
         let log = Log::start(log, (id, epoch), next, move |effect| releases.release(effect));
         let log = log.map_err(OpenError::Thread)?;
-        let store = OpenStore { id, snapshot, _lock: lock };
-        Ok(Self(Arc::new(Inner::new(state, epoch, log, outside, options, Some(store), n_replayed))))
+        let inner = Inner::new(state, epoch, log, outside, options, Some(lock), n_replayed)?;
+        Ok(Self(Arc::new(inner)))
     }
 
     /// An engine without a store: nothing is promised beyond its life, and nothing is waited for.
+    ///
+    /// # Panics
+    /// Where the system gives no thread.
     pub fn in_memory(options: Options) -> Self {
         let state = State::default();
-        let outside = Outside::new(&state);
+        let tables = Tables::in_memory(options.checkpoint_bytes).expect("memory takes tables");
+        let outside = Outside::new(&state, tables);
         let releases = outside.clone();
         let log = Log::volatile(EventNumber(1), move |effect| releases.release(effect));
-        Self(Arc::new(Inner::new(state, Epoch(1), log, outside, options, None, 0)))
+        let inner = Inner::new(state, Epoch(1), log, outside, options, None, 0);
+        Self(Arc::new(inner.expect("the system gives a thread")))
     }
 
     fn pump_fn(&self) -> Pump {
@@ -309,7 +324,11 @@ impl Engine {
     /// Cancels jobs, wherever they stand. Those that ended well or were canceled are left alone;
     /// those that run are ended.
     pub fn cancel(&self, jobs: Vec<JobId>) -> Result<Ticket<Changed, JobsError>, Busy> {
-        self.send(|promise| Command::Cancel(jobs, promise))
+        let facts = self.0.outside.tables.facts(&jobs).unwrap_or_else(|error| {
+            self.0.complain(&error);
+            Facts::default()
+        });
+        self.send(|promise| Command::Cancel(jobs, facts, promise))
     }
 
     /// Gives jobs another priority, also in the queue; their queued time stays.
@@ -423,8 +442,33 @@ impl Engine {
     }
 
     /// Leaves launches that somebody gave up for whoever reads the outbox.
-    pub(super) fn post(&self, launches: Vec<Durable<Launch>>) {
-        self.0.outside.outbox.push(launches.into_iter().map(Outgoing::Launch));
+    pub(super) fn post(&self, launches: Vec<Durable<Plan>>) {
+        self.0.outside.outbox.push(launches.into_iter().map(Held::Launch));
+    }
+
+    /// Fills in the values of a job. A launch that cannot be filled ends at once, and is none.
+    pub(super) fn fill(&self, plan: Durable<Plan>) -> Option<Durable<Launch>> {
+        let (plan, proof) = plan.split();
+        let name = plan.name;
+        let values = || {
+            if plan.asks_values() { self.0.outside.tables.values(plan.job) } else { Ok(Values::default()) }
+        };
+        let filled = values().map_err(|error| error.to_string());
+        let filled = filled.and_then(|values| plan.fill(&values).map_err(|error| error.to_string()));
+        match filled {
+            Ok(launch) => Some(proof.map(|()| launch)),
+            Err(reason) => {
+                let (promise, _nobody_waits) = Promise::new(self.pump_fn());
+                let state =
+                    TaskState::Ended { outcome: Outcome::NotStarted { reason }, usage: Usage::default() };
+                let now = self.0.options.clock.now();
+                let update = StatusUpdate { name, state, when: now };
+                let mut owned = self.0.owned.lock();
+                let now = owned.core.clamp(now);
+                self.0.apply_status(&mut owned.core, Status(update, Some(promise)), now);
+                None
+            }
+        }
     }
 
     pub(super) fn commit(&self, node: NodeId, picks: &[Entry]) -> PendingLaunches {
@@ -444,13 +488,19 @@ impl Engine {
         let mut owned = self.0.owned.lock();
         let launches = owned.core.commit(node, picks, now);
         let n_launches = launches.len();
-        self.0.flush(&mut owned.core, launches.into_iter().map(Effect::Launch));
+        self.0.flush(&mut owned.core, launches.into_iter().map(|plan| Effect::Launch(Box::new(plan))));
         n_launches
     }
 
     /// What drivers are to do, in order; waits up to `timeout` for the first.
     pub fn outgoing(&self, timeout: Duration) -> Vec<Outgoing> {
-        self.0.outside.outbox.take(timeout)
+        let held = self.0.outside.outbox.take(timeout);
+        let out = held.into_iter().filter_map(|held| match held {
+            Held::Launch(plan) => self.fill(plan).map(Outgoing::Launch),
+            Held::Kill(name) => Some(Outgoing::Kill(name)),
+            Held::Acknowledge(name) => Some(Outgoing::Acknowledge(name)),
+        });
+        out.collect()
     }
 
     /// The last published view: at most 50 ms old while somebody moves the engine.
@@ -514,91 +564,6 @@ impl Engine {
         self.0.owned.lock().core.state.submission(id.as_str()).is_some()
     }
 
-    /// A job on record. May be ahead of the disk by the commit under way.
-    pub fn job(&self, id: JobId) -> Option<Job> {
-        self.0.owned.lock().core.state.job(id).cloned()
-    }
-
-    /// Jobs after `after`, by id, at most `limit` (and at most a thousand).
-    pub fn jobs(&self, after: JobId, limit: usize) -> Vec<Job> {
-        let owned = self.0.owned.lock();
-        let jobs = owned.core.state.jobs();
-        let from = usize::try_from(after.0).unwrap_or(usize::MAX).min(jobs.len());
-        jobs[from..].iter().take(limit.min(LIST_MAX)).cloned().collect()
-    }
-
-    /// The first executions in queue order, types of `without` left out; at most `limit` (and at
-    /// most a thousand).
-    pub fn queued(&self, without: &[JobTypeId], limit: usize) -> Vec<QueuedJobExecution> {
-        let owned = self.0.owned.lock();
-        let state = &owned.core.state;
-        let entries = state.queue.iter(without).take(limit.min(LIST_MAX));
-        entries
-            .map(|entry| QueuedJobExecution {
-                id: entry.id,
-                job: entry.job,
-                job_type: entry.job_type,
-                tenant: entry.tenant,
-                exe_num: state.job(entry.job).map_or(0, |job| job.num_exes),
-                priority: entry.priority,
-                queued: entry.queued,
-                resources: state.queue.named(&entry.asks),
-            })
-            .collect()
-    }
-
-    /// Executions on record as running, and picks that are neither committed nor put back. At this
-    /// moment, while a view may be older.
-    pub fn n_taken(&self) -> usize {
-        let owned = self.0.owned.lock();
-        owned.core.state.running.len() + owned.core.state.queue.n_picked()
-    }
-
-    /// Launches on record as running, by execution id.
-    pub fn running(&self) -> Vec<RunningLaunch> {
-        let owned = self.0.owned.lock();
-        let state = &owned.core.state;
-        let of = |(exe, running): (&ExeId, &crate::state::Running)| {
-            let job = state.job(running.entry.job)?;
-            Some(RunningLaunch {
-                name: LaunchName { exe: *exe, number: running.launch },
-                job: job.id,
-                exe_num: job.num_exes,
-                node: running.node,
-                is_canceled: job.status == JobStatus::Canceled,
-            })
-        };
-        state.running.iter().filter_map(of).collect()
-    }
-
-    /// Why a job waits, or where it stands; `None` for one that is not there.
-    ///
-    /// Cost: nodes, and a search in every lane; under the core's lock.
-    pub fn why(&self, id: JobId) -> Option<Why> {
-        self.0.owned.lock().core.why(id)
-    }
-
-    /// For each job type with waiting executions: why its first one waits.
-    pub fn waiting(&self) -> Vec<(JobTypeId, Why)> {
-        let owned = self.0.owned.lock();
-        let mut firsts: HashMap<JobTypeId, JobId> = HashMap::new();
-        for kind in owned.core.state.catalog.iter() {
-            let first = owned.core.state.queue.first_of_type(kind.id);
-            firsts.extend(first.map(|entry| (kind.id, entry.job)));
-        }
-        let why = |(kind, job): (JobTypeId, JobId)| owned.core.why(job).map(|why| (kind, why));
-        let mut all: Vec<_> = firsts.into_iter().filter_map(why).collect();
-        all.sort_by_key(|(kind, _)| *kind);
-        all
-    }
-
-    /// Load rows measured in `started..=ended`, oldest first. Cost: those rows, copied.
-    pub fn load(&self, started: Timestamp, ended: Option<Timestamp>) -> Vec<LoadRow> {
-        let owned = self.0.owned.lock();
-        let rows = owned.core.state.history.since(started);
-        rows.take_while(|row| ended.is_none_or(|ended| row.measured <= ended)).copied().collect()
-    }
-
     /// The newest event that is on disk.
     pub fn durable(&self) -> EventNumber {
         self.0.log.durable()
@@ -659,27 +624,25 @@ impl Engine {
         // While the log is behind, one pass does not empty the intake.
         while self.0.intake.n_commands() + self.0.intake.n_statuses() > 0 {
             self.0.drain(&mut owned);
-            if self.0.log.is_full() {
+            if self.0.is_full() {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
+        drop(owned);
         let file = self.0.log.close();
-        let store = self.0.store.lock().take();
-        if let Some(error) = self.0.log.failure() {
-            return Err(CloseError::Log(error));
-        }
-        if let (Some(store), Some(mut log)) = (store, file) {
-            store.snapshot.write(&owned.core.state, store.id).map_err(CloseError::Snapshot)?;
-            log.trim().map_err(CloseError::Log)?;
-        }
-        Ok(())
+        self.0.end_checkpointer();
+        let closed = self.0.close_files(file);
+        // Also where somebody still holds a clone or a ticket.
+        self.0.outside.tables.close_file();
+        self.0.lock.lock().take();
+        closed
     }
 }
 
 impl Outside {
-    fn new(state: &State) -> Arc<Self> {
+    fn new(state: &State, tables: Tables) -> Arc<Self> {
         let empty = view(&mut Core::default(), state.now);
-        Arc::new(Self { outbox: Outbox::default(), view: ArcSwap::new(empty) })
+        Arc::new(Self { tables: Arc::new(tables), outbox: Outbox::default(), view: ArcSwap::new(empty) })
     }
 }
 
@@ -690,9 +653,9 @@ impl Inner {
         log: Log<Effect>,
         outside: Arc<Outside>,
         options: Options,
-        store: Option<OpenStore>,
+        lock: Option<StoreLock>,
         n_replayed: u64,
-    ) -> Self {
+    ) -> Result<Self, OpenError> {
         let mut core = Core::new(state, options.framework.clone());
         // A switch that was under way: nobody waits yet.
         while !core.state.queue.turn_some(usize::MAX) {}
@@ -711,14 +674,48 @@ impl Inner {
             is_closed: AtomicBool::new(false),
             moved: AtomicI64::new(now.0),
             options,
-            store: Mutex::new(store),
             n_replayed,
+            checkpointer: Mutex::new(None),
+            lock: Mutex::new(lock),
         };
+        let tables = inner.outside.tables.clone();
+        let thread = std::thread::Builder::new().name("weighbridge-checkpoint".to_owned());
+        let thread = thread.spawn(move || tables.run(|_position| {})).map_err(OpenError::Thread)?;
+        *inner.checkpointer.lock() = Some(thread);
         {
             let mut owned = inner.owned.lock();
             inner.publish(&mut owned, now);
         }
-        inner
+        Ok(inner)
+    }
+
+    fn close_files(&self, log: Option<LogFile>) -> Result<(), CloseError> {
+        if let Some(error) = self.log.failure() {
+            return Err(CloseError::Log(error));
+        }
+        if let Some(mut log) = log {
+            self.outside.tables.checkpoint().map_err(CloseError::State)?;
+            log.trim().map_err(CloseError::Log)?;
+        }
+        Ok(())
+    }
+
+    fn end_checkpointer(&self) {
+        self.outside.tables.close();
+        if let Some(thread) = self.checkpointer.lock().take() {
+            // A panic was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+
+    pub(super) fn complain(&self, error: &OpenError) {
+        tracing::error!(%error, "the state file cannot be read");
+        self.outside.tables.set_error(error);
+    }
+
+    /// True while the core should take no more commands.
+    fn is_full(&self) -> bool {
+        self.log.is_full() || self.outside.tables.is_behind()
     }
 
     /// Hands the events of the command at hand to the log, with what waits for them.
@@ -728,10 +725,15 @@ impl Inner {
             Order::Acknowledge(name) => Effect::Acknowledge(name),
         });
         let mut effects = effects.into_iter().chain(orders).peekable();
-        if !core.out.events.is_empty() || effects.peek().is_some() {
-            self.log.append(&core.out.events, effects);
-            core.out.events.clear();
+        if core.out.events.is_empty() {
+            if effects.peek().is_some() {
+                self.log.append(&[], effects);
+            }
+            return;
         }
+        let delta = Effect::Delta(Box::new(core.state.take_delta()));
+        self.log.append(&core.out.events, std::iter::once(delta).chain(effects));
+        core.out.events.clear();
     }
 
     /// Applies what the rings hold at this moment. Returns the time it used.
@@ -749,7 +751,7 @@ impl Inner {
             self.apply_status(&mut owned.core, status, now);
         }
         for _ in 0..self.intake.n_commands() {
-            if self.log.is_full() {
+            if self.is_full() {
                 break;
             }
             let Some(command) = self.intake.pop_command() else { break };
@@ -796,8 +798,8 @@ impl Inner {
                 let result = core.submit(&submission, now);
                 self.settle_submission(core, &submission, result, promise);
             }
-            Command::Cancel(jobs, promise) => {
-                let result = core.cancel(&jobs, now);
+            Command::Cancel(jobs, facts, promise) => {
+                let result = core.cancel(&jobs, &facts, now);
                 self.settle(core, result, promise);
             }
             Command::SetPriority(jobs, priority, promise) => {
@@ -848,5 +850,11 @@ impl Inner {
             drop(promise.answer(Ok(accepted)));
         };
         self.flush(core, [Effect::Answer(Box::new(answer))]);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end_checkpointer();
     }
 }

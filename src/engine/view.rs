@@ -17,7 +17,7 @@ pub(super) const VIEW_AGE_MAX: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct JobTypeView {
     /// The type.
-    pub job_type: JobType,
+    pub job_type: Arc<JobType>,
     /// Its jobs by status.
     pub counts: StatusCounts,
     /// Since when its oldest entry waits.
@@ -83,7 +83,7 @@ impl View {
 /// Cost: job types with their lanes, and nodes.
 pub(super) fn view(core: &mut Core, made: Timestamp) -> Arc<View> {
     let State { queue, counters, catalog, .. } = &mut core.state;
-    let type_view = |job_type: &JobType| {
+    let type_view = |job_type: &Arc<JobType>| {
         let status = queue.type_status(job_type.id);
         JobTypeView {
             job_type: job_type.clone(),

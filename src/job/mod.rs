@@ -5,14 +5,14 @@
 //! # Source
 //! Scale's predicates and its rule for retries.
 
-use crate::model::{Job, JobStatus, Outcome};
+use crate::model::{JobState, JobStatus, Outcome};
 
 /// Faults of the system a job survives beyond its tries. Without a bound, work that kills its
 /// machine would be started for ever.
 pub(crate) const SYSTEM_FAULTS_MAX: u32 = 20;
 
 /// May be queued for the first time.
-pub(crate) fn can_be_queued(job: &Job) -> bool {
+pub(crate) fn can_be_queued(job: &JobState) -> bool {
     match job.status {
         JobStatus::Pending | JobStatus::Blocked => job.num_exes == 0,
         JobStatus::Queued
@@ -24,7 +24,7 @@ pub(crate) fn can_be_queued(job: &Job) -> bool {
 }
 
 /// May be canceled. A failed job may, so that it is not taken up again.
-pub(crate) fn can_be_canceled(job: &Job) -> bool {
+pub(crate) fn can_be_canceled(job: &JobState) -> bool {
     match job.status {
         JobStatus::Pending
         | JobStatus::Blocked
@@ -55,7 +55,7 @@ pub(crate) struct Verdict {
 }
 
 /// Judges the end of the newest execution of `job`.
-pub(crate) fn judge(job: &Job, outcome: &Outcome) -> Verdict {
+pub(crate) fn judge(job: &JobState, outcome: &Outcome) -> Verdict {
     if job.status == JobStatus::Canceled {
         return Verdict { status: JobStatus::Canceled, uses_try: false, is_retried: false };
     }
@@ -74,13 +74,13 @@ pub(crate) fn judge(job: &Job, outcome: &Outcome) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::job;
+    use crate::testing::job_state;
 
     #[test]
     fn a_failure_is_retried_while_tries_are_left() {
         let failed = Outcome::Exited { code: 3 };
         let check = |tries, num_exes, outcome: &Outcome, is_retried| {
-            let job = Job { tries, num_exes, max_tries: 3, status: JobStatus::Running, ..job() };
+            let job = JobState { tries, num_exes, max_tries: 3, status: JobStatus::Running, ..job_state() };
             assert_eq!(judge(&job, outcome).is_retried, is_retried, "{tries} {num_exes} {outcome}");
         };
         check(0, 1, &failed, true);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_canceled_job_stays_canceled_however_its_execution_ends() {
-        let job = Job { status: JobStatus::Canceled, ..job() };
+        let job = JobState { status: JobStatus::Canceled, ..job_state() };
         let verdict = judge(&job, &Outcome::Exited { code: 0 });
         assert_eq!((verdict.status, verdict.uses_try), (JobStatus::Canceled, false));
     }

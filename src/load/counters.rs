@@ -2,12 +2,13 @@
 //!
 //! C1  Counters equal a recount of all jobs.
 
+use bincode::{Decode, Encode};
 use serde::Serialize;
 
 use crate::model::{JobStatus, JobTypeId};
 
 /// How many jobs stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct StatusCounts {
     /// PENDING: wait for their inputs.
     pub pending: u64,
@@ -74,6 +75,11 @@ impl Counters {
             self.0.resize(at + 1, StatusCounts::default());
         }
         &mut self.0[at]
+    }
+
+    /// Puts back what was stored.
+    pub(crate) fn restore(&mut self, job_type: JobTypeId, counts: StatusCounts) {
+        *self.of_mut(job_type) = counts;
     }
 
     /// A job was made.

@@ -62,6 +62,7 @@ impl History {
     }
 
     /// All rows, oldest first.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &LoadRow> {
         self.0.iter()
     }

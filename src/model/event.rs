@@ -10,6 +10,7 @@ use bincode::{Decode, Encode};
 
 use super::ids::{Epoch, ExeId, JobId, JobTypeId, LaunchName, NodeId, RecipeId};
 use super::job::{ExeEnd, JobStatus};
+use super::job_state::JobState;
 use super::job_type::{JobTypeSpec, QueueMode};
 use super::submission::{Accepted, JobRequest};
 use super::time::Timestamp;
@@ -152,7 +153,13 @@ pub enum Event {
         /// How many rows are kept, at most; older ones go.
         keep_rows: u32,
     },
+    /// Jobs that are over were taken up from the store, because the next event changes them.
+    JobsRecalled(RecalledJobs),
 }
+
+/// Jobs that are over, as the store had them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RecalledJobs(pub(crate) Vec<(JobId, JobState)>);
 
 /// Jobs of one event that are nodes of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -10,7 +10,9 @@ use super::resources::NodeResources;
 use super::time::Timestamp;
 
 /// Where a job stands. Scale's seven states, with its spelling.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum JobStatus {
     /// Waits for its inputs.
@@ -256,6 +258,19 @@ impl Outcome {
     /// True where the system is at fault, so that no try is used up.
     pub const fn is_system_fault(&self) -> bool {
         matches!(self, Self::Lost { .. })
+    }
+
+    /// A number for it, part of the format of the store. Zero stands for "has not ended".
+    pub(crate) const fn number(&self) -> u8 {
+        match self {
+            Self::Exited { code: 0 } => 1,
+            Self::Exited { .. } => 2,
+            Self::Signaled { .. } => 3,
+            Self::TimedOut => 4,
+            Self::Canceled => 5,
+            Self::NotStarted { .. } => 6,
+            Self::Lost { .. } => 7,
+        }
     }
 
     /// A stable word for it, for filters and metrics.

@@ -6,18 +6,20 @@
 mod event;
 mod ids;
 mod job;
+mod job_state;
 mod job_type;
 mod quantity;
 mod resources;
 mod submission;
 mod time;
 
-pub use event::{Event, JobRange, RecipeNodes};
+pub use event::{Event, JobRange, RecalledJobs, RecipeNodes};
 pub use ids::{
     BatchId, ConstraintSetId, Epoch, EventNumber, ExeId, ID_MAX, JobId, JobTypeId, LaunchName, NodeId,
     ParseLaunchNameError, RecipeId, StoreId, TenantId, cluster_id,
 };
 pub use job::{ExeEnd, Job, JobExe, JobStatus, Outcome, QueuedJobExecution, Usage, Values};
+pub(crate) use job_state::{Creation, JobState, More};
 pub use job_type::{JobType, JobTypeSpec, MAX_TRIES_DEFAULT, PRIORITY_DEFAULT, QueueMode};
 pub use quantity::{ParseQuantityError, QUANTITY_MAX, Quantity, THOUSANDTHS};
 pub use resources::{

@@ -1,7 +1,8 @@
 //! Edges between jobs.
 //!
 //! G1  `n_unmet` of a job is the number of its parents that are not COMPLETED.
-//! G2  An edge leads between jobs of one recipe, and there is no circle: whoever makes edges asks
+//! G2  A job is here while it is not over and has parents, or while a child of it is not over.
+//! G3  An edge leads between jobs of one recipe, and there is no circle: whoever makes edges asks
 //!     `find_cycle` first.
 
 use foldhash::HashMap;
@@ -13,6 +14,9 @@ struct Node {
     parents: Vec<JobId>,
     children: Vec<JobId>,
     n_unmet: u32,
+    /// Children that are not over.
+    n_open: u32,
+    is_over: bool,
 }
 
 /// The edges of all recipes.
@@ -23,7 +27,9 @@ impl Graph {
     /// Lets `child` wait for `parents`, of which `n_unmet` are not completed.
     pub(crate) fn add(&mut self, child: JobId, parents: &[JobId], n_unmet: u32) {
         for parent in parents {
-            self.0.entry(*parent).or_default().children.push(child);
+            let node = self.0.entry(*parent).or_default();
+            node.children.push(child);
+            node.n_open += 1;
         }
         let node = self.0.entry(child).or_default();
         node.parents.extend(parents);
@@ -51,6 +57,37 @@ impl Graph {
             if let Some(node) = self.0.get_mut(&child) {
                 node.n_unmet = node.n_unmet.saturating_sub(1);
             }
+        }
+    }
+
+    /// True while somebody who is not over waits, or waited, for `job`.
+    pub(crate) fn has_open_children(&self, job: JobId) -> bool {
+        self.0.get(&job).is_some_and(|node| node.n_open > 0)
+    }
+
+    /// Takes note that `job` is over, and forgets what nobody asks for any more. Those of its
+    /// parents that are over and now without open children are given to `free`. Cost: its parents.
+    pub(crate) fn end(&mut self, job: JobId, mut free: impl FnMut(JobId)) {
+        let Some(node) = self.0.get_mut(&job).filter(|node| !node.is_over) else { return };
+        node.is_over = true;
+        let parents = std::mem::take(&mut node.parents);
+        if node.n_open == 0 {
+            self.0.remove(&job);
+        }
+        for parent in parents {
+            let Some(node) = self.0.get_mut(&parent) else { continue };
+            node.n_open = node.n_open.saturating_sub(1);
+            if node.n_open == 0 && node.is_over {
+                self.0.remove(&parent);
+                free(parent);
+            }
+        }
+    }
+
+    /// Takes note that a job that was over is taken up again.
+    pub(crate) fn recall(&mut self, job: JobId) {
+        if let Some(node) = self.0.get_mut(&job) {
+            node.is_over = false;
         }
     }
 

@@ -1,4 +1,5 @@
-//! The state: a fold of events, and nothing else changes it.
+//! The state: a fold of events, and nothing else changes it. It holds what is not over; the rest is
+//! in the store.
 //!
 //! Owned by the core; nothing here locks, reads a clock or does I/O.
 //!
@@ -7,17 +8,24 @@
 //! S3  A job's newest execution is in the queue, among `running`, or over.
 //! S4  Counters equal a recount of the jobs.
 //! S5  `now` never runs back.
+//! S6  A job that is not here is over. One that failed or was canceled stays while a job that is not
+//!     over waits for it, so that a missing parent is a completed one.
+//! S7  `delta` holds every job that was changed, as it is now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::HashMap;
 
+use super::delta::{Changed, Delta, Kind, Totals};
+use super::paged::Paged;
 use crate::catalog::Catalog;
-use crate::load::{Counters, History};
+use crate::limits::LEFT_MAX;
+use crate::load::{Counters, History, StatusCounts};
 use crate::model::{
-    Accepted, ConstraintSetId, Epoch, Event, EventNumber, ExeEnd, ExeId, Job, JobId, JobRange, JobRequest,
-    JobStatus, JobTypeId, LaunchName, NodeId, Outcome, QueueMode, RecipeId, RecipeNodes, Timestamp, Usage,
+    Accepted, ConstraintSetId, Creation, Epoch, Event, EventNumber, ExeEnd, ExeId, JobId, JobRange,
+    JobRequest, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId, NodeResources, Outcome, QueueMode,
+    RecipeId, RecipeNodes, Timestamp, Usage,
 };
 use crate::queue::{Amounts, Entry, Queue};
 use crate::recipe::Graph;
@@ -30,30 +38,62 @@ pub(crate) struct Running {
     pub(crate) node: NodeId,
 }
 
-/// Everything the engine knows that outlives it.
+/// Everything the engine has to know to decide what comes next.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) epoch: Epoch,
     pub(crate) now: Timestamp,
     /// The newest event folded in.
     pub(crate) last_event: EventNumber,
-    /// A wrapping sum of the jobs' digests.
+    /// A wrapping sum of the digests of all jobs that ever were.
     pub(crate) hash: u64,
+    /// The part of it of jobs that are not over.
+    pub(super) open_hash: u64,
     pub(crate) catalog: Catalog,
     pub(crate) queue: Queue,
     pub(crate) running: BTreeMap<ExeId, Running>,
     pub(crate) graph: Graph,
     pub(crate) counters: Counters,
     pub(crate) history: History,
+    pub(super) keep_load_rows: u32,
+    pub(super) n_jobs: u64,
     pub(crate) n_recipes: u64,
     /// The newest execution id given away.
     pub(crate) last_exe: ExeId,
     /// What runs on each node, by what it got.
     in_use: BTreeMap<NodeId, Amounts>,
-    jobs: Vec<Job>,
-    submissions: BTreeMap<Arc<str>, Accepted>,
-    /// Jobs of executions that are queued or run.
-    job_of: HashMap<ExeId, JobId>,
+    pub(super) jobs: Paged<JobState>,
+    last_resources: Arc<NodeResources>,
+    pub(super) submissions: BTreeMap<Arc<str>, Accepted>,
+    /// Jobs that were over after the last event; they leave before the next one that does not queue
+    /// them again.
+    ending: Vec<JobId>,
+    left: Left,
+    delta: Delta,
+    /// The newest run of jobs that were made, as places in `delta`: first id, first place, how many.
+    made: (u64, usize, u64),
+}
+
+/// Jobs that were over lately, so that facts read from the store can be told from stale ones.
+#[derive(Default)]
+struct Left {
+    order: VecDeque<(EventNumber, JobId)>,
+    newest: HashMap<JobId, (EventNumber, JobStatus)>,
+    /// Those that left up to this event may be forgotten.
+    forgotten: EventNumber,
+}
+
+/// What is known of a job that is not in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It never was.
+    Unknown,
+    /// It left like this.
+    As(JobStatus),
+    /// It left before the position given: what was read there is true.
+    Before,
+    /// It may have left after that position.
+    Unsure,
 }
 
 /// Mixes `value` into `sum`, so that order matters and every bit of both spreads.
@@ -65,89 +105,162 @@ fn mix(sum: u64, value: u64) -> u64 {
 }
 
 /// What of a job the state hash covers. Part of the format: a change of it is a new format.
-fn digest(job: &Job) -> u64 {
+pub(crate) fn digest(id: JobId, job: &JobState) -> u64 {
     let exe = job.exe.map_or(0, |exe| exe.0);
     let priority = u64::from(job.priority.cast_unsigned());
     let counts = u64::from(job.num_exes) << 32 | u64::from(job.launches);
     let tries = u64::from(job.tries) << 16 | u64::from(job.max_tries);
     let status = job.status as u64;
-    [u64::from(job.job_type.0), status, exe, priority, counts, tries].into_iter().fold(mix(1, job.id.0), mix)
+    [u64::from(job.job_type.0), status, exe, priority, counts, tries].into_iter().fold(mix(1, id.0), mix)
+}
+
+fn open_digest(id: JobId, job: &JobState) -> u64 {
+    if job.is_open() { digest(id, job) } else { 0 }
 }
 
 impl State {
-    /// All jobs, by id.
-    pub(crate) fn jobs(&self) -> &[Job] {
-        &self.jobs
+    /// A job that is not over, or that somebody who is not over waits for.
+    pub(crate) fn job(&self, id: JobId) -> Option<&JobState> {
+        self.jobs.get(id.0)
     }
 
-    fn index(id: JobId) -> Option<usize> {
-        usize::try_from(id.0).ok()?.checked_sub(1)
+    /// True for a job that ever was made.
+    pub(crate) fn was_made(&self, id: JobId) -> bool {
+        (1..=self.n_jobs).contains(&id.0)
     }
 
-    pub(crate) fn job(&self, id: JobId) -> Option<&Job> {
-        self.jobs.get(Self::index(id)?)
-    }
-
-    /// The job of an execution that is queued or runs.
-    pub(crate) fn job_of(&self, exe: ExeId) -> Option<JobId> {
-        self.job_of.get(&exe).copied()
+    /// What is known of a job that is not here, against facts that were read at `position`.
+    pub(crate) fn gone(&self, id: JobId, position: EventNumber) -> Gone {
+        if !self.was_made(id) {
+            return Gone::Unknown;
+        }
+        match self.left.newest.get(&id) {
+            Some((when, status)) if *when > position => Gone::As(*status),
+            None if position < self.left.forgotten => Gone::Unsure,
+            _ => Gone::Before,
+        }
     }
 
     pub(crate) fn submission(&self, id: &str) -> Option<Accepted> {
         self.submissions.get(id).copied()
     }
 
-    pub(crate) fn submissions(&self) -> impl Iterator<Item = (&Arc<str>, &Accepted)> {
-        self.submissions.iter()
-    }
-
     pub(crate) fn next_job(&self) -> JobId {
-        JobId(self.jobs.len() as u64 + 1)
+        JobId(self.n_jobs + 1)
     }
 
     pub(crate) fn next_recipe(&self) -> RecipeId {
         RecipeId(self.n_recipes + 1)
     }
 
-    /// Changes a job and keeps hash and counters true.
-    fn change(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
-        let Some(job) = Self::index(id).and_then(|at| self.jobs.get_mut(at)) else { return };
-        let before = (digest(job), job.status);
+    /// What is one of a kind.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            epoch: self.epoch,
+            now: self.now,
+            last_event: self.last_event,
+            hash: self.hash,
+            open_hash: self.open_hash,
+            n_jobs: self.n_jobs,
+            n_recipes: self.n_recipes,
+            last_exe: self.last_exe,
+            mode: self.queue.mode_to_come(),
+            keep_load_rows: self.keep_load_rows,
+        }
+    }
+
+    /// What changed since this was asked last.
+    pub(crate) fn take_delta(&mut self) -> Delta {
+        self.let_go();
+        self.made = (0, 0, 0);
+        let mut delta = Delta { totals: self.totals(), ..std::mem::take(&mut self.delta) };
+        for changed in &delta.jobs {
+            let id = changed.job.job_type;
+            if delta.counts.last().is_none_or(|(last, _)| *last != id) {
+                delta.counts.push((id, self.counters.of(id)));
+            }
+        }
+        delta
+    }
+
+    /// Changes a job and keeps hash, counters and delta true.
+    fn change(&mut self, id: JobId, change: impl FnOnce(&mut JobState)) {
+        let Some(job) = self.jobs.get_mut(id.0) else { return };
+        let before = (digest(id, job), open_digest(id, job), Kind::of(job));
         change(job);
-        self.hash = self.hash.wrapping_sub(before.0).wrapping_add(digest(job));
-        self.counters.moved(job.job_type, before.1, job.status);
+        let after = (digest(id, job), open_digest(id, job));
+        self.hash = self.hash.wrapping_sub(before.0).wrapping_add(after.0);
+        self.open_hash = self.open_hash.wrapping_sub(before.1).wrapping_add(after.1);
+        self.counters.moved(job.job_type, before.2.status, job.status);
+        let (job, is_open) = (job.clone(), job.is_open());
+        if !is_open {
+            self.ending.push(id);
+        }
+        let (first, place, n_made) = self.made;
+        if let Some(at) = id.0.checked_sub(first).filter(|at| *at < n_made) {
+            self.delta.jobs[place + usize::try_from(at).expect("a place")].job = job;
+            return;
+        }
+        let parents = if is_open { self.graph.parents(id).to_vec() } else { Vec::new() };
+        self.delta.jobs.push(Changed { id, before: Some(before.2), job, parents });
+    }
+
+    /// Forgets the jobs that are over.
+    fn let_go(&mut self) {
+        for id in std::mem::take(&mut self.ending) {
+            if self.jobs.get(id.0).is_none_or(JobState::is_open) {
+                continue;
+            }
+            let mut free = Vec::new();
+            self.graph.end(id, |parent| free.push(parent));
+            free.push(id);
+            for id in free {
+                self.leave(id);
+            }
+        }
+    }
+
+    fn leave(&mut self, id: JobId) {
+        let holds = |job: &JobState| {
+            job.is_open() || (job.status != JobStatus::Completed && self.graph.has_open_children(id))
+        };
+        if self.jobs.get(id.0).is_none_or(holds) {
+            return;
+        }
+        let Some(job) = self.jobs.remove(id.0) else { return };
+        self.left.add(self.last_event, id, job.status);
     }
 
     pub(super) fn add_parents(&mut self, child: JobId, parents: &[JobId]) {
-        let is_unmet = |id: &&JobId| self.job(**id).is_none_or(|job| job.status != JobStatus::Completed);
+        let is_unmet = |id: &&JobId| self.job(**id).is_some_and(|job| job.status != JobStatus::Completed);
         let n_unmet = parents.iter().filter(is_unmet).count();
         self.graph.add(child, parents, u32::try_from(n_unmet).unwrap_or(u32::MAX));
     }
 
-    pub(super) fn add_submission(&mut self, id: &str, accepted: Accepted) {
-        self.submissions.insert(id.into(), accepted);
+    fn give_parents(&mut self, child: JobId, parents: &[JobId]) {
+        self.add_parents(child, parents);
+        let (first, place, n_made) = self.made;
+        match child.0.checked_sub(first).filter(|at| *at < n_made) {
+            Some(at) => {
+                self.delta.jobs[place + usize::try_from(at).expect("a place")].parents = parents.to_vec();
+            }
+            None => self.change(child, |_| {}),
+        }
     }
 
-    pub(super) fn set_job_of(&mut self, exe: ExeId, job: JobId) {
-        self.job_of.insert(exe, job);
-    }
-
-    pub(super) fn push_job(&mut self, job: Job) {
-        self.hash = self.hash.wrapping_add(digest(&job));
-        self.counters.add(job.job_type, job.status);
-        self.jobs.push(job);
-    }
-
-    fn set_status(job: &mut Job, status: JobStatus, when: Timestamp) {
+    fn set_status(job: &mut JobState, status: JobStatus, when: Timestamp) {
         job.status = status;
         job.last_status_change = when;
         if status.is_final() {
-            job.ended = Some(when);
+            job.more().ended = Some(when);
         }
     }
 
     /// Folds one event in.
     pub(crate) fn apply(&mut self, event: &Event) {
+        if !matches!(event, Event::JobsQueued { .. }) {
+            self.let_go();
+        }
         self.last_event.0 += 1;
         match event {
             Event::EngineStarted { epoch, when } => {
@@ -161,6 +274,7 @@ impl State {
                 self.queue.set_paused(*id, spec.is_paused);
                 self.queue.set_limit(*id, spec.max_scheduled);
                 self.queue.start_turn(Some(*id), spec.mode);
+                self.note_type(*id);
             }
             Event::JobTypePaused { id, is_paused, when } => {
                 self.pass(*when);
@@ -169,6 +283,7 @@ impl State {
                     known.spec.is_paused = *is_paused;
                     known.last_modified = *when;
                     self.queue.set_paused(*id, *is_paused);
+                    self.note_type(*id);
                 }
             }
             Event::JobTypeLimited { id, max_scheduled, when } => {
@@ -177,6 +292,7 @@ impl State {
                     known.spec.max_scheduled = *max_scheduled;
                     known.last_modified = *when;
                     self.queue.set_limit(*id, *max_scheduled);
+                    self.note_type(*id);
                 }
             }
             Event::QueueModeSet { job_type, mode } => self.set_mode(*job_type, *mode),
@@ -184,8 +300,12 @@ impl State {
                 self.pass(*when);
                 self.create(*first, request, recipe.as_ref(), *when);
             }
-            Event::JobParents { child, parents } => self.add_parents(*child, parents),
-            Event::SubmissionAccepted { id, accepted } => self.add_submission(id, *accepted),
+            Event::JobParents { child, parents } => self.give_parents(*child, parents),
+            Event::SubmissionAccepted { id, accepted } => {
+                let id: Arc<str> = id.as_str().into();
+                self.submissions.insert(id.clone(), *accepted);
+                self.delta.submissions.push((id, *accepted));
+            }
             Event::JobsQueued { first_exe, jobs, priority, when } => {
                 self.pass(*when);
                 self.queue_jobs(*first_exe, jobs, *priority, *when);
@@ -222,8 +342,22 @@ impl State {
             }
             Event::LoadTaken { measured, keep_rows } => {
                 self.history.take(*measured, &self.counters, *keep_rows);
+                self.delta.load.extend(self.history.since(*measured));
+                self.keep_load_rows = *keep_rows;
+            }
+            Event::JobsRecalled(recalled) => {
+                for (id, job) in &recalled.0 {
+                    if self.jobs.get(id.0).is_none() && !job.is_open() {
+                        self.graph.recall(*id);
+                        self.jobs.insert(id.0, job.clone());
+                    }
+                }
             }
         }
+    }
+
+    fn note_type(&mut self, id: JobTypeId) {
+        self.delta.job_types.extend(self.catalog.get(id).cloned());
     }
 
     fn pass(&mut self, when: Timestamp) {
@@ -234,6 +368,7 @@ impl State {
         if let Some(id) = job_type {
             let Some(known) = self.catalog.get_mut(id) else { return };
             known.spec.mode = mode;
+            self.note_type(id);
         }
         // The engine turns the lanes, some at a time.
         self.queue.start_turn(job_type, mode);
@@ -249,43 +384,69 @@ impl State {
             Some(own) => spec.resources.overridden_by(own).unwrap_or_else(|_| spec.resources.clone()),
             None => spec.resources.clone(),
         };
-        let resources = Arc::new(resources);
         let (priority, max_tries) = (request.priority.unwrap_or(spec.priority), spec.max_tries);
+        let resources = self.shared(resources);
         self.queue.dims_mut().intern(&resources);
-        if let Some(nodes) = recipe {
-            self.n_recipes = self.n_recipes.max(nodes.recipe.0);
+        let id = recipe.map(|nodes| nodes.recipe);
+        self.n_recipes = self.n_recipes.max(id.map_or(0, |id| id.0));
+        let job = JobState {
+            created: when,
+            last_status_change: when,
+            queued: None,
+            exe: None,
+            resources,
+            more: id.map(|recipe| Box::new(More { recipe: Some(recipe), ..More::default() })),
+            job_type: request.job_type,
+            revision,
+            tenant: request.tenant,
+            priority,
+            num_exes: 0,
+            launches: 0,
+            tries: 0,
+            max_tries,
+            status: JobStatus::Pending,
+        };
+        self.note_made(first, u64::from(request.count));
+        for id in (0..u64::from(request.count)).map(|n| JobId(first.0 + n)) {
+            let digest = digest(id, &job);
+            self.hash = self.hash.wrapping_add(digest);
+            self.open_hash = self.open_hash.wrapping_add(digest);
+            self.counters.add(job.job_type, job.status);
+            self.jobs.insert(id.0, job.clone());
+            self.delta.jobs.push(Changed { id, before: None, job: job.clone(), parents: Vec::new() });
         }
-        for n in 0..u64::from(request.count) {
-            self.push_job(Job {
-                id: JobId(first.0 + n),
-                job_type: request.job_type,
-                revision,
-                tenant: request.tenant,
-                status: JobStatus::Pending,
-                priority,
-                resources: resources.clone(),
-                values: request.values.clone(),
-                recipe: recipe.map(|nodes| (nodes.recipe, nodes.name.clone())),
-                num_exes: 0,
-                tries: 0,
-                max_tries,
-                exe: None,
-                launches: 0,
-                created: when,
-                queued: None,
-                started: None,
-                ended: None,
-                last_status_change: when,
-                end: None,
-                node: None,
-            });
-        }
+        self.n_jobs += u64::from(request.count);
+        let creation = Creation { first, request: request.clone(), recipe: recipe.cloned() };
+        self.delta.created.push(Arc::new(creation));
     }
 
-    pub(super) fn entry_of(&self, job: &Job, exe: ExeId, priority: i32, queued: Timestamp) -> Entry {
+    /// The jobs of several requests in a row often ask for the same.
+    fn shared(&mut self, resources: NodeResources) -> Arc<NodeResources> {
+        if *self.last_resources != resources {
+            self.last_resources = Arc::new(resources);
+        }
+        self.last_resources.clone()
+    }
+
+    /// Jobs that are made next stand in `delta` in the order of their ids.
+    fn note_made(&mut self, first: JobId, count: u64) {
+        let (begun, place, n_made) = self.made;
+        let next = self.delta.jobs.len();
+        let goes_on = n_made > 0 && begun + n_made == first.0 && place as u64 + n_made == next as u64;
+        self.made = if goes_on { (begun, place, n_made + count) } else { (first.0, next, count) };
+    }
+
+    pub(super) fn entry_of(
+        &self,
+        id: JobId,
+        job: &JobState,
+        exe: ExeId,
+        priority: i32,
+        queued: Timestamp,
+    ) -> Entry {
         Entry {
             id: exe,
-            job: job.id,
+            job: id,
             job_type: job.job_type,
             tenant: job.tenant,
             constraints: ConstraintSetId::default(),
@@ -299,21 +460,25 @@ impl State {
         for (id, exe) in jobs.iter().zip((first_exe.0..).map(ExeId)) {
             let Some(job) = self.job(id) else { continue };
             let old = job.exe.filter(|_| job.status == JobStatus::Queued);
-            let entry = self.entry_of(job, exe, priority.unwrap_or(job.priority), when);
+            let entry = self.entry_of(id, job, exe, priority.unwrap_or(job.priority), when);
             if let Some(old) = old {
                 self.queue.cancel(old);
-                self.job_of.remove(&old);
             }
             self.change(id, |job| {
                 job.exe = Some(exe);
                 job.num_exes += 1;
                 job.launches = 0;
                 job.queued = Some(when);
-                (job.started, job.ended, job.node) = (None, None, None);
+                let queue_priority = priority.filter(|own| *own != job.priority);
+                if job.more.is_some() || queue_priority.is_some() {
+                    let more = job.more();
+                    (more.started, more.ended, more.node) = (None, None, None);
+                    more.queue_priority = queue_priority;
+                    job.tidy();
+                }
                 Self::set_status(job, JobStatus::Queued, when);
             });
             self.queue.put(entry);
-            self.job_of.insert(exe, id);
             self.last_exe = self.last_exe.max(exe);
         }
     }
@@ -322,7 +487,9 @@ impl State {
         let Some(entry) = self.queue.launch(launch.exe) else { return };
         self.add_running(launch.exe, Running { entry, launch: launch.number, node });
         self.change(entry.job, |job| {
-            (job.started, job.node, job.launches) = (Some(when), Some(node), launch.number);
+            job.launches = launch.number;
+            let more = job.more();
+            (more.started, more.node, more.runs) = (Some(when), Some(node), true);
             Self::set_status(job, JobStatus::Running, when);
         });
     }
@@ -352,11 +519,13 @@ impl State {
     fn returned(&mut self, launch: LaunchName, when: Timestamp) {
         let Some(Running { entry, .. }) = self.take_running(launch) else { return };
         if self.job(entry.job).is_none_or(|job| job.status != JobStatus::Running) {
-            self.job_of.remove(&launch.exe);
+            self.change(entry.job, |job| job.more().runs = false);
             return;
         }
         self.change(entry.job, |job| {
-            (job.started, job.node) = (None, None);
+            let more = job.more();
+            (more.started, more.node, more.runs) = (None, None, false);
+            job.tidy();
             Self::set_status(job, JobStatus::Queued, when);
         });
         self.queue.put(entry);
@@ -364,9 +533,10 @@ impl State {
 
     fn ended(&mut self, end: &ExeEnd, status: JobStatus, uses_try: bool) {
         let Some(Running { entry, .. }) = self.take_running(end.launch) else { return };
-        self.job_of.remove(&end.launch.exe);
         self.change(entry.job, |job| {
-            job.end = Some(end.clone());
+            let more = job.more();
+            more.end = Some(end.clone());
+            more.runs = false;
             job.tries = job.tries.saturating_add(u16::from(uses_try));
             if job.status != status {
                 Self::set_status(job, status, end.ended);
@@ -389,10 +559,10 @@ impl State {
         });
         if let Some(exe) = queued {
             self.queue.cancel(exe);
-            self.job_of.remove(&exe);
         }
         self.change(id, |job| {
-            job.end = end.or(job.end.take());
+            let more = job.more();
+            more.end = end.or(more.end.take());
             Self::set_status(job, JobStatus::Canceled, when);
         });
     }
@@ -406,36 +576,62 @@ impl State {
                 running.entry.priority = priority;
             }
         }
-        self.change(id, |job| job.priority = priority);
+        self.change(id, |job| {
+            job.priority = priority;
+            if let Some(more) = &mut job.more {
+                more.queue_priority = None;
+                job.tidy();
+            }
+        });
     }
 
-    /// Holds S3, S4 and the hash against a recount.
+    /// Holds S3, S4, S6 and the hash of what is not over against a recount.
     ///
     /// # Panics
     /// Where they do not hold.
     pub(crate) fn check_invariants(&self) {
         self.queue.check_invariants();
         let mut counters = Counters::default();
-        let mut hash = 0_u64;
-        for job in &self.jobs {
+        let (mut hash, mut n_exes) = (0_u64, 0);
+        for (id, job) in self.jobs.iter().map(|(id, job)| (JobId(id), job)) {
             counters.add(job.job_type, job.status);
-            hash = hash.wrapping_add(digest(job));
+            hash = hash.wrapping_add(open_digest(id, job));
             let exe = job.exe.unwrap_or_default();
-            let is_queued = self.queue.get(exe).is_some();
+            let is_queued = self.queue.get(exe).is_some_and(|entry| entry.job == id);
             let is_running = self.running.contains_key(&exe);
             assert_eq!(is_queued, job.status == JobStatus::Queued, "S3: {job:?}");
             assert!(is_running || job.status != JobStatus::Running, "S3: {job:?}");
-            assert_eq!(self.job_of.contains_key(&exe), is_queued || is_running, "S3: {job:?}");
+            assert_eq!(is_running, job.more.as_ref().is_some_and(|more| more.runs), "S3: {job:?}");
+            let is_held = self.graph.has_open_children(id) || self.ending.contains(&id);
+            assert!(job.is_open() || is_held, "S6: {job:?}");
+            n_exes += usize::from(is_queued || is_running);
         }
-        assert!(counters.iter().eq(self.counters.iter()), "S4");
-        assert_eq!(hash, self.hash, "hash");
-        let n_queued = self.queue.len() + self.queue.n_picked();
-        assert_eq!(self.job_of.len(), n_queued + self.running.len(), "S3: executions");
+        for (id, counted) in counters.iter() {
+            let kept = self.counters.of(id);
+            let open = |counts: StatusCounts| [counts.pending, counts.blocked, counts.queued, counts.running];
+            assert_eq!(open(counted), open(kept), "S4: {id}");
+        }
+        assert_eq!(hash, self.open_hash, "hash");
+        assert_eq!(n_exes, self.queue.len() + self.queue.n_picked() + self.running.len(), "S3: executions");
         for kind in self.catalog.iter() {
             let of_type = |running: &&Running| running.entry.job_type == kind.id;
             let n_running = self.running.values().filter(of_type).count();
             let n_taken = self.queue.n_taken(kind.id) as usize;
             assert!((n_running..=n_running + self.queue.n_picked()).contains(&n_taken), "S3: taken");
+        }
+    }
+}
+
+impl Left {
+    fn add(&mut self, when: EventNumber, id: JobId, status: JobStatus) {
+        self.order.push_back((when, id));
+        self.newest.insert(id, (when, status));
+        while self.order.len() > LEFT_MAX {
+            let Some((when, id)) = self.order.pop_front() else { return };
+            self.forgotten = when;
+            if self.newest.get(&id).is_some_and(|newest| newest.0 == when) {
+                self.newest.remove(&id);
+            }
         }
     }
 }

@@ -1,9 +1,14 @@
-//! The state, folded from events, and its form as rows for a snapshot.
+//! The state, folded from events: what is not over, what changed since the store was told, and how it
+//! is put back.
 //!
 //! Core: no I/O, clock, lock or logging.
 
+mod delta;
 mod fold;
-mod rows;
+mod paged;
+mod restore;
 
-pub(crate) use fold::{Running, State};
-pub(crate) use rows::Row;
+pub(crate) use delta::{Changed, Delta, Kind, Totals};
+pub(crate) use fold::{Gone, Running, State};
+pub(crate) use paged::Paged;
+pub(crate) use restore::Restoring;

@@ -2,12 +2,19 @@
 //!
 //! `docs/store.md` describes the files byte by byte, and what each fault promises.
 
+mod checkpoint;
+mod codec;
 mod directory;
+mod file;
+mod index;
+mod recent;
 mod recovery;
-mod snapshot;
+mod segment;
+mod tables;
 
 pub use directory::StoreFiles;
 pub(crate) use directory::StoreLock;
 pub use recovery::OpenError;
 pub(crate) use recovery::{Opened, open};
-pub(crate) use snapshot::SnapshotFile;
+pub use tables::Checkpoints;
+pub(crate) use tables::{Facts, Tables};

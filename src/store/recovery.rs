@@ -1,17 +1,24 @@
-//! From files to a state: the snapshot, then what the log holds after it.
+//! From files to a state: the last checkpoint, then what the log holds after it.
 //!
 //! V1  The state handed out is the fold of every event that was ever acknowledged, or nothing is
 //!     handed out.
-//! V2  Opening changes nothing but what it says: the snapshot is brought up to the log, then the
-//!     log is trimmed.
+//! V2  Opening changes nothing in the files.
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use redb::{ReadableDatabase, ReadableTable};
 
 use super::directory::{StoreFiles, StoreLock};
-use super::snapshot::SnapshotFile;
-use crate::model::{EventNumber, StoreId};
-use crate::state::State;
+use super::file::{
+    COUNTS, DIRECTORY, LOAD, SEGMENTS, SUBMISSIONS, StateFile, TYPES, damaged, storage, unseal, unseal_one,
+};
+use super::index::Index;
+use super::segment::{Place, Segment, SegmentInfo};
+use super::tables::{Tables, segment_error};
+use crate::model::{Accepted, EventNumber, JobTypeId, StoreId};
+use crate::state::{Restoring, State, Totals};
 use crate::wal::{BatchError, FORMAT, LogError, LogFile, ReadBatch};
 
 /// Why a store does not open. It is left as it was.
@@ -87,17 +94,18 @@ pub(crate) struct Opened {
     pub(crate) id: StoreId,
     pub(crate) state: State,
     pub(crate) log: LogFile,
-    pub(crate) snapshot: SnapshotFile,
-    /// Events read from the log after the snapshot.
+    pub(crate) tables: Tables,
+    /// Events read from the log after the last checkpoint.
     pub(crate) n_replayed: u64,
 }
 
 /// Opens the store, or makes it under the id `new_store`.
-pub(crate) fn open(files: &StoreFiles, new_store: StoreId) -> Result<Opened, OpenError> {
+pub(crate) fn open(files: &StoreFiles, new_store: StoreId, recent_bytes: usize) -> Result<Opened, OpenError> {
     let lock = StoreLock::take(files)?;
     // The storage library panics on pages that are not what it wrote. Nothing it held survives
     // such a panic here, so it is an error like any other damage.
-    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| open_files(files, new_store, lock)));
+    let opened =
+        std::panic::catch_unwind(AssertUnwindSafe(|| open_files(files, new_store, lock, recent_bytes)));
     opened.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
@@ -110,23 +118,108 @@ pub(crate) fn open(files: &StoreFiles, new_store: StoreId) -> Result<Opened, Ope
     })
 }
 
-fn open_files(files: &StoreFiles, new_store: StoreId, lock: StoreLock) -> Result<Opened, OpenError> {
+fn open_files(
+    files: &StoreFiles,
+    new_store: StoreId,
+    lock: StoreLock,
+    recent_bytes: usize,
+) -> Result<Opened, OpenError> {
     if files.state().exists() && !files.log().exists() {
         let cause = "it is missing, and state.redb is there".to_owned();
         return Err(OpenError::Damaged { file: "log.redb", place: "its start".to_owned(), cause });
     }
-    let (mut log, id) = LogFile::open(&files.log(), new_store)?;
-    let snapshot = SnapshotFile::open(&files.state())?;
-    let mut state = snapshot.read(id)?;
-    let n_replayed = replay(&log, id, &mut state)?;
-    if n_replayed > 0 {
-        snapshot.write(&state, id)?;
-        log.trim()?;
-    }
-    Ok(Opened { lock, id, state, log, snapshot, n_replayed })
+    let (log, id) = LogFile::open(&files.log(), new_store)?;
+    let file = StateFile::open(&files.state())?;
+    let (mut state, index) = read_state(&file, id)?;
+    let tables = Tables::new(file, id, index, recent_bytes);
+    put_edges_back(&mut state, &tables)?;
+    let n_replayed = replay(&log, id, &mut state.state, &tables)?;
+    Ok(Opened { lock, id, state: state.state, log, tables, n_replayed })
 }
 
-fn replay(log: &LogFile, id: StoreId, state: &mut State) -> Result<u64, OpenError> {
+/// A state that is read back, and what it still waits for.
+struct Reading {
+    state: State,
+    totals: Totals,
+    restoring: Restoring,
+}
+
+/// The state as of the last checkpoint, without the edges of recipes; an empty one where there is none.
+fn read_state(file: &StateFile, id: StoreId) -> Result<(Reading, Index), OpenError> {
+    let mut index = Index::default();
+    let mut reading =
+        Reading { state: State::default(), totals: Totals::default(), restoring: Restoring::default() };
+    let Some(head) = file.head(id)? else { return Ok((reading, index)) };
+    index.head = head;
+    reading.totals = head.totals;
+    let Reading { state, restoring, .. } = &mut reading;
+    state.restore_totals(&head.totals);
+    let txn = file.db()?.begin_read().map_err(storage("read"))?;
+    let types = txn.open_table(TYPES).map_err(storage("read"))?;
+    for row in types.iter().map_err(storage("read"))? {
+        let (_, bytes) = row.map_err(storage("read"))?;
+        state.restore_type(Arc::new(unseal_one(bytes.value())?));
+    }
+    let counts = txn.open_table(COUNTS).map_err(storage("read"))?;
+    for row in counts.iter().map_err(storage("read"))? {
+        let (job_type, bytes) = row.map_err(storage("read"))?;
+        state.restore_counts(JobTypeId(job_type.value()), unseal_one(bytes.value())?);
+    }
+    let submissions = txn.open_table(SUBMISSIONS).map_err(storage("read"))?;
+    for row in submissions.iter().map_err(storage("read"))? {
+        let (_, bytes) = row.map_err(storage("read"))?;
+        for (id, accepted) in unseal::<(String, Accepted)>(bytes.value())? {
+            state.restore_submission(id.into(), accepted);
+        }
+    }
+    let load = txn.open_table(LOAD).map_err(storage("read"))?;
+    for row in load.iter().map_err(storage("read"))? {
+        let (_, bytes) = row.map_err(storage("read"))?;
+        state.restore_load(unseal_one(bytes.value())?);
+    }
+    let directory = txn.open_table(DIRECTORY).map_err(storage("read"))?;
+    let segments = txn.open_table(SEGMENTS).map_err(storage("read"))?;
+    let mut numbers = Vec::new();
+    for row in directory.iter().map_err(storage("read"))? {
+        let (number, bytes) = row.map_err(storage("read"))?;
+        let info: SegmentInfo = unseal_one(bytes.value())?;
+        numbers.push(number.value());
+        index.put(number.value(), info);
+    }
+    for number in numbers {
+        let info = &index.directory[&number];
+        let are_over_wanted = number >= head.placed_below;
+        if info.n_open == 0 && !are_over_wanted {
+            continue;
+        }
+        let missing = || damaged(format!("segment {number} is missing"));
+        let bytes = segments.get(number).map_err(storage("read"))?.ok_or_else(missing)?;
+        let mut segment = Segment::read(bytes.value()).map_err(segment_error(number))?;
+        if segment.n_rows() != usize::from(info.n_rows) {
+            return Err(damaged(format!("segment {number} has not as many rows as the directory says")));
+        }
+        for row in (0..info.n_rows).filter(|row| !info.is_dead(*row)) {
+            let bad = || damaged(format!("row {row} of segment {number} cannot be read"));
+            let stored = segment.job(usize::from(row)).ok_or_else(bad)?;
+            let place = Place { segment: number, row };
+            if stored.job.is_open() {
+                index.open.insert(stored.id.0, place);
+                state.restore_job(stored.id, stored.job, stored.parents, restoring);
+            } else if are_over_wanted {
+                index.over.insert(stored.id, place);
+            }
+        }
+    }
+    Ok((reading, index))
+}
+
+fn put_edges_back(reading: &mut Reading, tables: &Tables) -> Result<(), OpenError> {
+    let restoring = std::mem::take(&mut reading.restoring);
+    let adds_up = reading.state.restored(&reading.totals, restoring, |id| tables.state(id))?;
+    if adds_up { Ok(()) } else { Err(damaged("its rows do not add up to the state it names")) }
+}
+
+fn replay(log: &LogFile, id: StoreId, state: &mut State, tables: &Tables) -> Result<u64, OpenError> {
     let mut n_replayed = 0;
     log.for_each(|row, bytes| {
         let damaged =
@@ -150,6 +243,7 @@ fn replay(log: &LogFile, id: StoreId, state: &mut State) -> Result<u64, OpenErro
         if state.hash != batch.state_hash {
             return Err(damaged(format!("its events give another state than in epoch {}", batch.epoch)));
         }
+        tables.add(state.take_delta());
         Ok(())
     })?;
     Ok(n_replayed)

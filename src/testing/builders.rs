@@ -2,9 +2,31 @@
 
 use std::sync::Arc;
 
-use crate::model::{Job, JobId, JobStatus, JobTypeId, NodeResources, TenantId, Timestamp};
+use crate::model::{Job, JobId, JobState, JobStatus, JobTypeId, NodeResources, TenantId, Timestamp};
 
-/// A pending job.
+/// How a pending job stands.
+pub(crate) fn job_state() -> JobState {
+    JobState {
+        created: Timestamp(0),
+        last_status_change: Timestamp(0),
+        queued: None,
+        exe: None,
+        resources: Arc::new(NodeResources::new()),
+        more: None,
+        job_type: JobTypeId(1),
+        revision: 1,
+        tenant: TenantId(0),
+        priority: 100,
+        num_exes: 0,
+        launches: 0,
+        tries: 0,
+        max_tries: 3,
+        status: JobStatus::Pending,
+    }
+}
+
+/// A pending job, as callers see it.
+#[cfg(feature = "server")]
 pub(crate) fn job() -> Job {
     Job {
         id: JobId(1),

@@ -3,5 +3,7 @@
 mod builders;
 mod disk;
 
+#[cfg(feature = "server")]
 pub(crate) use builders::job;
+pub(crate) use builders::job_state;
 pub(crate) use disk::FailingDisk;

@@ -64,7 +64,7 @@ pub(in crate::api) struct QueueStatus {
 impl From<&JobTypeView> for QueueStatus {
     fn from(view: &JobTypeView) -> Self {
         Self {
-            job_type: JobTypeBase::from(&view.job_type),
+            job_type: JobTypeBase::from(&*view.job_type),
             count: view.counts.queued,
             longest_queued: view.longest_queued.map(Time),
             highest_priority: view.highest_priority.unwrap_or(PRIORITY_DEFAULT),

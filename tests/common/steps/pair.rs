@@ -106,7 +106,8 @@ impl Side {
     }
 
     fn open(&self) -> Engine {
-        let options = Options::default().clock(self.clock.clone()).load_period(None);
+        // A checkpoint after every few changes, so that most jobs are read from the file.
+        let options = Options::default().clock(self.clock.clone()).load_period(None).checkpoint_bytes(2_000);
         match &self.store {
             Some(directory) => Engine::open(directory.path(), options).expect("a store"),
             None => Engine::in_memory(options),

@@ -1,0 +1,140 @@
+//! Looks into the engine: jobs as the store has them, the queue and the reasons as the core has them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shell::{Engine, RunningLaunch};
+use crate::decision::{Blocker, Why};
+use crate::limits::LIST_MAX;
+use crate::load::LoadRow;
+use crate::model::{ExeId, Job, JobId, JobStatus, JobTypeId, LaunchName, QueuedJobExecution, Timestamp};
+use crate::store::{Checkpoints, OpenError};
+
+/// How long a reader waits for what was applied to become durable before it is shown what is.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Waits until readers of the store see what was applied so far; a while at most.
+    fn catch_up(&self) {
+        let position = self.0.owned.lock().core.state.last_event;
+        if !self.0.log.is_failed() {
+            // Late: what is durable is shown all the same.
+            self.0.outside.tables.wait_for(position, CATCH_UP);
+        }
+    }
+
+    fn read<T>(&self, what: Result<Option<T>, OpenError>) -> Option<T> {
+        what.unwrap_or_else(|error| {
+            self.0.complain(&error);
+            None
+        })
+    }
+
+    /// A job on record, as it is on disk. Waits until everything applied so far is there.
+    ///
+    /// Cost: a sync where one is under way; for a job that did not change lately, a read of the state
+    /// file.
+    pub fn job(&self, id: JobId) -> Option<Job> {
+        self.catch_up();
+        self.read(self.0.outside.tables.job(id))
+    }
+
+    /// Jobs after `after`, by id, at most `limit` (and at most a thousand), as they are on disk. Waits
+    /// as [`Engine::job`].
+    pub fn jobs(&self, after: JobId, limit: usize) -> Vec<Job> {
+        let position = self.0.owned.lock().core.state.next_job();
+        self.catch_up();
+        let jobs = self.0.outside.tables.jobs(after, position, limit.min(LIST_MAX));
+        self.read(jobs.map(Some)).unwrap_or_default()
+    }
+
+    /// How far the state file is behind the log, and how many checkpoints were made.
+    pub fn checkpoints(&self) -> Checkpoints {
+        self.0.outside.tables.checkpoints()
+    }
+
+    /// Why the state file cannot be read or written, if so. What was acknowledged is in the log.
+    pub fn store_error(&self) -> Option<Arc<str>> {
+        self.0.outside.tables.error()
+    }
+
+    /// The first executions in queue order, types of `without` left out; at most `limit` (and at
+    /// most a thousand).
+    pub fn queued(&self, without: &[JobTypeId], limit: usize) -> Vec<QueuedJobExecution> {
+        let owned = self.0.owned.lock();
+        let state = &owned.core.state;
+        let entries = state.queue.iter(without).take(limit.min(LIST_MAX));
+        entries
+            .map(|entry| QueuedJobExecution {
+                id: entry.id,
+                job: entry.job,
+                job_type: entry.job_type,
+                tenant: entry.tenant,
+                exe_num: state.job(entry.job).map_or(0, |job| job.num_exes),
+                priority: entry.priority,
+                queued: entry.queued,
+                resources: state.queue.named(&entry.asks),
+            })
+            .collect()
+    }
+
+    /// Executions on record as running, and picks that are neither committed nor put back. At this
+    /// moment, while a view may be older.
+    pub fn n_taken(&self) -> usize {
+        let owned = self.0.owned.lock();
+        owned.core.state.running.len() + owned.core.state.queue.n_picked()
+    }
+
+    /// Launches on record as running, by execution id.
+    pub fn running(&self) -> Vec<RunningLaunch> {
+        let owned = self.0.owned.lock();
+        let state = &owned.core.state;
+        let of = |(exe, running): (&ExeId, &crate::state::Running)| {
+            let job = state.job(running.entry.job)?;
+            Some(RunningLaunch {
+                name: LaunchName { exe: *exe, number: running.launch },
+                job: running.entry.job,
+                exe_num: job.num_exes,
+                node: running.node,
+                is_canceled: job.status == JobStatus::Canceled,
+            })
+        };
+        state.running.iter().filter_map(of).collect()
+    }
+
+    /// Why a job waits, or where it stands; `None` for one that is not there.
+    ///
+    /// Cost: nodes, and a search in every lane; under the core's lock.
+    pub fn why(&self, id: JobId) -> Option<Why> {
+        let why = self.0.owned.lock().core.why(id);
+        why.or_else(|| {
+            let job = self.job(id)?;
+            let n_queued = self.0.owned.lock().core.state.queue.len();
+            let blocker = Blocker::NotQueued { status: job.status };
+            let asks = (*job.resources).clone();
+            Some(Why { job: id, status: job.status, asks, position: None, n_queued, blocker })
+        })
+    }
+
+    /// For each job type with waiting executions: why its first one waits.
+    pub fn waiting(&self) -> Vec<(JobTypeId, Why)> {
+        let owned = self.0.owned.lock();
+        let mut firsts: HashMap<JobTypeId, JobId> = HashMap::new();
+        for kind in owned.core.state.catalog.iter() {
+            let first = owned.core.state.queue.first_of_type(kind.id);
+            firsts.extend(first.map(|entry| (kind.id, entry.job)));
+        }
+        let why = |(kind, job): (JobTypeId, JobId)| owned.core.why(job).map(|why| (kind, why));
+        let mut all: Vec<_> = firsts.into_iter().filter_map(why).collect();
+        all.sort_by_key(|(kind, _)| *kind);
+        all
+    }
+
+    /// Load rows measured in `started..=ended`, oldest first. Cost: those rows, copied.
+    pub fn load(&self, started: Timestamp, ended: Option<Timestamp>) -> Vec<LoadRow> {
+        let owned = self.0.owned.lock();
+        let rows = owned.core.state.history.since(started);
+        rows.take_while(|row| ended.is_none_or(|ended| row.measured <= ended)).copied().collect()
+    }
+}

@@ -1,0 +1,57 @@
+//! A launch on its way: on record, but without the values of its job, which are in the store.
+//!
+//! Filled by whoever carries it out, outside of the core and its lock.
+
+use std::sync::Arc;
+
+use crate::launch::{LAUNCH_NAMES, Launch, TemplateError, fill};
+use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Values};
+
+/// See the file.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) name: LaunchName,
+    pub(super) job: JobId,
+    pub(super) exe_num: u32,
+    pub(super) cluster_id: String,
+    pub(super) job_type: Arc<JobType>,
+    pub(super) node: NodeId,
+    pub(super) resources: Arc<NodeResources>,
+}
+
+impl Plan {
+    /// True where its command asks for values of its job.
+    pub(super) fn asks_values(&self) -> bool {
+        let spec = &self.job_type.spec;
+        let has_brace = |text: &str| text.contains('{');
+        spec.command.iter().any(|part| has_brace(part)) || spec.env.iter().any(|(_, text)| has_brace(text))
+    }
+
+    /// The launch, with the placeholders of its command and environment filled.
+    pub(super) fn fill(self, values: &Values) -> Result<Launch, TemplateError> {
+        let spec = &self.job_type.spec;
+        let texts =
+            [self.job.to_string(), self.exe_num.to_string(), self.name.exe.to_string(), spec.name.clone()];
+        let own = |name: &str| LAUNCH_NAMES.iter().zip(&texts).find(|(key, _)| **key == name);
+        let value = |name: &str| {
+            let given = values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+            given.or_else(|| own(name).map(|(_, text)| text.as_str()))
+        };
+        let command = spec.command.iter().map(|part| fill(part, value)).collect::<Result<_, _>>()?;
+        let env = spec.env.iter();
+        let env = env.map(|(key, text)| Ok((key.clone(), fill(text, value)?))).collect::<Result<_, _>>()?;
+        Ok(Launch {
+            name: self.name,
+            job: self.job,
+            exe_num: self.exe_num,
+            cluster_id: self.cluster_id,
+            job_type: spec.name.clone(),
+            job_type_version: spec.version.clone(),
+            node: self.node,
+            resources: (*self.resources).clone(),
+            command,
+            env,
+            timeout_s: spec.timeout_s,
+        })
+    }
+}

@@ -1,0 +1,391 @@
+//! The checkpointer: a thread beside the core that brings the state file up to what is durable.
+//!
+//! Protocol of a checkpoint:
+//! 1. What has gathered is set aside (`frozen`); what comes from now on gathers anew.
+//! 2. Its jobs become segments, and what they were given pieces, in transactions of bounded size. Nobody
+//!    reads them yet: the directory does not name them.
+//! 3. The last transaction marks the old rows of these jobs, writes sparse segments anew, and changes
+//!    directory, places, catalog, counts and totals. Its sync is the checkpoint.
+//! 4. The index in memory follows, and what was set aside is dropped.
+//! 5. The log is told that it is covered.
+//!
+//! A crash before 3 ends leaves numbers that are used again; after it, the log's rows are read and
+//! skipped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use foldhash::HashMap;
+use redb::{Durability, ReadableTableMetadata, WriteTransaction};
+
+use super::file::{
+    COUNTS, CREATIONS, DIRECTORY, FORMAT, Head, LOAD, META, PLACES, SEGMENTS, SUBMISSIONS, TYPES, seal,
+    storage,
+};
+use super::index::{Index, place_in, put_places};
+use super::recent::Recent;
+use super::recovery::OpenError;
+use super::segment::{Builder, Place, Segment, SegmentInfo};
+use super::tables::{Tables, segment_error};
+use crate::limits::{CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES};
+use crate::model::{EventNumber, JobId};
+
+/// Load rows that one checkpoint removes at most: more than it can add.
+const LOAD_ROWS_REMOVED_MAX: u64 = 10_000;
+
+/// What a checkpoint changes of the index, once it is on disk.
+#[derive(Default)]
+struct Changes {
+    infos: HashMap<u32, SegmentInfo>,
+    gone: Vec<u32>,
+    /// New places, by id; true for a job that is over.
+    places: BTreeMap<JobId, (Place, bool)>,
+    head: Head,
+}
+
+impl Tables {
+    /// Makes checkpoints until the tables are closed. `covered` is told of each.
+    pub(crate) fn run(&self, covered: impl Fn(EventNumber)) {
+        loop {
+            {
+                let mut shared = self.shared.lock();
+                while !shared.is_closed && !shared.is_wanted && shared.recent.bytes() < self.recent_bytes {
+                    self.bell.wait(&mut shared);
+                }
+                if shared.is_closed {
+                    return;
+                }
+                shared.is_wanted = false;
+            }
+            match self.checkpoint() {
+                Ok(Some(position)) => covered(position),
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Ends `run`.
+    pub(crate) fn close(&self) {
+        self.shared.lock().is_closed = true;
+        self.bell.notify_all();
+    }
+
+    /// Closes the file, which cannot be read from then on.
+    pub(crate) fn close_file(&self) {
+        self.file.close();
+    }
+
+    /// Brings the file up to what is durable. `None` where nothing is newer.
+    pub(crate) fn checkpoint(&self) -> Result<Option<EventNumber>, OpenError> {
+        let frozen = {
+            let mut shared = self.shared.lock();
+            if shared.frozen.is_none() {
+                if shared.recent.is_empty() {
+                    return Ok(None);
+                }
+                let recent = std::mem::take(&mut shared.recent);
+                shared.frozen = Some(Arc::new(recent));
+            }
+            shared.checkpoints.n_begun += 1;
+            shared.frozen.clone().expect("just set aside")
+        };
+        let written = self.write(&frozen);
+        let mut shared = self.shared.lock();
+        shared.checkpoints.n_done += 1;
+        match written {
+            Ok(changes) => {
+                let position = changes.head.totals.last_event;
+                shared.checkpoints.position = position;
+                shared.index.follow(changes);
+                shared.frozen = None;
+                drop(shared);
+                Ok(Some(position))
+            }
+            Err(error) => {
+                shared.error = Some(error.to_string().into());
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&self, frozen: &Recent) -> Result<Changes, OpenError> {
+        let mut changes = Changes { head: self.shared.lock().index.head, ..Changes::default() };
+        changes.head.format = FORMAT;
+        changes.head.store = self.store.0;
+        changes.head.totals = frozen.totals.expect("something gathered");
+        self.write_created(frozen)?;
+        self.write_jobs(frozen, &mut changes)?;
+        self.kill_old(frozen, &mut changes)?;
+        let mut txn = self.begin()?;
+        self.rewrite(&txn, &mut changes)?;
+        self.write_index(&txn, &mut changes)?;
+        Self::write_rest(&txn, frozen)?;
+        {
+            let mut meta = txn.open_table(META).map_err(storage("write"))?;
+            meta.insert("head", seal([changes.head]).as_slice()).map_err(storage("write"))?;
+        }
+        txn.set_quick_repair(true);
+        txn.commit().map_err(storage("sync"))?;
+        Ok(changes)
+    }
+
+    fn begin(&self) -> Result<WriteTransaction, OpenError> {
+        let mut txn = self.file.db()?.begin_write().map_err(storage("write"))?;
+        txn.set_durability(Durability::Immediate).map_err(storage("write"))?;
+        txn.set_quick_repair(true);
+        Ok(txn)
+    }
+
+    /// Writes values under rising keys, in transactions of bounded size.
+    fn write_all<K>(
+        &self,
+        table: redb::TableDefinition<K, &'static [u8]>,
+        all: Vec<(K, Vec<u8>)>,
+    ) -> Result<(), OpenError>
+    where
+        K: redb::Key + 'static + for<'k> std::borrow::Borrow<K::SelfType<'k>>,
+    {
+        let mut all = all.into_iter().peekable();
+        while all.peek().is_some() {
+            let txn = self.begin()?;
+            {
+                let mut table = txn.open_table(table).map_err(storage("write"))?;
+                let mut n_bytes = 0;
+                while n_bytes < CHECKPOINT_BYTES {
+                    let Some((key, bytes)) = all.next() else { break };
+                    n_bytes += bytes.len();
+                    table.insert(key, bytes.as_slice()).map_err(storage("write"))?;
+                }
+            }
+            txn.commit().map_err(storage("sync"))?;
+        }
+        Ok(())
+    }
+
+    fn write_created(&self, frozen: &Recent) -> Result<(), OpenError> {
+        let mut pieces = Vec::new();
+        let mut piece: Vec<u8> = Vec::new();
+        let mut first = 0;
+        let mut close = |first: u64, piece: &mut Vec<u8>| {
+            let mut bytes = crc32fast::hash(piece).to_le_bytes().to_vec();
+            bytes.append(piece);
+            pieces.push((first, bytes));
+        };
+        for creation in frozen.created() {
+            if piece.is_empty() {
+                first = creation.first.0;
+            }
+            super::file::encode(&**creation, &mut piece);
+            if piece.len() >= SEGMENT_BYTES {
+                close(first, &mut piece);
+            }
+        }
+        if !piece.is_empty() {
+            close(first, &mut piece);
+        }
+        self.write_all(CREATIONS, pieces)
+    }
+
+    fn write_jobs(&self, frozen: &Recent, changes: &mut Changes) -> Result<(), OpenError> {
+        let mut segments = Vec::new();
+        let mut builder = Builder::default();
+        for changed in frozen.iter() {
+            let row = builder.push(changed.id, &changed.job, &changed.parents);
+            let place = Place { segment: changes.head.next_segment, row };
+            changes.places.insert(changed.id, (place, !changed.job.is_open()));
+            if builder.is_full() {
+                segments.push(changes.seal(std::mem::take(&mut builder), None));
+            }
+        }
+        if !builder.is_empty() {
+            segments.push(changes.seal(builder, None));
+        }
+        self.write_all(SEGMENTS, segments)
+    }
+
+    /// Marks the rows that the jobs had before.
+    fn kill_old(&self, frozen: &Recent, changes: &mut Changes) -> Result<(), OpenError> {
+        let txn = self.read()?;
+        let places = txn.open_table(PLACES).map_err(storage("read"))?;
+        for changed in frozen.iter() {
+            let Some(before) = changed.before else { continue };
+            let shared = self.shared.lock();
+            let open = shared.index.open.get(changed.id.0).copied();
+            let known = open.or_else(|| shared.index.over.get(&changed.id).copied());
+            let place = match known {
+                Some(place) => Some(place),
+                None => place_in(&places, changed.id)?,
+            };
+            let Some(place) = place else { continue };
+            let info = match changes.infos.entry(place.segment) {
+                std::collections::hash_map::Entry::Occupied(info) => info.into_mut(),
+                std::collections::hash_map::Entry::Vacant(slot) => {
+                    match shared.index.directory.get(&place.segment) {
+                        Some(info) => slot.insert(info.clone()),
+                        None => continue,
+                    }
+                }
+            };
+            info.kill(place.row, changed.job.job_type, before, open.is_some());
+        }
+        Ok(())
+    }
+
+    /// Writes what is left of sparse segments anew, and removes the empty ones.
+    fn rewrite(&self, txn: &WriteTransaction, changes: &mut Changes) -> Result<(), OpenError> {
+        let runs = {
+            let shared = self.shared.lock();
+            let runs = shared.index.sparse(&changes.infos, REWRITES_MAX);
+            for number in runs.iter().flatten() {
+                if !changes.infos.contains_key(number) {
+                    changes.infos.insert(*number, shared.index.directory[number].clone());
+                }
+            }
+            runs
+        };
+        let mut segments = txn.open_table(SEGMENTS).map_err(storage("write"))?;
+        let empty: Vec<u32> =
+            changes.infos.iter().filter(|(_, info)| info.n_live() == 0).map(|(number, _)| *number).collect();
+        for number in empty {
+            segments.remove(number).map_err(storage("write"))?;
+            changes.infos.remove(&number);
+            changes.gone.push(number);
+        }
+        for run in runs {
+            let orders: Vec<u64> = run.iter().map(|number| changes.infos[number].order).collect();
+            let mut orders = orders.into_iter();
+            let mut made = Vec::new();
+            let mut builder = Builder::default();
+            for number in &run {
+                let info = changes.infos.remove(number).expect("put there above");
+                let bytes = segments.remove(number).map_err(storage("write"))?;
+                let bytes =
+                    bytes.ok_or_else(|| super::file::damaged(format!("segment {number} is missing")))?;
+                let mut segment = Segment::read(bytes.value()).map_err(segment_error(*number))?;
+                for row in (0..info.n_rows).filter(|row| !info.is_dead(*row)) {
+                    let bad =
+                        || super::file::damaged(format!("row {row} of segment {number} cannot be read"));
+                    let stored = segment.job(usize::from(row)).ok_or_else(bad)?;
+                    let row = builder.push(stored.id, &stored.job, &stored.parents);
+                    let place = Place { segment: changes.head.next_segment, row };
+                    changes.places.insert(stored.id, (place, !stored.job.is_open()));
+                    if builder.is_full() {
+                        made.push(changes.seal(std::mem::take(&mut builder), orders.next()));
+                    }
+                }
+                changes.gone.push(*number);
+            }
+            if !builder.is_empty() {
+                made.push(changes.seal(builder, orders.next()));
+            }
+            for (number, bytes) in made {
+                segments.insert(number, bytes.as_slice()).map_err(storage("write"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_index(&self, txn: &WriteTransaction, changes: &mut Changes) -> Result<(), OpenError> {
+        let mut directory = txn.open_table(DIRECTORY).map_err(storage("write"))?;
+        for number in &changes.gone {
+            directory.remove(number).map_err(storage("write"))?;
+        }
+        for (number, info) in &changes.infos {
+            directory.insert(number, seal([info]).as_slice()).map_err(storage("write"))?;
+        }
+        let is_over = |(id, (place, is_over)): (&JobId, &(Place, bool))| is_over.then_some((*id, *place));
+        let mut over: BTreeMap<JobId, Place> = changes.places.iter().filter_map(is_over).collect();
+        let known = {
+            let shared = self.shared.lock();
+            let n_over = shared.index.over.len() + over.len();
+            (n_over > PLACES_MAX).then(|| shared.index.over.clone())
+        };
+        let Some(known) = known else { return Ok(()) };
+        for (id, place) in known {
+            if !changes.places.contains_key(&id) {
+                over.insert(id, place);
+            }
+        }
+        let over: Vec<(JobId, Place)> = over.into_iter().collect();
+        let mut places = txn.open_table(PLACES).map_err(storage("write"))?;
+        put_places(&mut places, &over)?;
+        changes.head.placed_below = changes.head.next_segment;
+        Ok(())
+    }
+
+    fn write_rest(txn: &WriteTransaction, frozen: &Recent) -> Result<(), OpenError> {
+        let totals = frozen.totals.expect("something gathered");
+        let mut types = txn.open_table(TYPES).map_err(storage("write"))?;
+        for (id, kind) in &frozen.job_types {
+            types.insert(id.0, seal([&**kind]).as_slice()).map_err(storage("write"))?;
+        }
+        let mut counts = txn.open_table(COUNTS).map_err(storage("write"))?;
+        for (id, count) in &frozen.counts {
+            counts.insert(id.0, seal([count]).as_slice()).map_err(storage("write"))?;
+        }
+        if !frozen.submissions.is_empty() {
+            let mut submissions = txn.open_table(SUBMISSIONS).map_err(storage("write"))?;
+            for (at, piece) in frozen.submissions.chunks(1_000).enumerate() {
+                let piece = seal(piece.iter().map(|(id, accepted)| (id.to_string(), *accepted)));
+                let key = (totals.last_event.0 << 16) + at as u64;
+                submissions.insert(key, piece.as_slice()).map_err(storage("write"))?;
+            }
+        }
+        let mut load = txn.open_table(LOAD).map_err(storage("write"))?;
+        for row in &frozen.load {
+            let key = (row.measured.0, row.job_type.map_or(0, |id| id.0));
+            load.insert(key, seal([row]).as_slice()).map_err(storage("write"))?;
+        }
+        let n_rows = load.len().map_err(storage("read"))?;
+        let surplus =
+            n_rows.saturating_sub(u64::from(totals.keep_load_rows.max(1))).min(LOAD_ROWS_REMOVED_MAX);
+        for _ in 0..surplus {
+            load.pop_first().map_err(storage("write"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Changes {
+    /// Gives a segment its number, and its order where it has none.
+    fn seal(&mut self, builder: Builder, order: Option<u64>) -> (u32, Vec<u8>) {
+        let order = order.unwrap_or_else(|| {
+            self.head.next_order += 1;
+            self.head.next_order
+        });
+        let number = self.head.next_segment;
+        self.head.next_segment += 1;
+        let (bytes, info) = builder.seal(order);
+        self.infos.insert(number, info);
+        (number, bytes)
+    }
+}
+
+impl Index {
+    /// Follows a checkpoint that is on disk.
+    fn follow(&mut self, changes: Changes) {
+        for number in changes.gone {
+            self.remove(number);
+        }
+        for (number, info) in changes.infos {
+            self.put(number, info);
+        }
+        if changes.head.placed_below > self.head.placed_below {
+            self.over.clear();
+        }
+        let is_placed = changes.head.placed_below > self.head.placed_below;
+        for (id, (place, is_over)) in changes.places {
+            if is_over {
+                self.open.remove(id.0);
+                if !is_placed {
+                    self.over.insert(id, place);
+                }
+            } else {
+                self.open.insert(id.0, place);
+                self.over.remove(&id);
+            }
+        }
+        self.head = changes.head;
+    }
+}

@@ -1,0 +1,187 @@
+//! The state's redb file: its tables, and the bytes of what is not a segment.
+//!
+//! N1  Whoever opens the file finds what one checkpoint left: directory, places and totals change in
+//!     its last transaction. Segments and creations that an unfinished one left behind have numbers that
+//!     the next one uses again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::{Decode, Encode};
+use redb::{Database, ReadableDatabase, TableDefinition};
+
+use super::recovery::OpenError;
+use crate::limits::BATCH_BYTES_MAX;
+use crate::model::StoreId;
+use crate::state::Totals;
+use crate::sync::Mutex;
+use crate::wal::make_whole;
+
+/// Version of the file. Raised with every change of its tables or of what they hold.
+pub(super) const FORMAT: u16 = 2;
+
+/// Segments by number.
+pub(super) const SEGMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("segments");
+/// What is known of each segment.
+pub(super) const DIRECTORY: TableDefinition<u32, &[u8]> = TableDefinition::new("directory");
+/// What jobs were given when they were made: pieces under the first id in each.
+pub(super) const CREATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("creations");
+/// Where jobs that are over stand: blocks by id.
+pub(super) const PLACES: TableDefinition<u64, &[u8]> = TableDefinition::new("places");
+/// Job types by id.
+pub(super) const TYPES: TableDefinition<u32, &[u8]> = TableDefinition::new("job_types");
+/// Counts of jobs by type.
+pub(super) const COUNTS: TableDefinition<u32, &[u8]> = TableDefinition::new("counts");
+/// Answers to submissions: pieces under the last event in each.
+pub(super) const SUBMISSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("submissions");
+/// Load rows by instant and type.
+pub(super) const LOAD: TableDefinition<(i64, u32), &[u8]> = TableDefinition::new("load");
+/// One of a kind.
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+/// redb's page cache: directory and places of many jobs, and the segments read last.
+const CACHE_BYTES: usize = 48 << 20;
+
+const CODEC: Configuration<LittleEndian, Fixint, Limit<BATCH_BYTES_MAX>> =
+    bincode::config::legacy().with_limit::<BATCH_BYTES_MAX>();
+
+pub(super) fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    bincode::encode_into_std_write(value, out, CODEC).expect("a vector takes all bytes");
+}
+
+/// A value that fills `bytes` to the last one.
+pub(super) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
+    let (value, n_bytes) = bincode::decode_from_slice(bytes, CODEC).ok()?;
+    (n_bytes == bytes.len()).then_some(value)
+}
+
+/// Values one after the other, behind a checksum.
+pub(super) fn seal<T: Encode>(values: impl IntoIterator<Item = T>) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    for value in values {
+        encode(&value, &mut bytes);
+    }
+    let crc = crc32fast::hash(&bytes[4..]);
+    bytes[..4].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// What `seal` made bytes of.
+pub(super) fn unseal<T: Decode<()>>(bytes: &[u8]) -> Result<Vec<T>, OpenError> {
+    let (crc, mut rest) = bytes.split_first_chunk::<4>().ok_or_else(|| damaged("a value is cut short"))?;
+    if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
+        return Err(damaged("the checksum of a value does not match"));
+    }
+    let mut values = Vec::new();
+    while !rest.is_empty() {
+        let (value, n_bytes) = bincode::decode_from_slice(rest, CODEC).map_err(damaged)?;
+        rest = &rest[n_bytes..];
+        values.push(value);
+    }
+    Ok(values)
+}
+
+pub(super) fn unseal_one<T: Decode<()>>(bytes: &[u8]) -> Result<T, OpenError> {
+    let mut values = unseal(bytes)?;
+    let one = values.pop().filter(|_| values.is_empty());
+    one.ok_or_else(|| damaged("a value holds more or less than one"))
+}
+
+pub(super) fn storage<E: std::fmt::Display>(action: &'static str) -> impl FnOnce(E) -> OpenError {
+    move |cause| OpenError::Storage { file: "state.redb", action, cause: cause.to_string() }
+}
+
+pub(super) fn damaged(cause: impl std::fmt::Display) -> OpenError {
+    OpenError::Damaged { file: "state.redb", place: "its tables".to_owned(), cause: cause.to_string() }
+}
+
+/// What a checkpoint leaves for the next one, beside the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Head {
+    pub(super) format: u16,
+    pub(super) store: u128,
+    pub(super) totals: Totals,
+    /// Number of the next segment.
+    pub(super) next_segment: u32,
+    /// The next segment's place in the order.
+    pub(super) next_order: u64,
+    /// Jobs of segments below this number that are over have their places in the table.
+    pub(super) placed_below: u32,
+}
+
+/// The open file.
+pub(super) struct StateFile(Mutex<Option<Arc<Database>>>);
+
+impl StateFile {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let create = |path: &Path| Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        make_whole(path, |aside| create(aside).map(drop).map_err(std::io::Error::other))
+            .map_err(storage("make"))?;
+        create(path).map_err(storage("open")).and_then(Self::with)
+    }
+
+    /// One that is forgotten with the process.
+    pub(super) fn in_memory() -> Result<Self, OpenError> {
+        let backend = redb::backends::InMemoryBackend::new();
+        Database::builder().create_with_backend(backend).map_err(storage("make")).and_then(Self::with)
+    }
+
+    /// The database, while it is open.
+    pub(super) fn db(&self) -> Result<Arc<Database>, OpenError> {
+        self.0.lock().clone().ok_or_else(|| storage("read")("the store was closed"))
+    }
+
+    /// Closes it; transactions under way are finished first by whoever has them.
+    pub(super) fn close(&self) {
+        self.0.lock().take();
+    }
+
+    /// Makes the tables that are missing.
+    fn with(db: Database) -> Result<Self, OpenError> {
+        let is_new = {
+            let txn = db.begin_read().map_err(storage("read"))?;
+            txn.list_tables().map_err(storage("read"))?.count() == 0
+        };
+        if is_new {
+            let mut txn = db.begin_write().map_err(storage("write"))?;
+            txn.set_quick_repair(true);
+            txn.open_table(META).map_err(storage("write"))?;
+            for table in [SEGMENTS, DIRECTORY, TYPES, COUNTS] {
+                txn.open_table(table).map_err(storage("write"))?;
+            }
+            for table in [CREATIONS, PLACES, SUBMISSIONS] {
+                txn.open_table(table).map_err(storage("write"))?;
+            }
+            txn.open_table(LOAD).map_err(storage("write"))?;
+            txn.commit().map_err(storage("write"))?;
+        }
+        Ok(Self(Mutex::new(Some(Arc::new(db)))))
+    }
+
+    /// What the last checkpoint left; none where there was none.
+    pub(super) fn head(&self, store: StoreId) -> Result<Option<Head>, OpenError> {
+        let txn = self.db()?.begin_read().map_err(storage("read"))?;
+        let meta = txn.open_table(META).map_err(|_| OpenError::Format {
+            file: "state.redb",
+            found: 1,
+            known: FORMAT,
+        })?;
+        let Some(head) = meta.get("head").map_err(storage("read"))? else {
+            // The first format kept a key of its own here.
+            let is_old = meta.get("watermark").map_err(storage("read"))?.is_some();
+            let old = OpenError::Format { file: "state.redb", found: 1, known: FORMAT };
+            return if is_old { Err(old) } else { Ok(None) };
+        };
+        let format =
+            head.value().get(4..6).and_then(|bytes| Some(u16::from_le_bytes(bytes.try_into().ok()?)));
+        if let Some(found) = format.filter(|format| *format != FORMAT) {
+            return Err(OpenError::Format { file: "state.redb", found, known: FORMAT });
+        }
+        let head: Head = unseal_one(head.value())?;
+        if head.store != store.0 {
+            return Err(OpenError::Mixed);
+        }
+        Ok(Some(head))
+    }
+}

@@ -1,0 +1,299 @@
+//! What the store knows of every job that ever was, for readers: in memory what is newer than the last
+//! checkpoint, the rest in the state file.
+//!
+//! Shared by the log writer, which adds what became durable, the checkpointer, and readers. The core is
+//! never asked and never waits.
+//!
+//! A1  A reader sees everything that was durable before it asked.
+//! A2  No lock is held over I/O.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redb::{ReadTransaction, ReadableDatabase};
+
+use super::codec::StoredJob;
+use super::file::{CREATIONS, PLACES, SEGMENTS, StateFile, storage, unseal};
+use super::index::{Index, place_in};
+use super::recent::Recent;
+use super::recovery::OpenError;
+use super::segment::{Place, Segment, SegmentError};
+use crate::clock::monotonic;
+use crate::limits::RECENT_BYTES_MAX;
+use crate::model::{Creation, EventNumber, Job, JobId, JobState, StoreId, Values};
+use crate::state::Delta;
+use crate::sync::{Condvar, Mutex};
+
+/// How often a reader looks again for a segment that a checkpoint is about to move.
+const LOOKS_MAX: usize = 1_000;
+
+const LOOK_PAUSE: Duration = Duration::from_micros(200);
+
+/// Pieces of creations that are kept decoded.
+const PIECES_MAX: usize = 32;
+
+/// Checkpoints since the store was opened; one runs while more were begun than done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// How many were begun.
+    pub n_begun: u64,
+    /// How many were done.
+    pub n_done: u64,
+    /// The newest event that the last one holds.
+    pub position: EventNumber,
+}
+
+/// What is behind the lock.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) recent: Recent,
+    /// What a checkpoint is writing.
+    pub(super) frozen: Option<Arc<Recent>>,
+    pub(super) index: Index,
+    pub(super) checkpoints: Checkpoints,
+    /// A checkpoint is wanted, whatever has gathered.
+    pub(super) is_wanted: bool,
+    pub(super) is_closed: bool,
+    pub(super) error: Option<Arc<str>>,
+    /// The newest event that was added.
+    position: EventNumber,
+    n_waiting: u32,
+}
+
+type Piece = Arc<Vec<Creation>>;
+
+/// See the file.
+pub(crate) struct Tables {
+    pub(super) file: StateFile,
+    pub(super) store: StoreId,
+    pub(super) shared: Mutex<Shared>,
+    pub(super) bell: Condvar,
+    added: Condvar,
+    /// How much gathers before a checkpoint is made.
+    pub(super) recent_bytes: usize,
+    pieces: Mutex<VecDeque<(u64, Piece)>>,
+}
+
+/// What a command has to know of jobs that are over, as of a position of the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) position: EventNumber,
+    /// By id.
+    pub(crate) over: Vec<(JobId, JobState)>,
+}
+
+/// Where a reader found a job.
+enum Found {
+    Here(Box<JobState>),
+    At(Place),
+    Nowhere,
+}
+
+pub(super) fn segment_error(number: u32) -> impl Fn(SegmentError) -> OpenError {
+    move |error| match error {
+        SegmentError::Format(found) => {
+            OpenError::Format { file: "state.redb", found, known: super::file::FORMAT }
+        }
+        SegmentError::Damaged(cause) => OpenError::Damaged {
+            file: "state.redb",
+            place: format!("segment {number}"),
+            cause: cause.to_owned(),
+        },
+    }
+}
+
+impl Tables {
+    pub(super) fn new(file: StateFile, store: StoreId, index: Index, recent_bytes: usize) -> Self {
+        let position = index.head.totals.last_event;
+        let shared = Mutex::new(Shared { index, position, ..Shared::default() });
+        Self {
+            file,
+            store,
+            shared,
+            bell: Condvar::new(),
+            added: Condvar::new(),
+            recent_bytes,
+            pieces: Mutex::default(),
+        }
+    }
+
+    /// Tables of an engine without a store.
+    pub(crate) fn in_memory(recent_bytes: usize) -> Result<Self, OpenError> {
+        Ok(Self::new(StateFile::in_memory()?, StoreId(0), Index::default(), recent_bytes))
+    }
+
+    /// Takes over what became durable.
+    pub(crate) fn add(&self, delta: Delta) {
+        let mut shared = self.shared.lock();
+        shared.position = delta.totals.last_event;
+        shared.recent.add(delta);
+        if shared.n_waiting > 0 {
+            self.added.notify_all();
+        }
+        if shared.recent.bytes() >= self.recent_bytes && shared.frozen.is_none() {
+            self.bell.notify_all();
+        }
+    }
+
+    /// True while so much waits for a checkpoint that the core should take no more commands.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.shared.lock().recent.bytes() >= RECENT_BYTES_MAX
+    }
+
+    /// Why no checkpoint is made any more, if so.
+    pub(crate) fn error(&self) -> Option<Arc<str>> {
+        self.shared.lock().error.clone()
+    }
+
+    /// Notes what went wrong with the file.
+    pub(crate) fn set_error(&self, error: &OpenError) {
+        self.shared.lock().error = Some(error.to_string().into());
+    }
+
+    pub(crate) fn checkpoints(&self) -> Checkpoints {
+        self.shared.lock().checkpoints
+    }
+
+    /// Waits until everything up to `position` was added. False when `timeout` passes before.
+    pub(crate) fn wait_for(&self, position: EventNumber, timeout: Duration) -> bool {
+        let end = monotonic() + timeout;
+        let mut shared = self.shared.lock();
+        shared.n_waiting += 1;
+        while shared.position < position {
+            if self.added.wait_until(&mut shared, end).timed_out() {
+                break;
+            }
+        }
+        shared.n_waiting -= 1;
+        shared.position >= position
+    }
+
+    /// How those of `jobs` stand that are over.
+    pub(crate) fn facts(&self, jobs: &[JobId]) -> Result<Facts, OpenError> {
+        let position = self.shared.lock().position;
+        let mut over = Vec::new();
+        for &id in jobs {
+            let may_be_over = match self.look(id) {
+                Found::Here(job) => !job.is_open(),
+                Found::At(_) => self.shared.lock().index.open.get(id.0).is_none(),
+                Found::Nowhere => true,
+            };
+            if may_be_over {
+                over.extend(self.state(id)?.filter(|job| !job.is_open()).map(|job| (id, job)));
+            }
+        }
+        over.sort_unstable_by_key(|(id, _)| *id);
+        over.dedup_by_key(|(id, _)| *id);
+        Ok(Facts { position, over })
+    }
+
+    fn look(&self, id: JobId) -> Found {
+        let shared = self.shared.lock();
+        let frozen = || shared.frozen.as_ref().and_then(|frozen| frozen.get(id));
+        if let Some(changed) = shared.recent.get(id).or_else(frozen) {
+            return Found::Here(Box::new(changed.job.clone()));
+        }
+        let place = shared.index.open.get(id.0).or_else(|| shared.index.over.get(&id));
+        place.map_or(Found::Nowhere, |place| Found::At(*place))
+    }
+
+    pub(super) fn read(&self) -> Result<ReadTransaction, OpenError> {
+        self.file.db()?.begin_read().map_err(storage("read"))
+    }
+
+    /// How a job stands.
+    ///
+    /// Cost: a look under a lock, or one segment of the file.
+    pub(crate) fn state(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
+        for _ in 0..LOOKS_MAX {
+            let (txn, place) = match self.look(id) {
+                Found::Here(job) => return Ok(Some(*job)),
+                Found::At(place) => (self.read()?, place),
+                Found::Nowhere => {
+                    let txn = self.read()?;
+                    let places = txn.open_table(PLACES).map_err(storage("read"))?;
+                    let Some(place) = place_in(&places, id)? else {
+                        // It may have come into memory, or gone from there into the file, meanwhile.
+                        match self.look(id) {
+                            Found::Nowhere => return Ok(None),
+                            _ => continue,
+                        }
+                    };
+                    (txn, place)
+                }
+            };
+            if let Some(stored) = Self::row(&txn, place)?.filter(|stored| stored.id == id) {
+                return Ok(Some(stored.job));
+            }
+            // A checkpoint has moved it, and will say so in a moment.
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        Err(OpenError::Damaged {
+            file: "state.redb",
+            place: format!("the place of job {id}"),
+            cause: "the job is not there".to_owned(),
+        })
+    }
+
+    fn row(txn: &ReadTransaction, place: Place) -> Result<Option<StoredJob>, OpenError> {
+        let segments = txn.open_table(SEGMENTS).map_err(storage("read"))?;
+        let Some(bytes) = segments.get(place.segment).map_err(storage("read"))? else { return Ok(None) };
+        let mut segment = Segment::read(bytes.value()).map_err(segment_error(place.segment))?;
+        Ok(segment.job(usize::from(place.row)))
+    }
+
+    /// What a job was given; an empty one where nothing is known.
+    fn creation(&self, id: JobId) -> Result<Option<Arc<Creation>>, OpenError> {
+        {
+            let shared = self.shared.lock();
+            let frozen = || shared.frozen.as_ref().and_then(|frozen| frozen.creation(id));
+            if let Some(creation) = shared.recent.creation(id).or_else(frozen) {
+                return Ok(Some(creation.clone()));
+            }
+        }
+        let find = |piece: &Piece| {
+            let at = piece.partition_point(|creation| creation.first <= id).checked_sub(1)?;
+            piece.get(at).filter(|creation| creation.holds(id)).cloned().map(Arc::new)
+        };
+        let known = self.pieces.lock().iter().find_map(|(_, piece)| find(piece));
+        if known.is_some() {
+            return Ok(known);
+        }
+        let txn = self.read()?;
+        let table = txn.open_table(CREATIONS).map_err(storage("read"))?;
+        let Some(row) = table.range(..=id.0).map_err(storage("read"))?.next_back() else { return Ok(None) };
+        let (first, bytes) = row.map_err(storage("read"))?;
+        let piece: Piece = Arc::new(unseal(bytes.value())?);
+        let found = find(&piece);
+        let mut pieces = self.pieces.lock();
+        pieces.push_front((first.value(), piece));
+        pieces.truncate(PIECES_MAX);
+        Ok(found)
+    }
+
+    /// The values of a job.
+    pub(crate) fn values(&self, id: JobId) -> Result<Values, OpenError> {
+        Ok(self.creation(id)?.map(|creation| creation.request.values.clone()).unwrap_or_default())
+    }
+
+    /// A job as callers see it.
+    pub(crate) fn job(&self, id: JobId) -> Result<Option<Job>, OpenError> {
+        let Some(state) = self.state(id)? else { return Ok(None) };
+        Ok(self.creation(id)?.map(|creation| creation.job(id, &state)))
+    }
+
+    /// Jobs after `after` and before `end`, by id, at most `limit`.
+    ///
+    /// Cost: each like [`Tables::job`], but segments and pieces that several of them stand in are read
+    /// once.
+    pub(crate) fn jobs(&self, after: JobId, end: JobId, limit: usize) -> Result<Vec<Job>, OpenError> {
+        let mut jobs = Vec::new();
+        let mut next = after.0 + 1;
+        while next < end.0 && jobs.len() < limit {
+            jobs.extend(self.job(JobId(next))?);
+            next += 1;
+        }
+        Ok(jobs)
+    }
+}
