@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use weighbridge::{
-    Engine, JobRequest, JobStatus, JobTypeSpec, NodeId, NodeResources, Offer, OpenError, Options, RecipeNode,
-    RecipeRequest, StatusUpdate, StoreFiles, Submission, SubmissionId, TaskState, Usage,
+    Engine, Job, JobId, JobRequest, JobStatus, JobTypeSpec, NodeId, NodeResources, Offer, OpenError, Options,
+    Outcome, RecipeNode, RecipeRequest, StatusUpdate, StoreFiles, Submission, SubmissionId, TaskState, Usage,
 };
 
 const SYNC: Duration = Duration::from_secs(10);
@@ -127,4 +127,122 @@ fn flipped_bytes_are_refused_or_change_nothing() {
         }
     }
     assert!(n_refused > 0, "not one flipped byte was noticed");
+}
+
+/// A small generator; the same seed gives the same run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+fn all_jobs(engine: &Engine) -> Vec<Job> {
+    let mut jobs: Vec<Job> = Vec::new();
+    loop {
+        let page = engine.jobs(jobs.last().map_or(JobId(0), |job| job.id), 1_000);
+        if page.is_empty() {
+            return jobs;
+        }
+        jobs.extend(page);
+    }
+}
+
+/// Submits, runs, ends, cancels and moves jobs at random, with a checkpoint after every few changes.
+fn live(engine: &Engine, dice: &mut Dice, n_submitted: &mut u64) {
+    let kind = |n: u64| JobTypeSpec::new(format!("kind{n}"), "1").command(["run", "{n}"]).max_tries(2);
+    let n_kind = dice.roll(3);
+    let kind = engine.put_job_type(kind(n_kind)).expect("room").wait_durable(SYNC).expect("a type");
+    *n_submitted += 1;
+    let id = SubmissionId::new(&format!("s{n_submitted}")).expect("an id");
+    let request = |n: u64, dice: &mut Dice| {
+        let own = NodeResources::new().mem_mib(dice.roll(5));
+        JobRequest::new(kind).values([("n", n.to_string())]).needs(own).priority(dice.roll(3) as i32)
+    };
+    let mut submission = Submission::new(id);
+    for n in 0..dice.roll(4) {
+        submission = submission.jobs(request(n, dice).count(1 + dice.roll(30) as u32));
+    }
+    let node = |n: u64, parents: &[u32], dice: &mut Dice| RecipeNode {
+        name: format!("node{n}").into(),
+        job: request(n, dice),
+        parents: parents.to_vec(),
+    };
+    let nodes = vec![node(0, &[], dice), node(1, &[0], dice), node(2, &[0], dice), node(3, &[1, 2], dice)];
+    submission = submission.recipe(RecipeRequest { name: "r".into(), nodes });
+    engine.submit(submission).expect("room").wait_durable(SYNC).expect("accepted");
+    for _ in 0..dice.roll(6) {
+        let free = NodeResources::new().mem_mib(dice.roll(60));
+        let picks = engine.offer(&Offer::new(NodeId(1 + dice.roll(2) as u32), free));
+        for launch in picks.commit().wait(SYNC).expect("durable") {
+            let launch = launch.get();
+            assert_eq!(launch.command[0], "run");
+            let outcome = match dice.roll(5) {
+                0 => continue,
+                1 => Outcome::Exited { code: 7 },
+                2 => Outcome::NotStarted { reason: "no such file".into() },
+                _ => Outcome::Exited { code: 0 },
+            };
+            let state = TaskState::Ended { outcome, usage: Usage::default() };
+            let update = StatusUpdate { name: launch.name, state, when: engine.now() };
+            engine.status(update).expect("room").wait_durable(SYNC).expect("taken");
+        }
+        let last = engine.jobs(JobId(0), 1_000).last().map_or(1, |job| job.id.0);
+        let some: Vec<JobId> = (0..dice.roll(4)).map(|_| JobId(1 + dice.roll(last))).collect();
+        if dice.roll(2) == 0 {
+            let priority = dice.roll(9) as i32;
+            engine.set_priority(some, priority).expect("room").wait_durable(SYNC).expect("done");
+        } else {
+            let before: Vec<_> = some.iter().map(|id| engine.job(*id).expect("known").status).collect();
+            let changed = engine.cancel(some.clone()).expect("room").wait_durable(SYNC).expect("done");
+            let is_over = |status: &&JobStatus| matches!(status, JobStatus::Completed | JobStatus::Canceled);
+            if before.iter().all(|status| is_over(&status)) {
+                assert_eq!(changed.n_changed, 0);
+            }
+            for (id, before) in some.iter().zip(before) {
+                let now = engine.job(*id).expect("known").status;
+                let kept = before == JobStatus::Completed;
+                assert_eq!(now, if kept { JobStatus::Completed } else { JobStatus::Canceled }, "job {id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_happened_a_store_that_is_opened_again_holds_it_all() {
+    let mut n_checkpoints = 0;
+    for seed in 0..12 {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut dice = Dice(seed);
+        let mut n_submitted = 0;
+        let bytes = [1, 3_000, 20_000][seed as usize % 3];
+        let options = || Options::default().load_period(None).checkpoint_bytes(bytes);
+        let mut engine = Engine::open(directory.path(), options()).expect("a store");
+        for _ in 0..6 {
+            for _ in 0..dice.roll(4) {
+                live(&engine, &mut dice, &mut n_submitted);
+            }
+            engine.check_invariants();
+            n_checkpoints += engine.checkpoints().n_done;
+            let (jobs, totals) = (all_jobs(&engine), engine.fresh_view(SYNC).totals);
+            let counted = |status| jobs.iter().filter(|job| job.status == status).count() as u64;
+            assert_eq!(counted(JobStatus::Completed), totals.completed, "seed {seed}");
+            assert_eq!(counted(JobStatus::Queued), totals.queued, "seed {seed}");
+            let (running, queued) = (engine.running(), engine.queued(&[], 1_000));
+            if dice.roll(2) == 0 {
+                engine.close().expect("closed");
+            } else {
+                drop(engine);
+            }
+            engine = Engine::open(directory.path(), options()).expect("a store");
+            engine.check_invariants();
+            assert_eq!(all_jobs(&engine), jobs, "seed {seed}");
+            assert_eq!(engine.fresh_view(SYNC).totals, totals, "seed {seed}");
+            assert_eq!((engine.running(), engine.queued(&[], 1_000)), (running, queued), "seed {seed}");
+        }
+    }
+    assert!(n_checkpoints > 100, "{n_checkpoints} checkpoints");
+    println!("{n_checkpoints} checkpoints");
 }
