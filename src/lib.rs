@@ -53,7 +53,7 @@ pub use engine::{
     PendingLaunches, Pick, Picks, Reconciled, RunningLaunch, Service, ServiceError, StatusOutcome,
     SubmitError, Ticket, TicketError, View, status_sink,
 };
-pub use intake::Busy;
+pub use intake::IntakeError;
 pub use launch::{
     Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState, Template, TemplateError, fill,
     placeholders,

@@ -35,13 +35,13 @@ fn fill(directory: &Path) {
 
 fn end(engine: &Engine, code: i32) {
     let run = engine.running().pop().expect("one runs");
-    let state = TaskState::Ended { outcome: weighbridge::Outcome::Exited { code }, usage: Usage::default() };
+    let state = TaskState::Ended { outcome: Outcome::Exited { code }, usage: Usage::default() };
     let update = StatusUpdate { name: run.name, state, when: engine.now() };
     engine.status(update).expect("room").wait_durable(SYNC).expect("taken");
 }
 
 fn statuses(engine: &Engine) -> Vec<JobStatus> {
-    engine.jobs(weighbridge::JobId(0), 10).iter().map(|job| job.status).collect()
+    engine.jobs(JobId(0), 10).iter().map(|job| job.status).collect()
 }
 
 #[test]
@@ -133,9 +133,9 @@ fn flipped_bytes_are_refused_or_change_nothing() {
 struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, n: u64) -> u64 {
+    fn roll<T: TryFrom<u64, Error: std::fmt::Debug>>(&mut self, n: u64) -> T {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
+        T::try_from((self.0 >> 33) % n).expect("small")
     }
 }
 
@@ -153,17 +153,17 @@ fn all_jobs(engine: &Engine) -> Vec<Job> {
 /// Submits, runs, ends, cancels and moves jobs at random, with a checkpoint after every few changes.
 fn live(engine: &Engine, dice: &mut Dice, n_submitted: &mut u64) {
     let kind = |n: u64| JobTypeSpec::new(format!("kind{n}"), "1").command(["run", "{n}"]).max_tries(2);
-    let n_kind = dice.roll(3);
+    let n_kind: u64 = dice.roll(3);
     let kind = engine.put_job_type(kind(n_kind)).expect("room").wait_durable(SYNC).expect("a type");
     *n_submitted += 1;
     let id = SubmissionId::new(&format!("s{n_submitted}")).expect("an id");
     let request = |n: u64, dice: &mut Dice| {
         let own = NodeResources::new().mem_mib(dice.roll(5));
-        JobRequest::new(kind).values([("n", n.to_string())]).needs(own).priority(dice.roll(3) as i32)
+        JobRequest::new(kind).values([("n", n.to_string())]).needs(own).priority(dice.roll(3))
     };
     let mut submission = Submission::new(id);
     for n in 0..dice.roll(4) {
-        submission = submission.jobs(request(n, dice).count(1 + dice.roll(30) as u32));
+        submission = submission.jobs(request(n, dice).count(1 + dice.roll::<u32>(30)));
     }
     let node = |n: u64, parents: &[u32], dice: &mut Dice| RecipeNode {
         name: format!("node{n}").into(),
@@ -173,13 +173,13 @@ fn live(engine: &Engine, dice: &mut Dice, n_submitted: &mut u64) {
     let nodes = vec![node(0, &[], dice), node(1, &[0], dice), node(2, &[0], dice), node(3, &[1, 2], dice)];
     submission = submission.recipe(RecipeRequest { name: "r".into(), nodes });
     engine.submit(submission).expect("room").wait_durable(SYNC).expect("accepted");
-    for _ in 0..dice.roll(6) {
+    for _ in 0..dice.roll::<u64>(6) {
         let free = NodeResources::new().mem_mib(dice.roll(60));
-        let picks = engine.offer(&Offer::new(NodeId(1 + dice.roll(2) as u32), free));
+        let picks = engine.offer(&Offer::new(NodeId(1 + dice.roll::<u32>(2)), free));
         for launch in picks.commit().wait(SYNC).expect("durable") {
             let launch = launch.get();
             assert_eq!(launch.command[0], "run");
-            let outcome = match dice.roll(5) {
+            let outcome = match dice.roll::<u64>(5) {
                 0 => continue,
                 1 => Outcome::Exited { code: 7 },
                 2 => Outcome::NotStarted { reason: "no such file".into() },
@@ -190,9 +190,9 @@ fn live(engine: &Engine, dice: &mut Dice, n_submitted: &mut u64) {
             engine.status(update).expect("room").wait_durable(SYNC).expect("taken");
         }
         let last = engine.jobs(JobId(0), 1_000).last().map_or(1, |job| job.id.0);
-        let some: Vec<JobId> = (0..dice.roll(4)).map(|_| JobId(1 + dice.roll(last))).collect();
-        if dice.roll(2) == 0 {
-            let priority = dice.roll(9) as i32;
+        let some: Vec<JobId> = (0..dice.roll::<u64>(4)).map(|_| JobId(1 + dice.roll::<u64>(last))).collect();
+        if dice.roll::<u64>(2) == 0 {
+            let priority = dice.roll(9);
             engine.set_priority(some, priority).expect("room").wait_durable(SYNC).expect("done");
         } else {
             let before: Vec<_> = some.iter().map(|id| engine.job(*id).expect("known").status).collect();
@@ -217,11 +217,11 @@ fn whatever_happened_a_store_that_is_opened_again_holds_it_all() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut dice = Dice(seed);
         let mut n_submitted = 0;
-        let bytes = [1, 3_000, 20_000][seed as usize % 3];
+        let bytes = [1, 3_000, 20_000][usize::try_from(seed % 3).expect("small")];
         let options = || Options::default().load_period(None).checkpoint_bytes(bytes);
         let mut engine = Engine::open(directory.path(), options()).expect("a store");
         for _ in 0..6 {
-            for _ in 0..dice.roll(4) {
+            for _ in 0..dice.roll::<u64>(4) {
                 live(&engine, &mut dice, &mut n_submitted);
             }
             engine.check_invariants();
@@ -231,7 +231,7 @@ fn whatever_happened_a_store_that_is_opened_again_holds_it_all() {
             assert_eq!(counted(JobStatus::Completed), totals.completed, "seed {seed}");
             assert_eq!(counted(JobStatus::Queued), totals.queued, "seed {seed}");
             let (running, queued) = (engine.running(), engine.queued(&[], 1_000));
-            if dice.roll(2) == 0 {
+            if dice.roll::<u64>(2) == 0 {
                 engine.close().expect("closed");
             } else {
                 drop(engine);

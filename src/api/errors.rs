@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::body::BodyError;
 use super::paging::InvalidPage;
 use super::state::Unsettled;
+use crate::intake::IntakeError;
 
 /// An error of a call in Scale's shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,6 +228,10 @@ pub(super) fn unsettled<E>(error: Unsettled<E>, refused: impl FnOnce(&E) -> Prob
     match error {
         Unsettled::Refused(error) => refused(&error),
         Unsettled::Busy => unavailable("busy", "The engine is busy", super::state::BUSY).retry(),
+        Unsettled::DiskFull => {
+            let text = IntakeError::DiskFull.to_string();
+            unavailable("disk-full", "The disk of the store is full", &text).retry()
+        }
         Unsettled::LogFailed(text) => unavailable("log-failed", "The log failed", &text),
         Unsettled::Closing => unavailable("closing", "The engine is closing", super::state::CLOSING).retry(),
         Unsettled::NoAnswer => {
@@ -240,6 +245,7 @@ pub(super) fn scale_unsettled<E>(error: Unsettled<E>, refused: impl FnOnce(&E) -
     match error {
         Unsettled::Refused(error) => refused(&error),
         Unsettled::Busy => ScaleError::Unavailable(super::state::BUSY.to_owned()),
+        Unsettled::DiskFull => ScaleError::Unavailable(IntakeError::DiskFull.to_string()),
         Unsettled::LogFailed(text) => ScaleError::Unavailable(text),
         Unsettled::Closing => ScaleError::Unavailable(super::state::CLOSING.to_owned()),
         Unsettled::NoAnswer => ScaleError::Unavailable(super::state::NO_ANSWER.to_owned()),

@@ -13,7 +13,7 @@ use super::limits::{
     VIEW_WAIT_MAX,
 };
 use crate::engine::{Engine, Ticket, TicketError, View};
-use crate::intake::Busy;
+use crate::intake::IntakeError;
 use crate::model::{EventNumber, JobTypeId, SubmissionId, Timestamp};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -35,6 +35,8 @@ pub(super) enum Unsettled<E> {
     Refused(E),
     /// The intake is full.
     Busy,
+    /// The disk of the log is.
+    DiskFull,
     /// The log takes nothing any more; says why.
     LogFailed(String),
     /// The engine closed before it was durable.
@@ -123,13 +125,18 @@ impl ApiState {
     /// position of the log at which it is there.
     pub(super) async fn write<T: Clone, E: Clone>(
         &self,
-        send: impl FnOnce(&Engine) -> Result<Ticket<T, E>, Busy>,
+        send: impl FnOnce(&Engine) -> Result<Ticket<T, E>, IntakeError>,
     ) -> Result<(T, EventNumber), Unsettled<E>> {
         let engine = self.engine();
         if let Some(error) = engine.failure() {
             return Err(Unsettled::LogFailed(error.to_string()));
         }
-        let ticket = send(engine).map_err(|Busy| Unsettled::Busy)?;
+        let ticket = send(engine).map_err(|error| match error {
+            IntakeError::DiskFull => Unsettled::DiskFull,
+            IntakeError::Closed => Unsettled::Closing,
+            IntakeError::LogFailed => Unsettled::LogFailed(error.to_string()),
+            IntakeError::Busy => Unsettled::Busy,
+        })?;
         let answer = tokio::time::timeout(ANSWER_WAIT_MAX, ticket).await;
         match answer.unwrap_or(Err(TicketError::TimedOut(ANSWER_WAIT_MAX))) {
             Ok(value) => {

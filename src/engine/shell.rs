@@ -1,7 +1,7 @@
 //! The shell around the core: intake, lock, log, views, outbox.
 //!
 //! Protocol of a command, from any thread:
-//! 1. It is pushed on a ring (`Busy` when full), and the bell rings.
+//! 1. It is pushed on a ring (refused when full), and the bell rings.
 //! 2. Whoever comes next with the core's lock (a decider, a waiter, the service thread) drains
 //!    the rings: applies, and hands events and effects to the log under the same lock.
 //! 3. The log writer syncs, then releases the effects: answers, launches, views.
@@ -46,7 +46,7 @@ use super::plan::Plan;
 use super::ticket::{Promise, Pump, Ticket};
 use super::view::{VIEW_AGE_MAX, View, view};
 use crate::clock::{Clock, SystemClock, monotonic};
-use crate::intake::{Busy, Intake};
+use crate::intake::{Intake, IntakeError};
 use crate::launch::{Launch, StatusUpdate, TaskState};
 use crate::limits::{
     INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RECENT_BYTES, RECENT_BYTES_MAX, RUNNING_MAX,
@@ -269,7 +269,7 @@ impl Engine {
         let next = EventNumber(state.last_event.0 + 1);
         let log = Log::start(log, (id, epoch), next, move |effect| releases.release(effect));
         let log = log.map_err(OpenError::Thread)?;
-        let inner = Inner::new(state, epoch, log, outside, options, Some(lock), n_replayed)?;
+        let inner = Inner::new(state, epoch, log, outside, options, lock, n_replayed)?;
         Ok(Self(Arc::new(inner)))
     }
 
@@ -292,10 +292,19 @@ impl Engine {
         Arc::new(move || engine.pump())
     }
 
-    fn send<T, E>(&self, command: impl FnOnce(Promise<T, E>) -> Command) -> Result<Ticket<T, E>, Busy> {
+    fn send<T, E>(
+        &self,
+        command: impl FnOnce(Promise<T, E>) -> Command,
+    ) -> Result<Ticket<T, E>, IntakeError> {
         let (promise, ticket) = Promise::new(self.pump_fn());
-        if self.0.is_closed.load(Ordering::Acquire) {
-            return Err(Busy);
+        if self.is_closed() {
+            return Err(IntakeError::Closed);
+        }
+        if self.0.log.is_failed() {
+            return Err(IntakeError::LogFailed);
+        }
+        if self.0.log.is_disk_full() {
+            return Err(IntakeError::DiskFull);
         }
         self.0.intake.push_command(command(promise))?;
         self.0.bell.ring();
@@ -305,13 +314,13 @@ impl Engine {
     /// Makes a job type, or edits the one of the same name and version; an equal spec changes
     /// nothing. A known type keeps its pause, limit and mode, which have commands of their own. The
     /// answer is its id.
-    pub fn put_job_type(&self, spec: JobTypeSpec) -> Result<Ticket<JobTypeId, JobTypeError>, Busy> {
+    pub fn put_job_type(&self, spec: JobTypeSpec) -> Result<Ticket<JobTypeId, JobTypeError>, IntakeError> {
         self.send(|promise| Command::PutJobType(Box::new(spec), promise))
     }
 
     /// Queues jobs and recipes, all or none. The same submission id again gives the first answer.
     /// Never waits for a decision.
-    pub fn submit(&self, submission: Submission) -> Result<Ticket<Accepted, SubmitError>, Busy> {
+    pub fn submit(&self, submission: Submission) -> Result<Ticket<Accepted, SubmitError>, IntakeError> {
         let known = self.0.answers.get(submission.id.as_str()).map(|answer| *answer.value());
         if let Some(first) = known {
             let (promise, ticket) = Promise::new(self.pump_fn());
@@ -323,7 +332,7 @@ impl Engine {
 
     /// Cancels jobs, wherever they stand. Those that ended well or were canceled are left alone;
     /// those that run are ended.
-    pub fn cancel(&self, jobs: Vec<JobId>) -> Result<Ticket<Changed, JobsError>, Busy> {
+    pub fn cancel(&self, jobs: Vec<JobId>) -> Result<Ticket<Changed, JobsError>, IntakeError> {
         let facts = self.0.outside.tables.facts(&jobs).unwrap_or_else(|error| {
             self.0.complain(&error);
             Facts::default()
@@ -332,12 +341,20 @@ impl Engine {
     }
 
     /// Gives jobs another priority, also in the queue; their queued time stays.
-    pub fn set_priority(&self, jobs: Vec<JobId>, priority: i32) -> Result<Ticket<Changed, JobsError>, Busy> {
+    pub fn set_priority(
+        &self,
+        jobs: Vec<JobId>,
+        priority: i32,
+    ) -> Result<Ticket<Changed, JobsError>, IntakeError> {
         self.send(|promise| Command::SetPriority(jobs, priority, promise))
     }
 
     /// Pauses or resumes a job type. What runs goes on.
-    pub fn pause(&self, job_type: JobTypeId, is_paused: bool) -> Result<Ticket<(), JobTypeError>, Busy> {
+    pub fn pause(
+        &self,
+        job_type: JobTypeId,
+        is_paused: bool,
+    ) -> Result<Ticket<(), JobTypeError>, IntakeError> {
         self.send(|promise| Command::Pause(job_type, is_paused, promise))
     }
 
@@ -346,7 +363,7 @@ impl Engine {
         &self,
         job_type: JobTypeId,
         limit: Option<u32>,
-    ) -> Result<Ticket<(), JobTypeError>, Busy> {
+    ) -> Result<Ticket<(), JobTypeError>, IntakeError> {
         self.send(|promise| Command::Limit(job_type, limit, promise))
     }
 
@@ -355,13 +372,13 @@ impl Engine {
         &self,
         job_type: Option<JobTypeId>,
         mode: Option<QueueMode>,
-    ) -> Result<Ticket<(), JobTypeError>, Busy> {
+    ) -> Result<Ticket<(), JobTypeError>, IntakeError> {
         self.send(|promise| Command::SetMode(job_type, mode, promise))
     }
 
-    fn send_status(&self, status: Status) -> Result<(), Busy> {
-        if self.0.is_closed.load(Ordering::Acquire) {
-            return Err(Busy);
+    fn send_status(&self, status: Status) -> Result<(), IntakeError> {
+        if self.is_closed() {
+            return Err(IntakeError::Closed);
         }
         self.0.intake.push_status(status)?;
         self.0.bell.ring();
@@ -369,14 +386,14 @@ impl Engine {
     }
 
     /// Takes news of a launch. Acknowledge it to its source once the ticket is durable.
-    pub fn status(&self, update: StatusUpdate) -> Result<Ticket<StatusOutcome, Infallible>, Busy> {
+    pub fn status(&self, update: StatusUpdate) -> Result<Ticket<StatusOutcome, Infallible>, IntakeError> {
         let (promise, ticket) = Promise::new(self.pump_fn());
         self.send_status(Status(update, Some(promise)))?;
         Ok(ticket)
     }
 
     /// Takes news of a launch without a ticket; the acknowledgement comes through the outbox.
-    pub fn report(&self, update: StatusUpdate) -> Result<(), Busy> {
+    pub fn report(&self, update: StatusUpdate) -> Result<(), IntakeError> {
         self.send_status(Status(update, None))
     }
 
@@ -595,6 +612,12 @@ impl Engine {
         self.0.log.failure()
     }
 
+    /// True while there is no room on the disk of the log: commands are refused, what runs goes on, and
+    /// nothing is acknowledged until there is room.
+    pub fn is_disk_full(&self) -> bool {
+        self.0.log.is_disk_full()
+    }
+
     /// True once somebody has called [`Engine::close`]: nothing is taken any more.
     pub fn is_closed(&self) -> bool {
         // Acquire, with the Release in `close`.
@@ -615,7 +638,7 @@ impl Engine {
     }
 
     /// Applies what is in the intake, syncs it, writes the state and closes. Other clones answer
-    /// [`Busy`] from then on.
+    /// [`IntakeError::Closed`] from then on.
     ///
     /// Cost: writes the whole state.
     pub fn close(self) -> Result<(), CloseError> {
@@ -680,7 +703,9 @@ impl Inner {
         };
         let tables = inner.outside.tables.clone();
         let thread = std::thread::Builder::new().name("weighbridge-checkpoint".to_owned());
-        let thread = thread.spawn(move || tables.run(|_position| {})).map_err(OpenError::Thread)?;
+        let covered = inner.log.covered();
+        let thread = thread.spawn(move || tables.run(covered));
+        let thread = thread.map_err(OpenError::Thread)?;
         *inner.checkpointer.lock() = Some(thread);
         {
             let mut owned = inner.owned.lock();
@@ -694,8 +719,8 @@ impl Inner {
             return Err(CloseError::Log(error));
         }
         if let Some(mut log) = log {
-            self.outside.tables.checkpoint().map_err(CloseError::State)?;
-            log.trim().map_err(CloseError::Log)?;
+            let position = self.outside.tables.checkpoint().map_err(CloseError::State)?;
+            log.trim(position).map_err(CloseError::Log)?;
         }
         Ok(())
     }

@@ -58,8 +58,7 @@ impl Tables {
                 shared.is_wanted = false;
             }
             match self.checkpoint() {
-                Ok(Some(position)) => covered(position),
-                Ok(None) => {}
+                Ok(position) => covered(position),
                 Err(_) => return,
             }
         }
@@ -76,13 +75,13 @@ impl Tables {
         self.file.close();
     }
 
-    /// Brings the file up to what is durable. `None` where nothing is newer.
-    pub(crate) fn checkpoint(&self) -> Result<Option<EventNumber>, OpenError> {
+    /// Brings the file up to what is durable, and says what it holds then.
+    pub(crate) fn checkpoint(&self) -> Result<EventNumber, OpenError> {
         let frozen = {
             let mut shared = self.shared.lock();
             if shared.frozen.is_none() {
                 if shared.recent.is_empty() {
-                    return Ok(None);
+                    return Ok(shared.index.head.totals.last_event);
                 }
                 let recent = std::mem::take(&mut shared.recent);
                 shared.frozen = Some(Arc::new(recent));
@@ -100,7 +99,7 @@ impl Tables {
                 shared.index.follow(changes);
                 shared.frozen = None;
                 drop(shared);
-                Ok(Some(position))
+                Ok(position)
             }
             Err(error) => {
                 shared.error = Some(error.to_string().into());

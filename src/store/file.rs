@@ -4,7 +4,6 @@
 //!     its last transaction. Segments and creations that an unfinished one left behind have numbers that
 //!     the next one uses again.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
@@ -16,7 +15,7 @@ use crate::limits::BATCH_BYTES_MAX;
 use crate::model::StoreId;
 use crate::state::Totals;
 use crate::sync::Mutex;
-use crate::wal::make_whole;
+use crate::wal::{Disk, DiskFile};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
 pub(super) const FORMAT: u16 = 2;
@@ -114,11 +113,9 @@ pub(super) struct Head {
 pub(super) struct StateFile(Mutex<Option<Arc<Database>>>);
 
 impl StateFile {
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let create = |path: &Path| Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        make_whole(path, |aside| create(aside).map(drop).map_err(std::io::Error::other))
-            .map_err(storage("make"))?;
-        create(path).map_err(storage("open")).and_then(Self::with)
+    pub(super) fn open(disk: &Arc<dyn Disk>) -> Result<Self, OpenError> {
+        let db = disk.open(DiskFile::State, CACHE_BYTES).map_err(|refusal| storage("open")(refusal.cause))?;
+        Self::with(db)
     }
 
     /// One that is forgotten with the process.

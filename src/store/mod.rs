@@ -15,6 +15,8 @@ mod tables;
 pub use directory::StoreFiles;
 pub(crate) use directory::StoreLock;
 pub use recovery::OpenError;
+#[cfg(test)]
+pub(crate) use recovery::open_on;
 pub(crate) use recovery::{Opened, open};
 pub use tables::Checkpoints;
 pub(crate) use tables::{Facts, Tables};

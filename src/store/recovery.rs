@@ -19,7 +19,7 @@ use super::segment::{Place, Segment, SegmentInfo};
 use super::tables::{Tables, segment_error};
 use crate::model::{Accepted, EventNumber, JobTypeId, StoreId};
 use crate::state::{Restoring, State, Totals};
-use crate::wal::{BatchError, FORMAT, LogError, LogFile, ReadBatch};
+use crate::wal::{BatchError, Directory, Disk, DiskFile, FORMAT, LogError, LogFile, ReadBatch};
 
 /// Why a store does not open. It is left as it was.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +90,7 @@ fn owner_text(owner: Option<u32>) -> String {
 
 /// A store that is open.
 pub(crate) struct Opened {
-    pub(crate) lock: StoreLock,
+    pub(crate) lock: Option<StoreLock>,
     pub(crate) id: StoreId,
     pub(crate) state: State,
     pub(crate) log: LogFile,
@@ -102,10 +102,19 @@ pub(crate) struct Opened {
 /// Opens the store, or makes it under the id `new_store`.
 pub(crate) fn open(files: &StoreFiles, new_store: StoreId, recent_bytes: usize) -> Result<Opened, OpenError> {
     let lock = StoreLock::take(files)?;
+    let disk: Arc<dyn Disk> = Arc::new(Directory(files.directory().to_owned()));
+    Ok(Opened { lock: Some(lock), ..open_on(&disk, new_store, recent_bytes)? })
+}
+
+/// The same on a disk that nobody else can have open.
+pub(crate) fn open_on(
+    disk: &Arc<dyn Disk>,
+    new_store: StoreId,
+    recent_bytes: usize,
+) -> Result<Opened, OpenError> {
     // The storage library panics on pages that are not what it wrote. Nothing it held survives
     // such a panic here, so it is an error like any other damage.
-    let opened =
-        std::panic::catch_unwind(AssertUnwindSafe(|| open_files(files, new_store, lock, recent_bytes)));
+    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| open_files(disk, new_store, recent_bytes)));
     opened.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
@@ -118,23 +127,18 @@ pub(crate) fn open(files: &StoreFiles, new_store: StoreId, recent_bytes: usize) 
     })
 }
 
-fn open_files(
-    files: &StoreFiles,
-    new_store: StoreId,
-    lock: StoreLock,
-    recent_bytes: usize,
-) -> Result<Opened, OpenError> {
-    if files.state().exists() && !files.log().exists() {
+fn open_files(disk: &Arc<dyn Disk>, new_store: StoreId, recent_bytes: usize) -> Result<Opened, OpenError> {
+    if disk.exists(DiskFile::State) && !disk.exists(DiskFile::Log) {
         let cause = "it is missing, and state.redb is there".to_owned();
         return Err(OpenError::Damaged { file: "log.redb", place: "its start".to_owned(), cause });
     }
-    let (log, id) = LogFile::open(&files.log(), new_store)?;
-    let file = StateFile::open(&files.state())?;
+    let (log, id) = LogFile::open(disk, new_store)?;
+    let file = StateFile::open(disk)?;
     let (mut state, index) = read_state(&file, id)?;
     let tables = Tables::new(file, id, index, recent_bytes);
     put_edges_back(&mut state, &tables)?;
     let n_replayed = replay(&log, id, &mut state.state, &tables)?;
-    Ok(Opened { lock, id, state: state.state, log, tables, n_replayed })
+    Ok(Opened { lock: None, id, state: state.state, log, tables, n_replayed })
 }
 
 /// A state that is read back, and what it still waits for.

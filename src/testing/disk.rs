@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::{StorageBackend, backends::InMemoryBackend};
+use redb::{Database, StorageBackend, backends::InMemoryBackend};
+
+use crate::wal::{Disk, DiskFile, Refusal};
 
 /// See the file.
 #[derive(Clone, Debug, Default)]
@@ -22,9 +24,19 @@ impl FailingDisk {
 
     fn check(&self) -> Result<(), io::Error> {
         if self.is_failing.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::StorageFull.into());
+            return Err(io::Error::other("it is broken"));
         }
         Ok(())
+    }
+}
+
+impl Disk for FailingDisk {
+    fn exists(&self, _: DiskFile) -> bool {
+        true
+    }
+
+    fn open(&self, _: DiskFile, _: usize) -> Result<Database, Refusal> {
+        Database::builder().create_with_backend(self.clone()).map_err(Refusal::of)
     }
 }
 

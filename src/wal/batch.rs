@@ -9,7 +9,7 @@ use crate::limits::{BATCH_BYTES, BATCH_BYTES_MAX};
 use crate::model::{Epoch, Event, EventNumber, StoreId};
 
 /// Version of header and events. Raised with every change of either.
-pub(crate) const FORMAT: u16 = 1;
+pub(crate) const FORMAT: u16 = 2;
 
 /// Bytes of a header.
 const HEADER_BYTES: usize = 54;
@@ -108,6 +108,11 @@ impl Batch {
     }
 }
 
+/// The last event that the header of a row names, unchecked.
+pub(super) fn last_event(row: &[u8]) -> Option<EventNumber> {
+    Some(EventNumber(u64::from_le_bytes(row.get(30..38)?.try_into().ok()?)))
+}
+
 fn checksum(header: &[u8], body: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(header);
@@ -193,6 +198,7 @@ mod tests {
     fn a_batch_reads_back() {
         let read = ReadBatch::read(&row(), STORE).expect("a batch");
         assert_eq!((read.first, read.last), (EventNumber(5), EventNumber(6)));
+        assert_eq!(last_event(&row()), Some(EventNumber(6)));
         assert_eq!((read.epoch, read.state_hash, read.events.len()), (Epoch(2), 12, 2));
         assert_eq!(
             read.events[1],

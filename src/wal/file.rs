@@ -1,17 +1,18 @@
-//! The log's redb file: rows of batches under rising numbers.
+//! The log's redb file: rows of batches under rising numbers, of which the oldest go as they are
+//! covered by the state file, so that the file stops growing.
 //!
-//! F1  Row numbers rise without a gap within what is kept.
-//! F2  `append` returns after the sync, or with an error and then never appends again.
-//! F3  The file appears under its name only once it is whole: who is killed while making it leaves
-//!     none.
+//! F1  Row numbers rise without a gap within what is kept; the newest row is always kept.
+//! F2  `append` returns after the sync, or with an error; then only `resume` leads on.
+//! F3  A row goes only when all its events are covered.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::Path;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::model::StoreId;
+use super::batch::last_event;
+use super::disk::{Disk, DiskFile, Refusal};
+use crate::model::{EventNumber, StoreId};
 
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -19,10 +20,21 @@ const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// redb's page cache for the log: appends need few pages.
 const CACHE_BYTES: usize = 32 << 20;
 
+/// Covered rows that one append removes at most, beside twice as many as it adds.
+const REMOVED_MIN: usize = 4;
+
 /// Why the log could not be read or written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
+    /// There is no room on its disk. What was to be written is kept in memory and written when there is.
+    #[error("{action}: the disk is full ({cause}); make room")]
+    Full {
+        /// What was tried.
+        action: &'static str,
+        /// What the storage says.
+        cause: String,
+    },
     /// The storage refused.
     #[error("{action}: {cause}")]
     Storage {
@@ -36,91 +48,85 @@ pub enum LogError {
     Poisoned,
 }
 
-fn storage<E: std::fmt::Display>(action: &'static str) -> impl FnOnce(E) -> LogError {
-    move |cause| LogError::Storage { action, cause: cause.to_string() }
+fn refused(action: &'static str) -> impl FnOnce(Refusal) -> LogError {
+    move |Refusal { is_full, cause }| {
+        if is_full { LogError::Full { action, cause } } else { LogError::Storage { action, cause } }
+    }
 }
 
-/// Makes the file at `path` where it is missing: `make` writes and syncs it under another name, then
-/// it is renamed.
-pub(crate) fn make_whole<E: From<io::Error>>(
-    path: &Path,
-    make: impl FnOnce(&Path) -> Result<(), E>,
-) -> Result<(), E> {
-    if path.exists() {
-        return Ok(());
-    }
-    let aside = path.with_extension("new");
-    match fs::remove_file(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    make(&aside)?;
-    fs::rename(&aside, path)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
-    Ok(())
+fn storage<E: Into<redb::Error>>(action: &'static str) -> impl FnOnce(E) -> LogError {
+    move |error| refused(action)(Refusal::of(error))
 }
 
-impl From<io::Error> for LogError {
-    fn from(error: io::Error) -> Self {
-        storage("make the log")(error)
-    }
+fn damaged(cause: &str) -> LogError {
+    LogError::Storage { action: "read the log", cause: cause.to_owned() }
 }
+
+/// A row to append: its last event, and its bytes.
+pub(crate) type Row = (EventNumber, Vec<u8>);
 
 /// The open file.
 pub(crate) struct LogFile {
-    db: Database,
+    disk: Arc<dyn Disk>,
+    /// None after an error.
+    db: Option<Database>,
     next_row: u64,
+    /// The last event of each row that is kept.
+    kept: VecDeque<EventNumber>,
 }
 
 impl LogFile {
-    /// Opens the log at `path`; makes an empty one for `new_store` where there is none. Returns the
-    /// id of the store it belongs to.
-    pub(crate) fn open(path: &Path, new_store: StoreId) -> Result<(Self, StoreId), LogError> {
-        let create = |path: &Path| {
-            let db = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-            Self::with_database(db.map_err(storage("open the log"))?, new_store)
-        };
-        make_whole(path, |aside| create(aside).map(drop))?;
-        create(path)
-    }
-
-    /// The same on a storage of the caller's making.
-    #[cfg(test)]
-    pub(crate) fn on_disk(
-        disk: impl redb::StorageBackend,
-        new_store: StoreId,
-    ) -> Result<(Self, StoreId), LogError> {
-        let db = Database::builder().create_with_backend(disk).map_err(storage("open the log"))?;
-        Self::with_database(db, new_store)
-    }
-
-    fn with_database(db: Database, new_store: StoreId) -> Result<(Self, StoreId), LogError> {
-        let txn = db.begin_write().map_err(storage("open the log"))?;
-        let store = {
-            let mut meta = txn.open_table(META).map_err(storage("open the log"))?;
-            txn.open_table(ROWS).map_err(storage("open the log"))?;
-            let known = meta.get("store").map_err(storage("read the log"))?.map(|id| id.value().to_vec());
-            if let Some(id) = known {
-                let id = id.try_into().map_err(|_| "its id has another length");
-                StoreId(u128::from_le_bytes(id.map_err(storage("read the log"))?))
-            } else {
-                let id = new_store.0.to_le_bytes();
-                meta.insert("store", id.as_slice()).map_err(storage("write the log"))?;
-                new_store
+    /// Opens the log; makes an empty one for `new_store` where there is none. Returns the id of the
+    /// store it belongs to.
+    pub(crate) fn open(disk: &Arc<dyn Disk>, new_store: StoreId) -> Result<(Self, StoreId), LogError> {
+        let db = disk.open(DiskFile::Log, CACHE_BYTES).map_err(refused("open the log"))?;
+        let store = Self::identify(&db, new_store)?;
+        let mut file = Self { disk: disk.clone(), db: Some(db), next_row: 0, kept: VecDeque::new() };
+        let mut last = None;
+        let mut kept = VecDeque::new();
+        file.for_each(|row, bytes| {
+            if last.is_some_and(|last| row != last + 1) {
+                return Err(damaged("rows are missing"));
             }
-        };
-        txn.commit().map_err(storage("write the log"))?;
-        let mut file = Self { db, next_row: 0 };
-        file.next_row = file.last_row()?.map_or(0, |row| row + 1);
+            last = Some(row);
+            // A row too short for a header is refused when it is read.
+            kept.push_back(last_event(bytes).unwrap_or_default());
+            Ok(())
+        })?;
+        file.next_row = last.map_or(0, |last| last + 1);
+        file.kept = kept;
         Ok((file, store))
     }
 
-    fn last_row(&self) -> Result<Option<u64>, LogError> {
-        let txn = self.db.begin_read().map_err(storage("read the log"))?;
-        let rows = txn.open_table(ROWS).map_err(storage("read the log"))?;
-        let last = rows.last().map_err(storage("read the log"))?;
-        Ok(last.map(|(row, _)| row.value()))
+    fn identify(db: &Database, new_store: StoreId) -> Result<StoreId, LogError> {
+        let known = {
+            let txn = db.begin_read().map_err(storage("read the log"))?;
+            match txn.open_table(META) {
+                Ok(meta) => {
+                    let id = meta.get("store").map_err(storage("read the log"))?;
+                    id.map(|id| id.value().to_vec())
+                }
+                Err(redb::TableError::TableDoesNotExist(_)) => None,
+                Err(error) => return Err(storage("read the log")(error)),
+            }
+        };
+        if let Some(id) = known {
+            let id = id.try_into().map_err(|_| damaged("its id has another length"))?;
+            return Ok(StoreId(u128::from_le_bytes(id)));
+        }
+        let txn = db.begin_write().map_err(storage("open the log"))?;
+        {
+            let mut meta = txn.open_table(META).map_err(storage("open the log"))?;
+            txn.open_table(ROWS).map_err(storage("open the log"))?;
+            let id = new_store.0.to_le_bytes();
+            meta.insert("store", id.as_slice()).map_err(storage("write the log"))?;
+        }
+        txn.commit().map_err(storage("write the log"))?;
+        Ok(new_store)
+    }
+
+    fn db(&self) -> Result<&Database, LogError> {
+        self.db.as_ref().ok_or(LogError::Poisoned)
     }
 
     /// Gives every row to `each`, in order, until it says no.
@@ -128,7 +134,7 @@ impl LogFile {
         &self,
         mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let txn = self.db.begin_read().map_err(|error| storage("read the log")(error))?;
+        let txn = self.db()?.begin_read().map_err(|error| storage("read the log")(error))?;
         let rows = txn.open_table(ROWS).map_err(|error| storage("read the log")(error))?;
         for row in rows.iter().map_err(|error| storage("read the log")(error))? {
             let (number, bytes) = row.map_err(|error| storage("read the log")(error))?;
@@ -137,47 +143,120 @@ impl LogFile {
         Ok(())
     }
 
-    /// Appends rows in one transaction and syncs it.
-    pub(crate) fn append(&mut self, rows: &[Vec<u8>]) -> Result<(), LogError> {
-        let mut txn = self.db.begin_write().map_err(storage("write the log"))?;
+    /// How many of the oldest rows may go.
+    fn n_covered(&self, covered: EventNumber, most: usize) -> usize {
+        let n_old = self.kept.len().saturating_sub(1).min(most);
+        self.kept.iter().take(n_old).take_while(|last| **last <= covered).count()
+    }
+
+    /// Appends rows in one transaction and syncs it. Some of the rows that are covered go.
+    pub(crate) fn append(&mut self, rows: &[Row], covered: EventNumber) -> Result<(), LogError> {
+        let n_removed = self.n_covered(covered, REMOVED_MIN + 2 * rows.len());
+        let written = self.write(rows, n_removed);
+        if written.is_err() {
+            // What it holds is not known any more.
+            self.db = None;
+        }
+        written
+    }
+
+    fn write(&mut self, rows: &[Row], n_removed: usize) -> Result<(), LogError> {
+        let oldest = self.next_row - self.kept.len() as u64;
+        let mut txn = self.db()?.begin_write().map_err(storage("write the log"))?;
         txn.set_durability(Durability::Immediate).map_err(storage("write the log"))?;
         {
             let mut table = txn.open_table(ROWS).map_err(storage("write the log"))?;
-            for (row, number) in rows.iter().zip(self.next_row..) {
-                table.insert(number, row.as_slice()).map_err(storage("write the log"))?;
+            for row in oldest..oldest + n_removed as u64 {
+                table.remove(row).map_err(storage("write the log"))?;
+            }
+            for ((_, bytes), number) in rows.iter().zip(self.next_row..) {
+                table.insert(number, bytes.as_slice()).map_err(storage("write the log"))?;
             }
         }
         txn.commit().map_err(storage("sync the log"))?;
+        self.took(rows, n_removed);
+        Ok(())
+    }
+
+    fn took(&mut self, rows: &[Row], n_removed: usize) {
+        self.next_row += rows.len() as u64;
+        self.kept.drain(..n_removed);
+        self.kept.extend(rows.iter().map(|(last, _)| *last));
+    }
+
+    /// Opens the file again after `append` of `rows` failed for want of room, and appends them where
+    /// they are not there. [`LogError::Full`] while there still is no room.
+    pub(crate) fn resume(&mut self, rows: &[Row], covered: EventNumber) -> Result<(), LogError> {
+        let before = self.next_row;
+        let (again, _) = Self::open(&self.disk.clone(), StoreId(0))?;
+        let grown = again.next_row.checked_sub(before);
+        (self.db, self.kept) = (again.db, again.kept);
+        if grown == Some(0) {
+            return self.append(rows, covered);
+        }
+        // Its sync failed after all of it had reached the disk.
+        let mut are_same = grown == Some(rows.len() as u64);
+        self.for_each(|number, bytes| {
+            if let Some(at) = number.checked_sub(before) {
+                let row = usize::try_from(at).ok().and_then(|at| rows.get(at));
+                are_same &= row.is_some_and(|(_, row)| row == bytes);
+            }
+            Ok::<_, LogError>(())
+        })?;
+        if !are_same {
+            self.db = None;
+            return Err(damaged("it holds something else than what was written"));
+        }
         self.next_row += rows.len() as u64;
         Ok(())
     }
 
-    /// Removes all rows but the last one, which keeps the numbers rising. The state they led to
-    /// must be durable elsewhere.
-    pub(crate) fn trim(&mut self) -> Result<(), LogError> {
-        let Some(last) = self.next_row.checked_sub(1) else { return Ok(()) };
-        let txn = self.db.begin_write().map_err(storage("trim the log"))?;
-        {
-            let mut table = txn.open_table(ROWS).map_err(storage("trim the log"))?;
-            table.retain_in(..last, |_, _| false).map_err(storage("trim the log"))?;
-        }
-        txn.commit().map_err(storage("trim the log"))
+    /// Removes all rows that are covered.
+    pub(crate) fn trim(&mut self, covered: EventNumber) -> Result<(), LogError> {
+        let n_removed = self.n_covered(covered, usize::MAX);
+        if n_removed == 0 { Ok(()) } else { self.write(&[], n_removed) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::Directory;
     use super::*;
 
     #[test]
     fn what_was_left_half_made_is_made_anew() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("log.redb");
-        fs::write(path.with_extension("new"), "half of a file").expect("writable");
-        let (log, id) = LogFile::open(&path, StoreId(7)).expect("it is made");
+        std::fs::write(path.with_extension("new"), "half of a file").expect("writable");
+        let disk: Arc<dyn Disk> = Arc::new(Directory(directory.path().to_owned()));
+        let (log, id) = LogFile::open(&disk, StoreId(7)).expect("it is made");
         drop(log);
         assert_eq!((id, path.with_extension("new").exists()), (StoreId(7), false));
-        let (_, again) = LogFile::open(&path, StoreId(8)).expect("it opens");
+        let (_, again) = LogFile::open(&disk, StoreId(8)).expect("it opens");
         assert_eq!(again, StoreId(7), "a whole file is kept");
+    }
+
+    #[test]
+    fn covered_rows_go_a_few_at_a_time_and_the_newest_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let disk: Arc<dyn Disk> = Arc::new(Directory(directory.path().to_owned()));
+        let (mut log, _) = LogFile::open(&disk, StoreId(7)).expect("it is made");
+        let row = |n: u64| (EventNumber(n), vec![7; 100]);
+        for n in 1..=20 {
+            log.append(&[row(n)], EventNumber(0)).expect("appended");
+        }
+        log.append(&[row(21)], EventNumber(10)).expect("appended");
+        assert_eq!(log.kept.front(), Some(&EventNumber(7)), "six of ten");
+        log.trim(EventNumber(10)).expect("trimmed");
+        assert_eq!(log.kept.front(), Some(&EventNumber(11)));
+        log.trim(EventNumber(99)).expect("trimmed");
+        assert_eq!(log.kept, [EventNumber(21)]);
+        let mut numbers = Vec::new();
+        log.for_each(|number, _| {
+            numbers.push(number);
+            Ok::<_, LogError>(())
+        })
+        .expect("readable");
+        assert_eq!(numbers, [20]);
     }
 }

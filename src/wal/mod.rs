@@ -9,13 +9,17 @@
 //! most effects, and whoever needs them asks again (idempotent submissions, reconciliation).
 
 mod batch;
+mod disk;
 mod durable;
 mod file;
 mod writer;
 
 pub use batch::BatchError;
 pub(crate) use batch::{FORMAT, ReadBatch};
+#[cfg(test)]
+pub(crate) use disk::Refusal;
+pub(crate) use disk::{Directory, Disk, DiskFile};
 pub use durable::Durable;
 pub use file::LogError;
-pub(crate) use file::{LogFile, make_whole};
+pub(crate) use file::LogFile;
 pub(crate) use writer::Log;

@@ -4,19 +4,26 @@
 //! W1  Events reach the file in the order of `append`; events of one `append` are in one
 //!     transaction.
 //! W2  An effect is released after the sync that covers its `append`, in order, and only then.
-//! W3  After a failed commit nothing is appended and no effect is released any more; effects that
+//! W3  A disk that is full is waited for: what gathered is kept, in order, and written when there is
+//!     room.
+//! W4  After a commit that failed otherwise nothing is appended and no effect is released any more; effects that
 //!     wait are dropped.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::durable::Durable;
-use super::file::{LogError, LogFile};
+use super::file::{LogError, LogFile, Row};
+use crate::clock::monotonic;
 use crate::limits::{BATCH_BYTES, GATHER_BYTES_MAX};
 use crate::model::{Epoch, Event, EventNumber, StoreId};
 use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
+
+/// Between two looks for room on a disk that is full.
+const ROOM_PAUSE: Duration = Duration::from_millis(250);
 
 /// What has gathered since the last commit began.
 struct Gather<E> {
@@ -34,7 +41,11 @@ struct Shared<E> {
     durable: AtomicU64,
     /// Commits so far.
     n_commits: AtomicU64,
+    /// The newest event of which the state file holds everything.
+    covered: AtomicU64,
     is_failed: AtomicBool,
+    /// There is no room for what has gathered.
+    is_disk_full: AtomicBool,
 }
 
 /// Where events go. With a file they are synced by a thread; without one they are forgotten, and
@@ -104,6 +115,20 @@ impl<E: Send + 'static> Log<E> {
         self.shared.is_failed.load(Ordering::Acquire)
     }
 
+    /// True while there is no room on the disk of the log. It goes on by itself when there is.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        // Relaxed: a hint for callers that orders nothing.
+        self.shared.is_disk_full.load(Ordering::Relaxed)
+    }
+
+    /// Takes word that the state file holds everything up to an event, so that older rows may go.
+    pub(crate) fn covered(&self) -> impl Fn(EventNumber) + Send + use<E> {
+        let shared = self.shared.clone();
+        // Relaxed: what is covered is on disk before this is called, and rows are removed by a
+        // transaction of their own file.
+        move |covered| shared.covered.store(covered.0, Ordering::Relaxed)
+    }
+
     /// Why the log takes nothing any more, if so.
     pub(crate) fn failure(&self) -> Option<LogError> {
         self.shared.gather.lock().failure.clone()
@@ -137,7 +162,9 @@ impl<E> Shared<E> {
             wake: Condvar::new(),
             durable: AtomicU64::new(next.0 - 1),
             n_commits: AtomicU64::new(0),
+            covered: AtomicU64::new(0),
             is_failed: AtomicBool::new(false),
+            is_disk_full: AtomicBool::new(false),
         })
     }
 
@@ -148,7 +175,7 @@ impl<E> Shared<E> {
         id: (StoreId, Epoch),
         release: &dyn Fn(Durable<E>),
     ) -> Option<LogFile> {
-        let write = || self.write_all(|rows| file.append(rows), id, release);
+        let write = || self.write_all(|rows, covered| self.append_to(&mut file, rows, covered), id, release);
         let written = std::panic::catch_unwind(AssertUnwindSafe(write));
         written
             .inspect_err(|_| {
@@ -157,6 +184,25 @@ impl<E> Shared<E> {
             })
             .ok()?;
         Some(file)
+    }
+
+    /// Appends, and again and again while the disk is full, until the log is closed.
+    fn append_to(&self, file: &mut LogFile, rows: &[Row], covered: EventNumber) -> Result<(), LogError> {
+        let mut result = file.append(rows, covered);
+        while let Err(LogError::Full { .. }) = result {
+            self.is_disk_full.store(true, Ordering::Relaxed);
+            {
+                let mut gather = self.gather.lock();
+                let end = monotonic() + ROOM_PAUSE;
+                while !gather.is_closed && !self.wake.wait_until(&mut gather, end).timed_out() {}
+                if gather.is_closed {
+                    return result;
+                }
+            }
+            result = file.resume(rows, EventNumber(self.covered.load(Ordering::Relaxed)));
+        }
+        self.is_disk_full.store(false, Ordering::Relaxed);
+        result
     }
 
     /// Takes nothing any more and drops what waits. Effects are dropped outside the lock: whoever
@@ -175,13 +221,15 @@ impl<E> Shared<E> {
     /// Writes until the log is closed; `append` puts rows on disk.
     fn write_all(
         &self,
-        mut append: impl FnMut(&[Vec<u8>]) -> Result<(), LogError>,
+        mut append: impl FnMut(&[Row], EventNumber) -> Result<(), LogError>,
         (store, epoch): (StoreId, Epoch),
         release: &dyn Fn(Durable<E>),
     ) {
         while let Some((batches, effects)) = self.next_gathering() {
-            let rows: Vec<Vec<u8>> = batches.iter().map(|batch| batch.seal(store, epoch)).collect();
-            let result = if rows.is_empty() { Ok(()) } else { append(&rows) };
+            let rows: Vec<Row> =
+                batches.iter().map(|batch| (batch.last(), batch.seal(store, epoch))).collect();
+            let covered = EventNumber(self.covered.load(Ordering::Relaxed));
+            let result = if rows.is_empty() { Ok(()) } else { append(&rows, covered) };
             if let Err(error) = result {
                 self.fail(error);
                 drop(effects);
@@ -244,12 +292,12 @@ mod interleavings;
 #[cfg(not(weighbridge_loom))]
 mod tests {
     use std::sync::atomic::AtomicUsize;
-    use std::time::Duration;
 
     use super::*;
     use crate::clock::monotonic;
     use crate::model::Timestamp;
     use crate::testing::FailingDisk;
+    use crate::wal::Disk;
 
     fn event(n: u32) -> (Event, u64) {
         (Event::EngineStarted { epoch: Epoch(n), when: Timestamp(0) }, 0)
@@ -267,7 +315,8 @@ mod tests {
     type Released = Arc<Mutex<Vec<u32>>>;
 
     fn start(disk: &FailingDisk) -> (Log<Effect>, Released, Arc<AtomicUsize>) {
-        let (file, id) = LogFile::on_disk(disk.clone(), StoreId(1)).expect("a new log");
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let (file, id) = LogFile::open(&disk, StoreId(1)).expect("a new log");
         let released = Released::default();
         let its = released.clone();
         let release = move |effect: Durable<Effect>| its.lock().push(effect.get().0);

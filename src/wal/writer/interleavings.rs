@@ -35,7 +35,7 @@ fn what_is_called_durable_is_on_disk_before_anything_is_released() {
         let log = log(move |effect| assert!(its.load(Ordering::Relaxed) >= *effect.get()));
         let (shared, releases, its) = (log.shared.clone(), log.release.clone(), disk.clone());
         let writer = loom::thread::spawn(move || {
-            let append = |rows: &[Vec<u8>]| {
+            let append = |rows: &[Row], _| {
                 its.fetch_add(rows.len() as u64, Ordering::Relaxed);
                 Ok(())
             };
@@ -62,7 +62,7 @@ fn who_sees_that_the_log_failed_sees_why_and_nothing_is_released_after() {
         let writer = loom::thread::spawn(move || {
             let mut n = 0;
             // It fails once; what comes after that would go through, were it let in.
-            let append = |_: &[Vec<u8>]| {
+            let append = |_: &[Row], _| {
                 n += 1;
                 let error = LogError::Storage { action: "sync the log", cause: "full".into() };
                 if n == 1 { Err(error) } else { Ok(()) }

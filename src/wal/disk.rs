@@ -1,0 +1,94 @@
+//! Where the redb files of a store are: a directory, or whatever a test puts in its place.
+//!
+//! K1  A file appears under its name only once it is whole: who is killed while making it leaves none.
+//! K2  A file may be opened again after its database was dropped: that is the way on after a disk that
+//!     was full.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::Database;
+
+/// The files of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum DiskFile {
+    /// The write-ahead log.
+    Log,
+    /// The folded state.
+    State,
+}
+
+impl DiskFile {
+    /// Its name in a directory.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log.redb",
+            Self::State => "state.redb",
+        }
+    }
+}
+
+/// What a storage says, and whether it only wants room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) is_full: bool,
+    pub(crate) cause: String,
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+impl Refusal {
+    /// What redb says.
+    pub(crate) fn of(error: impl Into<redb::Error>) -> Self {
+        let error = error.into();
+        let is_full = matches!(&error, redb::Error::Io(error) if is_full(error));
+        Self { is_full, cause: error.to_string() }
+    }
+
+    fn io(error: &io::Error) -> Self {
+        Self { is_full: is_full(error), cause: error.to_string() }
+    }
+}
+
+/// See the file.
+pub(crate) trait Disk: fmt::Debug + Send + Sync {
+    /// True where the file was made before.
+    fn exists(&self, file: DiskFile) -> bool;
+
+    /// Opens a file, or makes an empty one. redb repairs one that was not closed.
+    fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal>;
+}
+
+/// A directory of the file system.
+#[derive(Clone, Debug)]
+pub(crate) struct Directory(pub(crate) PathBuf);
+
+impl Disk for Directory {
+    fn exists(&self, file: DiskFile) -> bool {
+        self.0.join(file.name()).exists()
+    }
+
+    fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal> {
+        let create = |path: &Path| Database::builder().set_cache_size(cache_bytes).create(path);
+        let path = self.0.join(file.name());
+        if !path.exists() {
+            let aside = path.with_extension("new");
+            match fs::remove_file(&aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Refusal::io(&error)),
+                _ => {}
+            }
+            drop(create(&aside).map_err(Refusal::of)?);
+            let rename = || {
+                fs::rename(&aside, &path)?;
+                File::open(&self.0)?.sync_all()
+            };
+            rename().map_err(|error| Refusal::io(&error))?;
+        }
+        create(&path).map_err(Refusal::of)
+    }
+}
