@@ -49,6 +49,13 @@ impl Engine {
         self.read(jobs.map(Some)).unwrap_or_default()
     }
 
+    /// Makes a checkpoint of everything applied so far, and waits for it; `None` when `timeout` passes
+    /// before, or none can be made.
+    pub fn checkpoint(&self, timeout: Duration) -> Option<Checkpoints> {
+        self.catch_up();
+        self.0.outside.tables.want_checkpoint(timeout)
+    }
+
     /// How far the state file is behind the log, and how many checkpoints were made.
     pub fn checkpoints(&self) -> Checkpoints {
         self.0.outside.tables.checkpoints()

@@ -3,6 +3,8 @@
 
 mod command;
 mod core;
+#[cfg(test)]
+mod crash;
 mod handle;
 mod look;
 mod outbox;

@@ -261,8 +261,18 @@ impl Engine {
     /// Cost: reads the whole state and the log after it.
     pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let files = StoreFiles::new(directory.as_ref());
-        let Opened { lock, id, state, log, tables, n_replayed } =
-            open(&files, random_store_id(), options.checkpoint_bytes)?;
+        let opened = open(&files, random_store_id(), options.checkpoint_bytes)?;
+        Self::with(opened, options)
+    }
+
+    /// The same on a disk of a test.
+    #[cfg(test)]
+    pub(crate) fn open_on(disk: &Arc<dyn crate::wal::Disk>, options: Options) -> Result<Self, OpenError> {
+        Self::with(crate::store::open_on(disk, StoreId(1), options.checkpoint_bytes)?, options)
+    }
+
+    fn with(opened: Opened, options: Options) -> Result<Self, OpenError> {
+        let Opened { lock, id, state, log, tables, n_replayed } = opened;
         let epoch = Epoch(state.epoch.0 + 1);
         let outside = Outside::new(&state, tables);
         let releases = outside.clone();

@@ -92,6 +92,7 @@ impl Tables {
         let written = self.write(&frozen);
         let mut shared = self.shared.lock();
         shared.checkpoints.n_done += 1;
+        self.added.notify_all();
         match written {
             Ok(changes) => {
                 let position = changes.head.totals.last_event;

@@ -69,7 +69,8 @@ pub(crate) struct Tables {
     pub(super) store: StoreId,
     pub(super) shared: Mutex<Shared>,
     pub(super) bell: Condvar,
-    added: Condvar,
+    /// Something was added, or a checkpoint was done.
+    pub(super) added: Condvar,
     /// How much gathers before a checkpoint is made.
     pub(super) recent_bytes: usize,
     pieces: Mutex<VecDeque<(u64, Piece)>>,
@@ -167,6 +168,23 @@ impl Tables {
         }
         shared.n_waiting -= 1;
         shared.position >= position
+    }
+
+    /// Has the checkpointer bring the file up to what was added, and waits for it.
+    pub(crate) fn want_checkpoint(&self, timeout: Duration) -> Option<Checkpoints> {
+        let end = monotonic() + timeout;
+        let mut shared = self.shared.lock();
+        let position = shared.position;
+        shared.n_waiting += 1;
+        while shared.index.head.totals.last_event < position && shared.error.is_none() && !shared.is_closed {
+            shared.is_wanted = true;
+            self.bell.notify_all();
+            if self.added.wait_until(&mut shared, end).timed_out() {
+                break;
+            }
+        }
+        shared.n_waiting -= 1;
+        (shared.index.head.totals.last_event >= position).then_some(shared.checkpoints)
     }
 
     /// How those of `jobs` stand that are over.

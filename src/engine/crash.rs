@@ -1,0 +1,306 @@
+//! A crash at every write and sync of a run, over both files: what was acknowledged is there, nothing is
+//! half there, and the state is the one that the surviving events lead to.
+//!
+//! Allowed faults: see `testing/traced.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Engine, Options};
+use crate::clock::Clock;
+use crate::launch::{StatusUpdate, TaskState};
+use crate::model::{
+    Event, EventNumber, Job, JobId, JobRequest, JobStatus, JobTypeSpec, LaunchName, NodeId, NodeResources,
+    Outcome, QueueMode, RecipeNode, RecipeRequest, StoreId, Submission, SubmissionId, Timestamp, Usage,
+};
+use crate::offer::Offer;
+use crate::store::open_on;
+use crate::sync::{AtomicI64, Ordering};
+use crate::testing::{Crashes, Op, Survives, TracedDisk};
+use crate::wal::{Disk, DiskFile, LogError, LogFile, ReadBatch};
+
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Small enough for several checkpoints in a script.
+const CHECKPOINT_BYTES: usize = 12_000;
+
+#[derive(Clone, Default)]
+struct HandClock(Arc<AtomicI64>);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What was acknowledged up to an operation of the disk.
+struct Known {
+    n_ops: usize,
+    position: EventNumber,
+    jobs: Vec<Job>,
+}
+
+/// Drives an engine through everything that makes an event.
+struct Script {
+    disk: TracedDisk,
+    options: Options,
+    clock: HandClock,
+    engine: Option<Engine>,
+    known: Vec<Known>,
+    n_submitted: u32,
+    n_checkpoints: u64,
+}
+
+/// The name of an event; a new variant has to be given a place in the script.
+fn name_of(event: &Event) -> &'static str {
+    match event {
+        Event::EngineStarted { .. } => "started",
+        Event::JobTypePut { .. } => "type",
+        Event::JobTypePaused { .. } => "paused",
+        Event::JobTypeLimited { .. } => "limited",
+        Event::QueueModeSet { .. } => "mode",
+        Event::JobsCreated { .. } => "created",
+        Event::JobParents { .. } => "parents",
+        Event::SubmissionAccepted { .. } => "submission",
+        Event::JobsQueued { .. } => "queued",
+        Event::JobsMarked { .. } => "marked",
+        Event::Launched { .. } => "launched",
+        Event::LaunchReturned { .. } => "returned",
+        Event::ExeEnded { .. } => "ended",
+        Event::JobsCanceled { .. } => "canceled",
+        Event::PriorityChanged { .. } => "priority",
+        Event::LoadTaken { .. } => "load",
+        Event::JobsRecalled(_) => "recalled",
+    }
+}
+
+const N_EVENT_NAMES: usize = 17;
+
+impl Script {
+    fn new(disk: TracedDisk, checkpoint_bytes: usize) -> Self {
+        let clock = HandClock::default();
+        let options = Options::default().clock(clock.clone()).checkpoint_bytes(checkpoint_bytes);
+        let mut script =
+            Self { disk, options, clock, engine: None, known: Vec::new(), n_submitted: 0, n_checkpoints: 0 };
+        script.open();
+        script
+    }
+
+    fn open(&mut self) {
+        self.engine = None;
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        self.engine = Some(Engine::open_on(&disk, self.options.clone()).expect("a store"));
+        self.done();
+    }
+
+    fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("open")
+    }
+
+    /// Takes down what is acknowledged now.
+    fn done(&mut self) {
+        let engine = self.engine();
+        assert!(engine.settle(WAIT));
+        let (jobs, position) = (engine.jobs(JobId(0), 1_000), engine.durable());
+        self.known.push(Known { n_ops: self.disk.n_ops(), position, jobs });
+    }
+
+    fn submit(&mut self, fill: impl FnOnce(Submission) -> Submission) {
+        self.n_submitted += 1;
+        let id = SubmissionId::new(&format!("s{}", self.n_submitted)).expect("an id");
+        let ticket = self.engine().submit(fill(Submission::new(id))).expect("room");
+        ticket.wait_durable(WAIT).expect("accepted");
+        self.done();
+    }
+
+    fn launch(&mut self, most: u64) -> Vec<LaunchName> {
+        let picks = self.engine().offer(&Offer::new(NodeId(1), NodeResources::new().mem_mib(most)));
+        let launches = picks.commit().wait(WAIT).expect("durable");
+        self.done();
+        launches.iter().map(|launch| launch.get().name).collect()
+    }
+
+    fn status(&mut self, name: LaunchName, state: TaskState) {
+        let update = StatusUpdate { name, state, when: self.engine().now() };
+        self.engine().status(update).expect("room").wait_durable(WAIT).expect("taken");
+        self.done();
+    }
+
+    fn end(&mut self, name: LaunchName, outcome: Outcome) {
+        let usage = Usage { wall_us: 5, cpu_us: 3, mem_kib: 9 };
+        self.status(name, TaskState::Ended { outcome, usage });
+    }
+
+    fn cancel(&mut self, jobs: Vec<JobId>) {
+        self.engine().cancel(jobs).expect("room").wait_durable(WAIT).expect("done");
+        self.done();
+    }
+
+    fn checkpoint(&mut self) {
+        if self.options.checkpoint_bytes == CHECKPOINT_BYTES {
+            self.engine().checkpoint(WAIT).expect("a checkpoint");
+            self.n_checkpoints += 1;
+            self.done();
+        }
+    }
+
+    fn run(&mut self) {
+        let spec = JobTypeSpec::new("step", "1").command(["run", "{n}"]).max_tries(1);
+        let spec = spec.needs(NodeResources::new().mem_mib(1));
+        let kind = self.engine().put_job_type(spec).expect("room").wait_durable(WAIT).expect("a type");
+        self.done();
+        let request = |n: u32| JobRequest::new(kind).values([("n", format!("{n:0>100}"))]);
+        let node = |n: u32, parents: &[u32]| RecipeNode {
+            name: format!("node{n}").into(),
+            job: request(n),
+            parents: parents.to_vec(),
+        };
+        for round in 0..14 {
+            self.submit(|all| all.jobs(request(round).count(3)).jobs(request(9).priority(7)));
+            let nodes = vec![node(1, &[]), node(2, &[0]), node(3, &[0, 1])];
+            self.submit(|all| all.recipe(RecipeRequest { name: "r".into(), nodes: nodes.clone() }));
+            self.engine().pause(kind, true).expect("room").wait_durable(WAIT).expect("done");
+            self.done();
+            self.engine().pause(kind, false).expect("room").wait_durable(WAIT).expect("done");
+            self.engine().set_limit(kind, Some(50)).expect("room").wait_durable(WAIT).expect("done");
+            let mode = if round % 2 == 0 { QueueMode::Lifo } else { QueueMode::Fifo };
+            self.engine().set_mode(None, Some(mode)).expect("room").wait_durable(WAIT).expect("done");
+            self.done();
+            let names = self.launch(4);
+            self.end(names[0], Outcome::Exited { code: 0 });
+            self.end(names[1], Outcome::Exited { code: 3 });
+            self.status(names[2], TaskState::Refused { reason: "no room".into() });
+            self.checkpoint();
+            // One that left memory: nobody waits for it.
+            let jobs = self.engine().jobs(JobId(0), 1_000);
+            let is_failed = |job: &&Job| job.status == JobStatus::Failed && job.recipe.is_none();
+            let failed = jobs.iter().find(is_failed).map(|job| job.id);
+            self.cancel(failed.into_iter().collect());
+            let running = self.engine().running();
+            self.cancel(running.iter().map(|run| run.job).collect());
+            let queued = self.engine().queued(&[], 2);
+            let ids = || queued.iter().map(|entry| entry.job).collect();
+            self.engine().set_priority(ids(), 3).expect("room").wait_durable(WAIT).expect("done");
+            self.done();
+            self.cancel(ids());
+            self.clock.0.fetch_add(3_600 * Timestamp::PER_SECOND, Ordering::Relaxed);
+            self.engine().pump();
+            self.done();
+            if round % 2 == 1 {
+                self.open();
+            }
+        }
+        self.checkpoint();
+        let names = self.launch(20);
+        for name in names.into_iter().take(5) {
+            self.end(name, Outcome::Lost { reason: "gone".into() });
+        }
+        self.checkpoint();
+    }
+}
+
+#[test]
+fn the_script_holds_every_event() {
+    let disk = TracedDisk::default();
+    // Without checkpoints nothing of the log goes.
+    let mut script = Script::new(disk.clone(), usize::MAX);
+    script.run();
+    drop(script);
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let (log, id) = LogFile::open(&disk, StoreId(0)).expect("a log");
+    let mut names = BTreeSet::new();
+    log.for_each(|_, row| {
+        names.extend(ReadBatch::read(row, id).expect("a batch").events.iter().map(name_of));
+        Ok::<_, LogError>(())
+    })
+    .expect("readable");
+    assert_eq!(names.len(), N_EVENT_NAMES, "{names:?}");
+}
+
+/// A store as a crash left it: opens, holds what was acknowledged before operation `n_ops`, and stands at
+/// the end of a whole command.
+fn check(image: &TracedDisk, known: &BTreeMap<EventNumber, &Known>, acknowledged: EventNumber, what: &str) {
+    let disk: Arc<dyn Disk> = Arc::new(image.clone());
+    let opened = match open_on(&disk, StoreId(1), CHECKPOINT_BYTES) {
+        Ok(opened) => opened,
+        Err(error) => panic!("{what}: {error}"),
+    };
+    let position = opened.state.last_event;
+    assert!(position >= acknowledged, "{what}: {acknowledged} was acknowledged, {position} is there");
+    let jobs = opened.tables.jobs(JobId(0), opened.state.next_job(), 10_000).expect("readable");
+    opened.state.check_invariants();
+    let Some(expected) = known.get(&position) else {
+        // The end of a command that was not acknowledged by itself; the one after it was not either.
+        let next = known.range(position..).next().expect("no more than what was done").1;
+        assert!(acknowledged < next.position, "{what}: {position} is no end of a command");
+        return;
+    };
+    assert!(jobs == expected.jobs, "{what}: other jobs at {position}");
+}
+
+#[test]
+fn a_crash_at_every_write_and_sync_loses_nothing_and_halves_nothing() {
+    let new = TracedDisk::default();
+    drop(Script::new(new.clone(), CHECKPOINT_BYTES));
+    let base = new.files();
+    let disk = TracedDisk::with(base.clone());
+    let mut script = Script::new(disk.clone(), CHECKPOINT_BYTES);
+    script.run();
+    let n_checkpoints = script.n_checkpoints;
+    assert!(n_checkpoints >= 2);
+    script.engine = None;
+    let trace = disk.trace();
+    let known: BTreeMap<EventNumber, &Known> =
+        script.known.iter().map(|known| (known.position, known)).collect();
+    let acknowledged = |n_ops: usize| {
+        let at = script.known.partition_point(|known| known.n_ops <= n_ops);
+        at.checked_sub(1).map_or(EventNumber(0), |at| script.known[at].position)
+    };
+    let is_deep = std::env::var_os("WEIGHBRIDGE_CRASH_DEEP").is_some();
+    let mut crashes = Crashes::new(base);
+    let (mut n_points, mut n_images) = (0, 0);
+    let mut try_image = |crashes: &Crashes, n: usize, log: Survives, state: Survives| {
+        let image = crashes.image(|file| if file == DiskFile::Log { log } else { state });
+        check(&image, &known, acknowledged(n), &format!("operation {n}, log {log:?}, state {state:?}"));
+        n_images += 1;
+    };
+    for (n, (file, op)) in trace.iter().enumerate() {
+        // Before the operation: all of it is on disk, or nothing that was not synced.
+        n_points += 1;
+        try_image(&crashes, n, Survives::All, Survives::All);
+        if n % 3 == 0 || is_deep {
+            try_image(&crashes, n, Survives::Prefix(0), Survives::Prefix(0));
+        }
+        let is_sync = matches!(op, Op::Sync);
+        let n_pending = crashes.n_pending(*file);
+        if is_sync && n_pending > 0 {
+            let lost = |survives: Survives| match file {
+                DiskFile::Log => (survives, Survives::All),
+                DiskFile::State => (Survives::All, survives),
+            };
+            let every = if is_deep { 1 } else { 5 };
+            for one in (n % every..n_pending).step_by(every) {
+                let (log, state) = lost(Survives::Without(one));
+                try_image(&crashes, n, log, state);
+                let others = (one + 1..n_pending).step_by(if is_deep { 1 } else { 7 });
+                for other in others {
+                    let (log, state) = lost(Survives::WithoutBoth(one, other));
+                    try_image(&crashes, n, log, state);
+                }
+            }
+            for seed in 0..if is_deep { 20 } else { 2 } {
+                let seed = (n as u64) << 8 | seed;
+                try_image(&crashes, n, Survives::Some(seed), Survives::Some(seed + 1));
+            }
+        }
+        crashes.step(*file, op);
+        if !is_sync && (n % 4 == 0 || is_deep) {
+            for len in [0, 1, 511, 4_095] {
+                try_image(&crashes, n, Survives::Torn(len), Survives::Torn(len));
+            }
+        }
+    }
+    println!("{n_points} crash points, {n_images} images, {n_checkpoints} checkpoints");
+    assert!(n_points >= 2_000, "{n_points} points");
+}
