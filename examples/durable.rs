@@ -42,13 +42,13 @@ Measures the store and what is durable, beside a bare log and other durable queu
 
   --json      an object on one line for each key instead of a table
   --only KEY  measures this key; may be repeated. Without it all are measured, which takes
-              ten million jobs twice, 4 GB of memory, 15 GB of disk and a quarter of an hour
+              ten million jobs twice, 10 GB of memory, 20 GB of disk and a quarter of an hour
   --scale X   multiplies every number of jobs; 0.01 shows in a minute that everything works, and
               its figures mean little
   --rounds N  rounds of each side, in turn, after one that warms up (5); medians are told.
               recover_1e6_s takes at most three rounds, the keys of ten million jobs one
-  --dir DIR   where the files of both sides are made, and removed again (cargo's target directory).
-              In memory nothing is measured: DIR has to be on a disk
+  --dir DIR   where our files are made, and removed again: beside those of the peers, or in cargo's
+              target directory. In memory nothing is measured: DIR has to be on a disk
 
 Each job carries a value of 100 bytes of its own. Peers are started by benches/peers/run.sh, which
 tells where they listen; without one its keys are skipped. Whatever is counted at the end of a key
@@ -184,8 +184,8 @@ fn measure(arguments: &Arguments, plan: &Plan) -> bool {
 }
 
 fn prepare(arguments: &Arguments) -> Anything<Plan> {
-    let place = Place::new(arguments.directory.as_deref())?;
     let peers = Addresses::from_environment()?;
+    let place = Place::new(arguments.directory.as_deref(), peers.files.as_deref())?;
     peers.check_disk(&place)?;
     Ok(Plan { place, peers, n_rounds: arguments.n_rounds, scale: arguments.scale })
 }

@@ -16,11 +16,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Makes it in `parent`; by default beside the program, in cargo's target directory.
+    /// Makes it in `parent`; by default where `peers` have their files, so that it is removed with
+    /// them however this ends, or in cargo's target directory.
     ///
     /// Refuses a file system in memory, where a sync costs nothing and keeps nothing.
-    pub(crate) fn new(parent: Option<&Path>) -> Anything<Self> {
-        let parent = match parent {
+    pub(crate) fn new(parent: Option<&Path>, peers: Option<&Path>) -> Anything<Self> {
+        let parent = match parent.or(peers) {
             Some(parent) => parent.to_owned(),
             None => target_directory()?,
         };

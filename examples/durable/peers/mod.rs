@@ -26,7 +26,8 @@ pub(crate) struct Addresses {
     pub(crate) beanstalkd: Option<SocketAddr>,
     pub(crate) redis: Option<SocketAddr>,
     pub(crate) postgres: Option<SocketAddr>,
-    files: Option<PathBuf>,
+    /// The directory of their files.
+    pub(crate) files: Option<PathBuf>,
 }
 
 impl Addresses {
