@@ -42,7 +42,7 @@ Measures the store and what is durable, beside a bare log and other durable queu
 
   --json      an object on one line for each key instead of a table
   --only KEY  measures this key; may be repeated. Without it all are measured, which takes
-              ten million jobs twice, 10 GB of memory, 20 GB of disk and a quarter of an hour
+              ten million jobs twice, 10 GB of memory, 20 GB of disk and ten minutes
   --scale X   multiplies every number of jobs; 0.01 shows in a minute that everything works, and
               its figures mean little
   --rounds N  rounds of each side, in turn, after one that warms up (5); medians are told.
