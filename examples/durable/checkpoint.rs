@@ -12,12 +12,10 @@ use crate::figures::{Anything, Figure, Latencies, count, now, real, rounded};
 use crate::ours::{BATCH_JOBS, Ours, SYNC, WINDOW, accepted, batches, end_all, ended, node};
 use crate::plan::Plan;
 
-/// Whether the engine tells of its checkpoints; without that, both figures are skipped.
-pub(crate) const TELLS_CHECKPOINTS: bool = false;
-
-/// Whether a checkpoint runs at this moment. The only place that knows how to ask.
-pub(crate) fn checkpoint_runs(_engine: &Engine) -> bool {
-    false
+/// Whether a checkpoint runs at this moment.
+pub(crate) fn checkpoint_runs(engine: &Engine) -> bool {
+    let checkpoints = engine.checkpoints();
+    checkpoints.n_begun > checkpoints.n_done
 }
 
 const DECIDE: &str = "checkpoint_decide_ratio";
@@ -103,10 +101,6 @@ struct Around {
 }
 
 pub(crate) fn checkpoint_ratios(plan: &Plan) -> Anything<Vec<Figure>> {
-    if !TELLS_CHECKPOINTS {
-        let why = "the engine does not tell of checkpoints yet";
-        return Ok(vec![Figure::skipped(DECIDE, why), Figure::skipped(ENQUEUE, why)]);
-    }
     let mut ours = Ours::open(&plan.place.at("checkpoint"))?;
     let n_backlog = plan.scaled_batches(BACKLOG);
     for _ in 0..n_backlog / BATCH_JOBS {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use weighbridge::{Engine, Options};
 
-use crate::checkpoint::{TELLS_CHECKPOINTS, checkpoint_runs};
+use crate::checkpoint::checkpoint_runs;
 use crate::figures::{Anything, count, now, real};
 use crate::ours::{Accepting, BATCH_JOBS, Ours, SYNC, WINDOW, accepted, node};
 use crate::place::{memory_bytes, store_bytes};
@@ -174,7 +174,7 @@ fn fill_and_go_on(directory: &Path, n_jobs: u64) -> Anything<()> {
     for more in 0..MORE_MAX {
         filling.submit()?;
         // The tail is longest while a checkpoint runs, since what it covers is not removed yet.
-        let is_right = !TELLS_CHECKPOINTS || checkpoint_runs(&filling.ours.engine) || more + 1 == MORE_MAX;
+        let is_right = checkpoint_runs(&filling.ours.engine) || more + 1 == MORE_MAX;
         is_told |= more >= MORE_MIN && is_right;
         tell(&json!({ "n_accepted": filling.n_accepted, "kill": is_told }))?;
     }

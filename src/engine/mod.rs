@@ -4,7 +4,7 @@
 mod command;
 mod core;
 #[cfg(test)]
-mod crash;
+mod crash_tests;
 mod handle;
 mod look;
 mod outbox;

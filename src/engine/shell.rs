@@ -729,7 +729,7 @@ impl Inner {
             return Err(CloseError::Log(error));
         }
         if let Some(mut log) = log {
-            let position = self.outside.tables.checkpoint().map_err(CloseError::State)?;
+            let position = self.outside.tables.checkpoint_all().map_err(CloseError::State)?;
             log.trim(position).map_err(CloseError::Log)?;
         }
         Ok(())

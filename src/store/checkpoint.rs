@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use foldhash::HashMap;
 use redb::{Durability, ReadableTableMetadata, WriteTransaction};
@@ -27,15 +28,19 @@ use super::recent::Recent;
 use super::recovery::OpenError;
 use super::segment::{Builder, Place, Segment, SegmentInfo};
 use super::tables::{Tables, segment_error};
+use crate::clock::monotonic;
 use crate::limits::{CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES};
 use crate::model::{EventNumber, JobId};
 
 /// Load rows that one checkpoint removes at most: more than it can add.
 const LOAD_ROWS_REMOVED_MAX: u64 = 10_000;
 
+/// Between two looks for room on a disk that is full.
+const ROOM_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 250 });
+
 /// What a checkpoint changes of the index, once it is on disk.
 #[derive(Default)]
-struct Changes {
+pub(super) struct Changes {
     infos: HashMap<u32, SegmentInfo>,
     gone: Vec<u32>,
     /// New places, by id; true for a job that is over.
@@ -59,7 +64,26 @@ impl Tables {
             }
             match self.checkpoint() {
                 Ok(position) => covered(position),
+                // What was set aside stays there, and the log keeps it.
+                Err(OpenError::Full { .. }) => self.wait_for_room(),
                 Err(_) => return,
+            }
+        }
+    }
+
+    /// Opens the file again, again and again while there is no room, until the tables are closed.
+    fn wait_for_room(&self) {
+        loop {
+            let mut shared = self.shared.lock();
+            let end = monotonic() + ROOM_PAUSE;
+            while !shared.is_closed && !self.bell.wait_until(&mut shared, end).timed_out() {}
+            if shared.is_closed {
+                return;
+            }
+            shared.is_wanted = true;
+            drop(shared);
+            if self.file.reopen().is_ok() {
+                return;
             }
         }
     }
@@ -75,8 +99,19 @@ impl Tables {
         self.file.close();
     }
 
+    /// Brings the file up to everything that was added.
+    pub(crate) fn checkpoint_all(&self) -> Result<EventNumber, OpenError> {
+        loop {
+            let position = self.checkpoint()?;
+            // One that had failed before is made first, by itself.
+            if self.shared.lock().recent.is_empty() {
+                return Ok(position);
+            }
+        }
+    }
+
     /// Brings the file up to what is durable, and says what it holds then.
-    pub(crate) fn checkpoint(&self) -> Result<EventNumber, OpenError> {
+    fn checkpoint(&self) -> Result<EventNumber, OpenError> {
         let frozen = {
             let mut shared = self.shared.lock();
             if shared.frozen.is_none() {
@@ -89,7 +124,11 @@ impl Tables {
             shared.checkpoints.n_begun += 1;
             shared.frozen.clone().expect("just set aside")
         };
-        let written = self.write(&frozen);
+        let written = match self.settle() {
+            Ok(Some(changes)) => Ok(changes),
+            Ok(None) => self.write(&frozen),
+            Err(error) => Err(error),
+        };
         let mut shared = self.shared.lock();
         shared.checkpoints.n_done += 1;
         self.added.notify_all();
@@ -99,6 +138,7 @@ impl Tables {
                 shared.checkpoints.position = position;
                 shared.index.follow(changes);
                 shared.frozen = None;
+                shared.error = None;
                 drop(shared);
                 Ok(position)
             }
@@ -117,7 +157,7 @@ impl Tables {
         self.write_created(frozen)?;
         self.write_jobs(frozen, &mut changes)?;
         self.kill_old(frozen, &mut changes)?;
-        let mut txn = self.begin()?;
+        let txn = self.begin()?;
         self.rewrite(&txn, &mut changes)?;
         self.write_index(&txn, &mut changes)?;
         Self::write_rest(&txn, frozen)?;
@@ -125,9 +165,39 @@ impl Tables {
             let mut meta = txn.open_table(META).map_err(storage("write"))?;
             meta.insert("head", seal([changes.head]).as_slice()).map_err(storage("write"))?;
         }
-        txn.set_quick_repair(true);
-        txn.commit().map_err(storage("sync"))?;
-        Ok(changes)
+        // It may be on disk although it fails: see `settle`.
+        match txn.commit().map_err(storage("sync")) {
+            Err(error @ OpenError::Full { .. }) => {
+                self.shared.lock().unsure = Some(changes);
+                Err(error)
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(changes),
+        }
+    }
+
+    /// Finds out whether a checkpoint that failed for want of room is in the file all the same, once that
+    /// was opened again, and has it synced.
+    fn settle(&self) -> Result<Option<Changes>, OpenError> {
+        let Some(changes) = self.shared.lock().unsure.take() else { return Ok(None) };
+        if self.file.head(self.store)? != Some(changes.head) {
+            return Ok(None);
+        }
+        let synced = || -> Result<(), OpenError> {
+            let txn = self.begin()?;
+            {
+                let mut meta = txn.open_table(META).map_err(storage("write"))?;
+                meta.insert("head", seal([changes.head]).as_slice()).map_err(storage("write"))?;
+            }
+            txn.commit().map_err(storage("sync"))
+        };
+        match synced() {
+            Ok(()) => Ok(Some(changes)),
+            Err(error) => {
+                self.shared.lock().unsure = Some(changes);
+                Err(error)
+            }
+        }
     }
 
     fn begin(&self) -> Result<WriteTransaction, OpenError> {

@@ -15,7 +15,7 @@ use crate::limits::BATCH_BYTES_MAX;
 use crate::model::StoreId;
 use crate::state::Totals;
 use crate::sync::Mutex;
-use crate::wal::{Disk, DiskFile};
+use crate::wal::{Disk, DiskFile, Refusal};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
 pub(super) const FORMAT: u16 = 2;
@@ -87,8 +87,18 @@ pub(super) fn unseal_one<T: Decode<()>>(bytes: &[u8]) -> Result<T, OpenError> {
     one.ok_or_else(|| damaged("a value holds more or less than one"))
 }
 
-pub(super) fn storage<E: std::fmt::Display>(action: &'static str) -> impl FnOnce(E) -> OpenError {
-    move |cause| OpenError::Storage { file: "state.redb", action, cause: cause.to_string() }
+pub(super) fn storage<E: Into<redb::Error>>(action: &'static str) -> impl FnOnce(E) -> OpenError {
+    move |error| refused(action)(Refusal::of(error))
+}
+
+fn refused(action: &'static str) -> impl FnOnce(Refusal) -> OpenError {
+    move |Refusal { is_full, cause }| {
+        if is_full {
+            OpenError::Full { file: "state.redb", action, cause }
+        } else {
+            OpenError::Storage { file: "state.redb", action, cause }
+        }
+    }
 }
 
 pub(super) fn damaged(cause: impl std::fmt::Display) -> OpenError {
@@ -110,32 +120,58 @@ pub(super) struct Head {
 }
 
 /// The open file.
-pub(super) struct StateFile(Mutex<Option<Arc<Database>>>);
+pub(super) struct StateFile {
+    /// None for one in memory.
+    disk: Option<Arc<dyn Disk>>,
+    db: Mutex<Option<Arc<Database>>>,
+}
 
 impl StateFile {
     pub(super) fn open(disk: &Arc<dyn Disk>) -> Result<Self, OpenError> {
-        let db = disk.open(DiskFile::State, CACHE_BYTES).map_err(|refusal| storage("open")(refusal.cause))?;
-        Self::with(db)
+        let db = disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?;
+        Self::with(db, Some(disk.clone()))
     }
 
     /// One that is forgotten with the process.
     pub(super) fn in_memory() -> Result<Self, OpenError> {
         let backend = redb::backends::InMemoryBackend::new();
-        Database::builder().create_with_backend(backend).map_err(storage("make")).and_then(Self::with)
+        let db = Database::builder().create_with_backend(backend).map_err(storage("make"))?;
+        Self::with(db, None)
     }
 
     /// The database, while it is open.
     pub(super) fn db(&self) -> Result<Arc<Database>, OpenError> {
-        self.0.lock().clone().ok_or_else(|| storage("read")("the store was closed"))
+        self.db.lock().clone().ok_or_else(|| OpenError::Storage {
+            file: "state.redb",
+            action: "read",
+            cause: "the file is closed".to_owned(),
+        })
     }
 
     /// Closes it; transactions under way are finished first by whoever has them.
     pub(super) fn close(&self) {
-        self.0.lock().take();
+        self.db.lock().take();
+    }
+
+    /// Opens it again after a write failed for want of room. What it holds is what the last checkpoint
+    /// left.
+    pub(super) fn reopen(&self) -> Result<(), OpenError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let mut db = self.db.lock();
+        // Two databases on one file would write over each other.
+        if db.as_ref().is_some_and(|db| Arc::strong_count(db) > 1) {
+            return Err(refused("open")(Refusal {
+                is_full: true,
+                cause: "somebody still reads it".to_owned(),
+            }));
+        }
+        *db = None;
+        *db = Some(Arc::new(disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?));
+        Ok(())
     }
 
     /// Makes the tables that are missing.
-    fn with(db: Database) -> Result<Self, OpenError> {
+    fn with(db: Database, disk: Option<Arc<dyn Disk>>) -> Result<Self, OpenError> {
         let is_new = {
             let txn = db.begin_read().map_err(storage("read"))?;
             txn.list_tables().map_err(storage("read"))?.count() == 0
@@ -153,7 +189,7 @@ impl StateFile {
             txn.open_table(LOAD).map_err(storage("write"))?;
             txn.commit().map_err(storage("write"))?;
         }
-        Ok(Self(Mutex::new(Some(Arc::new(db)))))
+        Ok(Self { disk, db: Mutex::new(Some(Arc::new(db))) })
     }
 
     /// What the last checkpoint left; none where there was none.

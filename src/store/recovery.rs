@@ -53,6 +53,16 @@ pub enum OpenError {
         /// What the storage says.
         cause: String,
     },
+    /// There is no room on the disk.
+    #[error("could not {action} {file}: the disk is full ({cause}); make room")]
+    Full {
+        /// Which file.
+        file: &'static str,
+        /// What was tried.
+        action: &'static str,
+        /// What the storage says.
+        cause: String,
+    },
     /// The log refused.
     #[error("log.redb: {0}")]
     Log(#[from] LogError),

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use redb::{ReadTransaction, ReadableDatabase};
 
+use super::checkpoint::Changes;
 use super::codec::StoredJob;
 use super::file::{CREATIONS, PLACES, SEGMENTS, StateFile, storage, unseal};
 use super::index::{Index, place_in};
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     /// What a checkpoint is writing.
     pub(super) frozen: Option<Arc<Recent>>,
     pub(super) index: Index,
+    /// A checkpoint of `frozen` that may be in the file or not.
+    pub(super) unsure: Option<Changes>,
     pub(super) checkpoints: Checkpoints,
     /// A checkpoint is wanted, whatever has gathered.
     pub(super) is_wanted: bool,

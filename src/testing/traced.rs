@@ -25,6 +25,10 @@ struct World {
     /// What the files hold, synced or not.
     files: [Vec<u8>; 2],
     trace: Vec<(DiskFile, Op)>,
+    /// From how many operations on there is no room.
+    full_from: Option<usize>,
+    /// How often something was refused for that.
+    n_refused: usize,
 }
 
 /// See the file.
@@ -41,12 +45,23 @@ const fn at(file: DiskFile) -> usize {
 impl TracedDisk {
     /// A disk with these files and an empty trace.
     pub(crate) fn with(files: [Vec<u8>; 2]) -> Self {
-        Self(Arc::new(Mutex::new(World { files, trace: Vec::new() })))
+        Self(Arc::new(Mutex::new(World { files, ..World::default() })))
     }
 
     /// How many writes, changes of length and syncs there were.
     pub(crate) fn n_ops(&self) -> usize {
         self.0.lock().trace.len()
+    }
+
+    /// From now on there is no room after so many more operations; none: there is.
+    pub(crate) fn set_full(&self, after: Option<usize>) {
+        let mut world = self.0.lock();
+        world.full_from = after.map(|more| world.trace.len() + more);
+    }
+
+    /// How often something was refused for want of room.
+    pub(crate) fn n_refused(&self) -> usize {
+        self.0.lock().n_refused
     }
 
     /// The trace so far.
@@ -95,10 +110,16 @@ impl Op {
 }
 
 impl TracedFile {
-    fn take(&self, op: Op) {
+    fn take(&self, op: Op) -> io::Result<()> {
         let mut world = self.world.lock();
+        let wants_room = !matches!(op, Op::Sync);
+        if wants_room && world.full_from.is_some_and(|from| world.trace.len() >= from) {
+            world.n_refused += 1;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         op.apply(&mut world.files[at(self.file)]);
         world.trace.push((self.file, op));
+        Ok(())
     }
 }
 
@@ -116,18 +137,15 @@ impl StorageBackend for TracedFile {
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.take(Op::Len(len));
-        Ok(())
+        self.take(Op::Len(len))
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
-        self.take(Op::Sync);
-        Ok(())
+        self.take(Op::Sync)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.take(Op::Write(offset, data.to_vec()));
-        Ok(())
+        self.take(Op::Write(offset, data.to_vec()))
     }
 }
 

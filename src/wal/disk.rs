@@ -3,13 +3,16 @@
 //! K1  A file appears under its name only once it is whole: who is killed while making it leaves none.
 //! K2  A file may be opened again after its database was dropped: that is the way on after a disk that
 //!     was full.
+//! K3  A sync that fails is never taken for a full disk: what it was to bring to the disk may be gone
+//!     from the cache of the system, and only opening the store again tells what is there.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use redb::Database;
+use redb::{Database, StorageBackend};
 
 /// The files of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +77,11 @@ impl Disk for Directory {
     }
 
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal> {
-        let create = |path: &Path| Database::builder().set_cache_size(cache_bytes).create(path);
+        let create = |path: &Path| -> Result<Database, Refusal> {
+            let file = DataFile::open(path).map_err(|error| Refusal::io(&error))?;
+            let mut builder = Database::builder();
+            builder.set_cache_size(cache_bytes).create_with_backend(file).map_err(Refusal::of)
+        };
         let path = self.0.join(file.name());
         if !path.exists() {
             let aside = path.with_extension("new");
@@ -82,13 +89,48 @@ impl Disk for Directory {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Refusal::io(&error)),
                 _ => {}
             }
-            drop(create(&aside).map_err(Refusal::of)?);
+            drop(create(&aside)?);
             let rename = || {
                 fs::rename(&aside, &path)?;
                 File::open(&self.0)?.sync_all()
             };
             rename().map_err(|error| Refusal::io(&error))?;
         }
-        create(&path).map_err(Refusal::of)
+        create(&path)
+    }
+}
+
+/// A file that nobody else has open.
+#[derive(Debug)]
+struct DataFile(File);
+
+impl DataFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        file.try_lock()?;
+        Ok(Self(file))
+    }
+}
+
+impl StorageBackend for DataFile {
+    fn len(&self) -> Result<u64, io::Error> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        // K3
+        self.0.sync_data().map_err(|error| io::Error::other(format!("sync failed: {error}")))
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.0.write_all_at(data, offset)
     }
 }

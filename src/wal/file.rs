@@ -70,6 +70,7 @@ pub(crate) struct LogFile {
     disk: Arc<dyn Disk>,
     /// None after an error.
     db: Option<Database>,
+    store: StoreId,
     next_row: u64,
     /// The last event of each row that is kept.
     kept: VecDeque<EventNumber>,
@@ -81,7 +82,7 @@ impl LogFile {
     pub(crate) fn open(disk: &Arc<dyn Disk>, new_store: StoreId) -> Result<(Self, StoreId), LogError> {
         let db = disk.open(DiskFile::Log, CACHE_BYTES).map_err(refused("open the log"))?;
         let store = Self::identify(&db, new_store)?;
-        let mut file = Self { disk: disk.clone(), db: Some(db), next_row: 0, kept: VecDeque::new() };
+        let mut file = Self { disk: disk.clone(), db: Some(db), store, next_row: 0, kept: VecDeque::new() };
         let mut last = None;
         let mut kept = VecDeque::new();
         file.for_each(|row, bytes| {
@@ -194,6 +195,8 @@ impl LogFile {
         if grown == Some(0) {
             return self.append(rows, covered);
         }
+        // Seen again where the sync below fails for want of room too.
+        self.next_row = before;
         // Its sync failed after all of it had reached the disk.
         let mut are_same = grown == Some(rows.len() as u64);
         self.for_each(|number, bytes| {
@@ -207,8 +210,24 @@ impl LogFile {
             self.db = None;
             return Err(damaged("it holds something else than what was written"));
         }
+        // Whether it was synced is not known: the sync of another transaction covers it.
+        self.sync()?;
         self.next_row += rows.len() as u64;
         Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), LogError> {
+        let txn = self.db()?.begin_write().map_err(storage("write the log"))?;
+        let store = self.store.0.to_le_bytes();
+        {
+            let mut meta = txn.open_table(META).map_err(storage("write the log"))?;
+            meta.insert("store", store.as_slice()).map_err(storage("write the log"))?;
+        }
+        let synced = txn.commit().map_err(storage("sync the log"));
+        if synced.is_err() {
+            self.db = None;
+        }
+        synced
     }
 
     /// Removes all rows that are covered.

@@ -23,7 +23,7 @@ use crate::model::{Epoch, Event, EventNumber, StoreId};
 use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
 
 /// Between two looks for room on a disk that is full.
-const ROOM_PAUSE: Duration = Duration::from_millis(250);
+const ROOM_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 250 });
 
 /// What has gathered since the last commit began.
 struct Gather<E> {

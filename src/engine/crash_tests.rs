@@ -7,20 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, Options};
-use crate::clock::Clock;
+use super::{Engine, Options, Ticket};
+use crate::clock::{Clock, monotonic};
+use crate::intake::IntakeError;
 use crate::launch::{StatusUpdate, TaskState};
 use crate::model::{
     Event, EventNumber, Job, JobId, JobRequest, JobStatus, JobTypeSpec, LaunchName, NodeId, NodeResources,
     Outcome, QueueMode, RecipeNode, RecipeRequest, StoreId, Submission, SubmissionId, Timestamp, Usage,
 };
 use crate::offer::Offer;
-use crate::store::open_on;
-use crate::sync::{AtomicI64, Ordering};
+use crate::store::{OpenError, open_on};
+use crate::sync::{AtomicBool, AtomicI64, Ordering};
 use crate::testing::{Crashes, Op, Survives, TracedDisk};
 use crate::wal::{Disk, DiskFile, LogError, LogFile, ReadBatch};
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(10);
 
 /// Small enough for several checkpoints in a script.
 const CHECKPOINT_BYTES: usize = 12_000;
@@ -50,6 +51,7 @@ struct Script {
     known: Vec<Known>,
     n_submitted: u32,
     n_checkpoints: u64,
+    n_rounds: u32,
 }
 
 /// The name of an event; a new variant has to be given a place in the script.
@@ -77,12 +79,35 @@ fn name_of(event: &Event) -> &'static str {
 
 const N_EVENT_NAMES: usize = 17;
 
+/// Hands something in, again while the disk is full, and waits for its answer.
+fn told<T: Clone, E: Clone + std::fmt::Debug>(
+    mut send: impl FnMut() -> Result<Ticket<T, E>, IntakeError>,
+) -> T {
+    let end = monotonic() + WAIT;
+    loop {
+        assert!(monotonic() < end, "the disk stays full");
+        match send() {
+            Ok(ticket) => return ticket.wait_durable(WAIT).expect("done"),
+            Err(IntakeError::DiskFull) => std::thread::sleep(Duration::from_millis(1)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 impl Script {
     fn new(disk: TracedDisk, checkpoint_bytes: usize) -> Self {
         let clock = HandClock::default();
         let options = Options::default().clock(clock.clone()).checkpoint_bytes(checkpoint_bytes);
-        let mut script =
-            Self { disk, options, clock, engine: None, known: Vec::new(), n_submitted: 0, n_checkpoints: 0 };
+        let mut script = Self {
+            disk,
+            options,
+            clock,
+            engine: None,
+            known: Vec::new(),
+            n_submitted: 0,
+            n_checkpoints: 0,
+            n_rounds: 14,
+        };
         script.open();
         script
     }
@@ -90,7 +115,15 @@ impl Script {
     fn open(&mut self) {
         self.engine = None;
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        self.engine = Some(Engine::open_on(&disk, self.options.clone()).expect("a store"));
+        self.engine = Some(loop {
+            match Engine::open_on(&disk, self.options.clone()) {
+                Ok(engine) => break engine,
+                Err(OpenError::Full { .. } | OpenError::Log(LogError::Full { .. })) => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        });
         self.done();
     }
 
@@ -109,8 +142,8 @@ impl Script {
     fn submit(&mut self, fill: impl FnOnce(Submission) -> Submission) {
         self.n_submitted += 1;
         let id = SubmissionId::new(&format!("s{}", self.n_submitted)).expect("an id");
-        let ticket = self.engine().submit(fill(Submission::new(id))).expect("room");
-        ticket.wait_durable(WAIT).expect("accepted");
+        let submission = fill(Submission::new(id));
+        told(|| self.engine().submit(submission.clone()));
         self.done();
     }
 
@@ -123,7 +156,7 @@ impl Script {
 
     fn status(&mut self, name: LaunchName, state: TaskState) {
         let update = StatusUpdate { name, state, when: self.engine().now() };
-        self.engine().status(update).expect("room").wait_durable(WAIT).expect("taken");
+        told(|| self.engine().status(update.clone()));
         self.done();
     }
 
@@ -132,14 +165,19 @@ impl Script {
         self.status(name, TaskState::Ended { outcome, usage });
     }
 
-    fn cancel(&mut self, jobs: Vec<JobId>) {
-        self.engine().cancel(jobs).expect("room").wait_durable(WAIT).expect("done");
+    fn cancel(&mut self, jobs: &[JobId]) {
+        told(|| self.engine().cancel(jobs.to_vec()));
         self.done();
     }
 
     fn checkpoint(&mut self) {
         if self.options.checkpoint_bytes == CHECKPOINT_BYTES {
-            self.engine().checkpoint(WAIT).expect("a checkpoint");
+            let end = monotonic() + WAIT;
+            while self.engine().checkpoint(WAIT).is_none() {
+                assert!(monotonic() < end, "{:?}", self.engine().store_error());
+                assert!(self.engine().store_error().is_some(), "only a full disk keeps it");
+                std::thread::sleep(Duration::from_millis(1));
+            }
             self.n_checkpoints += 1;
             self.done();
         }
@@ -148,7 +186,7 @@ impl Script {
     fn run(&mut self) {
         let spec = JobTypeSpec::new("step", "1").command(["run", "{n}"]).max_tries(1);
         let spec = spec.needs(NodeResources::new().mem_mib(1));
-        let kind = self.engine().put_job_type(spec).expect("room").wait_durable(WAIT).expect("a type");
+        let kind = told(|| self.engine().put_job_type(spec.clone()));
         self.done();
         let request = |n: u32| JobRequest::new(kind).values([("n", format!("{n:0>100}"))]);
         let node = |n: u32, parents: &[u32]| RecipeNode {
@@ -156,16 +194,16 @@ impl Script {
             job: request(n),
             parents: parents.to_vec(),
         };
-        for round in 0..14 {
+        for round in 0..self.n_rounds {
             self.submit(|all| all.jobs(request(round).count(3)).jobs(request(9).priority(7)));
             let nodes = vec![node(1, &[]), node(2, &[0]), node(3, &[0, 1])];
             self.submit(|all| all.recipe(RecipeRequest { name: "r".into(), nodes: nodes.clone() }));
-            self.engine().pause(kind, true).expect("room").wait_durable(WAIT).expect("done");
+            told(|| self.engine().pause(kind, true));
             self.done();
-            self.engine().pause(kind, false).expect("room").wait_durable(WAIT).expect("done");
-            self.engine().set_limit(kind, Some(50)).expect("room").wait_durable(WAIT).expect("done");
+            told(|| self.engine().pause(kind, false));
+            told(|| self.engine().set_limit(kind, Some(50)));
             let mode = if round % 2 == 0 { QueueMode::Lifo } else { QueueMode::Fifo };
-            self.engine().set_mode(None, Some(mode)).expect("room").wait_durable(WAIT).expect("done");
+            told(|| self.engine().set_mode(None, Some(mode)));
             self.done();
             let names = self.launch(4);
             self.end(names[0], Outcome::Exited { code: 0 });
@@ -176,14 +214,15 @@ impl Script {
             let jobs = self.engine().jobs(JobId(0), 1_000);
             let is_failed = |job: &&Job| job.status == JobStatus::Failed && job.recipe.is_none();
             let failed = jobs.iter().find(is_failed).map(|job| job.id);
-            self.cancel(failed.into_iter().collect());
+            self.cancel(failed.as_slice());
             let running = self.engine().running();
-            self.cancel(running.iter().map(|run| run.job).collect());
+            let running: Vec<JobId> = running.iter().map(|run| run.job).collect();
+            self.cancel(&running);
             let queued = self.engine().queued(&[], 2);
-            let ids = || queued.iter().map(|entry| entry.job).collect();
-            self.engine().set_priority(ids(), 3).expect("room").wait_durable(WAIT).expect("done");
+            let ids = || queued.iter().map(|entry| entry.job).collect::<Vec<_>>();
+            told(|| self.engine().set_priority(ids(), 3));
             self.done();
-            self.cancel(ids());
+            self.cancel(&ids());
             self.clock.0.fetch_add(3_600 * Timestamp::PER_SECOND, Ordering::Relaxed);
             self.engine().pump();
             self.done();
@@ -303,4 +342,47 @@ fn a_crash_at_every_write_and_sync_loses_nothing_and_halves_nothing() {
     }
     println!("{n_points} crash points, {n_images} images, {n_checkpoints} checkpoints");
     assert!(n_points >= 2_000, "{n_points} points");
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_write_is_waited_for_and_nothing_is_lost_or_doubled() {
+    let new = TracedDisk::default();
+    drop(Script::new(new.clone(), CHECKPOINT_BYTES));
+    let base = new.files();
+    let jobs_after = |after: Option<usize>| {
+        let disk = TracedDisk::with(base.clone());
+        let mut script = Script::new(disk.clone(), CHECKPOINT_BYTES);
+        script.n_rounds = 2;
+        disk.set_full(after);
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while disk.n_refused() == 0 && !is_done.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                std::thread::sleep(Duration::from_millis(3));
+                disk.set_full(None);
+            });
+            script.run();
+            is_done.store(true, Ordering::Relaxed);
+        });
+        let engine = script.engine.take().expect("open");
+        engine.check_invariants();
+        let jobs = engine.jobs(JobId(0), 1_000);
+        engine.close().expect("closed");
+        script.open();
+        assert_eq!(script.engine().jobs(JobId(0), 1_000), jobs, "after opening it again");
+        (jobs, disk.n_ops(), disk.n_refused())
+    };
+    let (expected, n_ops, _) = jobs_after(None);
+    let (mut n_points, mut n_refused) = (0, 0);
+    let every = if std::env::var_os("WEIGHBRIDGE_CRASH_DEEP").is_some() { 1 } else { 5 };
+    for after in (0..n_ops).step_by(every) {
+        let (jobs, _, refused) = jobs_after(Some(after));
+        assert!(jobs == expected, "full after {after} operations");
+        n_points += 1;
+        n_refused += usize::from(refused > 0);
+    }
+    println!("full at {n_points} points, {n_refused} of them refused something");
+    assert!(2 * n_refused > n_points, "{n_refused} of {n_points}");
 }
