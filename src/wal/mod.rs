@@ -16,10 +16,8 @@ mod writer;
 
 pub use batch::BatchError;
 pub(crate) use batch::{FORMAT, ReadBatch};
-#[cfg(test)]
-pub(crate) use disk::Refusal;
-pub(crate) use disk::{Directory, Disk, DiskFile};
+pub(crate) use disk::{Directory, Disk, DiskFile, Refusal};
 pub use durable::Durable;
 pub use file::LogError;
-pub(crate) use file::LogFile;
+pub(crate) use file::{LogFile, META, ROWS};
 pub(crate) use writer::Log;
