@@ -112,7 +112,9 @@ fn bytes_of(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn look(directory: &Path) -> (Inspection, CheckReport) {
     let before = bytes_of(directory);
     let found = inspect(directory, None).expect("inspected");
-    let report = check(directory, |_| ()).expect("checked");
+    let mut steps = Vec::new();
+    let report = check(directory, |progress| steps.push(progress.step)).expect("checked");
+    assert_eq!(steps.last(), Some(&"opening it"), "{steps:?}");
     assert!(bytes_of(directory) == before, "a look changed the store");
     (found, report)
 }
@@ -606,6 +608,48 @@ fn a_store_whose_writer_was_killed_is_sound_and_stays_as_it_is() {
     }
 }
 
+/// Who is told to by the environment writes into a store until somebody kills it.
+#[test]
+fn a_writer_that_is_killed_by_another_test() {
+    let Ok(directory) = std::env::var(WRITER) else { return };
+    let (directory, bytes) = directory.split_once('=').expect("a directory and bytes");
+    let options = Options::default().load_period(None).checkpoint_bytes(bytes.parse().expect("a number"));
+    let engine = Engine::open(directory, options).expect("a store");
+    for n in 0.. {
+        submit(&engine, &format!("{}-{n}", std::process::id()), 60);
+        run(&engine, 300);
+        // A line for each round tells the parent how far it is.
+        println!("{ROUND}");
+    }
+}
+
+const WRITER: &str = "WEIGHBRIDGE_TEST_WRITER";
+
+const ROUND: &str = "one more round";
+
+#[test]
+fn a_store_whose_writer_was_killed_between_checkpoints_is_sound() {
+    use std::io::{BufRead, BufReader};
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut n_left_behind = 0;
+    for (cycle, bytes) in [1, 100_000, 1, 30_000_000, 40_000, 1, 300_000, 1].into_iter().enumerate() {
+        let mut command = std::process::Command::new(std::env::current_exe().expect("a path"));
+        command.args(["--exact", "a_writer_that_is_killed_by_another_test", "--nocapture"]);
+        command.env(WRITER, format!("{}={bytes}", directory.path().display()));
+        let mut writer = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+        let lines = BufReader::new(writer.stdout.take().expect("piped")).lines();
+        let rounds = lines.map_while(Result::ok).filter(|line| line.contains(ROUND));
+        let n_rounds = rounds.take(5 + 7 * cycle % 11).count();
+        writer.kill().expect("it can be killed");
+        writer.wait().expect("it has ended");
+        assert!(n_rounds > 4, "the writer of cycle {cycle} gave up");
+        let (found, report) = assert_sound(directory.path());
+        n_left_behind += found.state.segments.n_left_behind;
+        assert!(report.n_jobs > 0 || found.state.totals.is_none(), "{report:?}");
+    }
+    println!("{n_left_behind} segments were left behind by checkpoints that did not end");
+}
+
 #[test]
 fn both_commands_refuse_a_living_store_and_find_none_where_none_is() {
     let place = Place::new();
@@ -661,7 +705,7 @@ fn texts_and_json_tell_the_same() {
     let answer = place.run(&["check", store, "--output", "json"]).expect(1).json();
     assert_eq!((&answer["is_sound"], &answer["kinds"]["segment"]), (&false.into(), &1.into()));
     let ended = place.run(&["inspect", store]).expect(0);
-    assert!(ended.stdout.contains("opens       no: "), "{ended:?}");
+    assert!(ended.stdout.contains("opens       no: ") && ended.stdout.contains("1 MISSING"), "{ended:?}");
     println!("{}", ended.stdout);
 
     let bad = copy(sound.path());

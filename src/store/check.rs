@@ -17,9 +17,8 @@ use std::path::Path;
 
 use super::directory::StoreFiles;
 use super::faults::{FaultKind, StoreFaults};
-use super::inspect::try_open;
+use super::inspect::{open_fault, try_open};
 use super::look::guarded;
-use super::recovery::OpenError;
 use super::survey::{LOG, LogSurvey, LookError, STATE, Site, Survey};
 use crate::wal::DiskFile;
 
@@ -153,16 +152,7 @@ impl Checking<'_> {
                     faults.add(FaultKind::Invariant, STATE, "the state that was recovered", cause);
                 }
             }
-            Ok(Err(error)) => {
-                let file = match &error {
-                    OpenError::Damaged { file, .. } | OpenError::Format { file, .. } if *file == STATE => {
-                        STATE
-                    }
-                    OpenError::Storage { .. } => STATE,
-                    _ => LOG,
-                };
-                faults.add(FaultKind::Open, file, "opening the store", error);
-            }
+            Ok(Err(error)) => open_fault(&error, faults),
             Err(cause) => faults.add(FaultKind::Open, LOG, "opening the store", cause),
         }
     }

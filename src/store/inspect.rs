@@ -3,6 +3,7 @@
 //! N1  Nothing in the directory is changed.
 //! N2  It always ends, with all that could be found out.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::index::{Block, NOWHERE};
 use super::look::{Look, guarded};
 use super::recovery::{OpenError, open_on};
 use super::segment::{Segment, SegmentError, SegmentInfo};
-use super::survey::{LogRows, LogSurvey, LookError, STATE, Site, Survey, rows, values};
+use super::survey::{LOG, LogRows, LogSurvey, LookError, STATE, Site, Survey, rows, values};
 use crate::limits::{EVENTS_SHOWN_MAX, RECENT_BYTES, SEGMENT_BYTES};
 use crate::load::{LoadRow, StatusCounts};
 use crate::model::{Accepted, Creation, Epoch, Event, EventNumber, ExeId, QueueMode, StoreId, Timestamp};
@@ -199,7 +200,12 @@ pub fn inspect(
         }
     });
     rows.meet(&survey, &mut faults);
-    let opens = try_open(&site, |_| ());
+    let opens = guarded(|| try_open(&site, |_| ())).unwrap_or_else(|cause| {
+        Err(OpenError::Damaged { file: STATE, place: "its totals".to_owned(), cause })
+    });
+    if let Err(error) = &opens {
+        open_fault(error, &mut faults);
+    }
     Ok(Inspection {
         directory: site.files.directory().to_owned(),
         last_owner: site.held.last_owner,
@@ -233,6 +239,16 @@ pub(super) fn try_open<T>(
     // To close a file is to write to it, which a damaged one may not survive.
     let _ = guarded(|| drop(opened));
     Ok((opens, answer))
+}
+
+/// Tells of a store that does not open.
+pub(super) fn open_fault(error: &OpenError, faults: &mut StoreFaults) {
+    let file = match error {
+        OpenError::Damaged { file, .. } | OpenError::Format { file, .. } if *file == STATE => STATE,
+        OpenError::Storage { .. } => STATE,
+        _ => LOG,
+    };
+    faults.add(FaultKind::Open, file, "opening the store", error);
 }
 
 fn inspect_file(site: &Site, file: DiskFile, look: &mut Look, faults: &mut StoreFaults) -> FileInspection {
@@ -306,6 +322,9 @@ fn is_sparse(info: &SegmentInfo) -> bool {
     u32::from(info.n_dead) * 2 >= u32::from(info.n_rows) || 2 * live_bytes < SEGMENT_BYTES as u64
 }
 
+/// What is said of a segment that is not there.
+pub(super) const SEGMENT_MISSING: &str = "the directory names it, and it is missing";
+
 /// Why a segment cannot be read.
 pub(super) fn segment_fault(error: SegmentError) -> (FaultKind, String) {
     match error {
@@ -327,13 +346,12 @@ impl StateInspection {
             segments.bytes += u64::from(info.bytes);
             segments.n_sparse += u64::from(is_sparse(info));
         }
-        let mut n_found = 0;
+        let mut missing: BTreeSet<u32> = survey.directory.keys().copied().collect();
         rows(look, "segments", SEGMENTS, faults, |faults, number, bytes| {
-            if !survey.directory.contains_key(&number) {
+            if !missing.remove(&number) {
                 segments.n_left_behind += 1;
                 return;
             }
-            n_found += 1;
             if let Err(error) = Segment::read(bytes) {
                 let (kind, cause) = segment_fault(error);
                 faults.add(kind, STATE, format_args!("segment {number}"), &cause);
@@ -341,7 +359,10 @@ impl StateInspection {
                 segments.first_bad.get_or_insert((number, cause));
             }
         });
-        segments.n_missing = segments.n - n_found;
+        segments.n_missing = missing.len() as u64;
+        for number in missing {
+            faults.add(FaultKind::Segment, STATE, format_args!("segment {number}"), SEGMENT_MISSING);
+        }
     }
 
     fn look_at_rest(&mut self, look: &mut Look, survey: &Survey, faults: &mut StoreFaults) {

@@ -126,6 +126,8 @@ fn single<K: Number + std::fmt::Debug, T: Decode<()>>(
 pub(super) struct Survey {
     pub(super) format: Option<u16>,
     pub(super) head: Option<Head>,
+    /// There may be a head that could not be read.
+    is_head_lost: bool,
     pub(super) types: BTreeMap<u32, JobType>,
     pub(super) counts: BTreeMap<u32, StatusCounts>,
     pub(super) directory: BTreeMap<u32, SegmentInfo>,
@@ -145,6 +147,7 @@ impl Survey {
     }
 
     fn read_head(&mut self, look: &mut Look, faults: &mut StoreFaults) {
+        let n_before = faults.n();
         match look.get(META, "head") {
             Ok(Some(bytes)) => {
                 let format = bytes.get(4..6).and_then(|bytes| bytes.try_into().ok());
@@ -163,6 +166,7 @@ impl Survey {
             },
             Err(cause) => faults.add(FaultKind::Unreadable, STATE, "meta", cause),
         }
+        self.is_head_lost = self.head.is_none() && (self.format.is_some() || faults.n() > n_before);
         if let Some(found) = self.format.filter(|format| *format != FORMAT) {
             let cause = format_args!("format {found}, this version reads {FORMAT}");
             faults.add(FaultKind::Format, STATE, "meta head", cause);
@@ -342,7 +346,7 @@ impl LogSurvey {
         }
         let watermark = survey.watermark();
         match self.rows.events {
-            _ if self.rows.n_bad > 0 => {}
+            _ if self.rows.n_bad > 0 || survey.is_head_lost => {}
             Some((first, _)) if first.0 > watermark.0 + 1 => {
                 let cause =
                     format_args!("it begins with event {first}, the state file ends with {watermark}");

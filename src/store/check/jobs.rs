@@ -8,7 +8,7 @@ use super::super::codec::StoredJob;
 use super::super::faults::{FaultKind, StoreFaults};
 use super::super::file::{CREATIONS, Head, PLACES, SEGMENTS};
 use super::super::index::{BLOCK_IDS, Block, NOWHERE, block_of};
-use super::super::inspect::segment_fault;
+use super::super::inspect::{SEGMENT_MISSING, segment_fault};
 use super::super::look::Look;
 use super::super::segment::{KindCount, Place, Segment, SegmentInfo};
 use super::super::survey::{STATE, Survey, rows, values};
@@ -202,7 +202,7 @@ impl Checking<'_> {
         for number in missing {
             jobs.is_partial = true;
             let place = format_args!("segment {number}");
-            report.faults.add(FaultKind::Segment, STATE, place, "the directory names it, and it is missing");
+            report.faults.add(FaultKind::Segment, STATE, place, SEGMENT_MISSING);
         }
         report.n_jobs = jobs.n;
         jobs.all_there(head, &mut report.faults);
