@@ -64,7 +64,11 @@ pub use offer::{NodeView, Offer};
 pub use queue::{
     Amounts, Entry, InsertError, Lack, LaneVerdict, Position, PositionSearch, Queue, TypeStatus, Verdict,
 };
-pub use store::{Checkpoints, OpenError, StoreFiles};
+pub use store::{
+    CheckProgress, CheckReport, Checkpoints, FaultKind, FileInspection, Gap, Inspection, LogInspection,
+    LogRows, LookError, OpenError, Opens, SegmentsInspection, StateInspection, StateTotals, StoreFault,
+    StoreFaults, StoreFiles, check, inspect,
+};
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]
 pub use workload::*;

@@ -75,6 +75,16 @@ pub const PLACES_MAX: usize = 1 << 18;
 /// Bytes of one transaction of a checkpoint but its last.
 pub const CHECKPOINT_BYTES: usize = 4 << 20;
 
+/// Bytes of memory that `inspect` and `check` keep of what a repair would write to a file: redb writes
+/// its page directory, some 33 bytes for a MiB, and what leads to it.
+pub const UNTOUCHED_BYTES_MAX: usize = 256 << 20;
+
+/// Faults of a store that are told one by one, of each kind. All of them are counted.
+pub const FAULTS_MAX: usize = 20;
+
+/// Events of a log that are shown in one answer.
+pub const EVENTS_SHOWN_MAX: usize = 1_000;
+
 /// Load rows kept when the options say nothing: a year of hours for ten busy types.
 pub const LOAD_ROWS_DEFAULT: u32 = 100_000;
 

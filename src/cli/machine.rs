@@ -105,13 +105,18 @@ impl Machine {
     }
 }
 
-fn open_failure(error: OpenError) -> Failure {
-    let code = match &error {
+/// A stable word for why a store does not open.
+pub(super) fn open_code(error: &OpenError) -> &'static str {
+    match error {
         OpenError::Locked { .. } => "store-in-use",
         OpenError::Damaged { .. } | OpenError::Mixed => "store-damaged",
         OpenError::Format { .. } => "store-format",
         _ => "store",
-    };
+    }
+}
+
+fn open_failure(error: OpenError) -> Failure {
+    let code = open_code(&error);
     let help = match &error {
         OpenError::Locked { owner, .. } => Some(in_use_help(*owner)),
         OpenError::Io { .. } => Some("give another directory with --store".to_owned()),

@@ -6,11 +6,13 @@
 
 mod answer;
 mod cancel;
+mod check;
 mod duration;
 mod explain;
 mod failure;
 mod http;
 mod ids;
+mod inspect;
 mod job;
 mod jobs;
 mod limit;
@@ -58,6 +60,9 @@ Examples:
   weighbridge status                         what runs and what waits
   weighbridge explain 7                      why job 7 still waits
   weighbridge cancel 3 10-20                 cancel jobs
+
+  weighbridge inspect jobs                   what a stopped or damaged store holds
+  weighbridge check jobs                     verify all of it
 
 Exit codes:
   0 done   1 something failed   2 wrong usage, or a fault in a workload file
@@ -124,6 +129,10 @@ enum Command {
     Limit(limit::Args),
     /// Pending, queued and running jobs over time
     Load(load::Args),
+    /// What a store holds and what is wrong where, while nobody has it open
+    Inspect(inspect::Args),
+    /// Verify a store that nobody has open
+    Check(check::Args),
     #[command(hide = true)]
     Supervisor(supervisor::Args),
 }
@@ -169,6 +178,8 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Resume(args) => pause::resume(&args, context),
         Command::Limit(args) => limit::run(&args, context),
         Command::Load(args) => load::run(&args, context),
+        Command::Inspect(args) => inspect::run(&args, context),
+        Command::Check(args) => check::run(&args, context),
         Command::Supervisor(args) => supervisor::run(&args),
     }
 }

@@ -9,6 +9,6 @@ mod paged;
 mod restore;
 
 pub(crate) use delta::{Changed, Delta, Kind, Totals};
-pub(crate) use fold::{Gone, Running, State};
+pub(crate) use fold::{Gone, Running, State, digest};
 pub(crate) use paged::Paged;
 pub(crate) use restore::Restoring;

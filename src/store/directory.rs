@@ -47,6 +47,44 @@ impl StoreFiles {
     }
 }
 
+/// The process that wrote its id into a lock last; none where that cannot be read.
+fn owner(lock: &File) -> Option<u32> {
+    let mut text = String::new();
+    lock.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// A store that nobody opens while this value lives, and of which nothing was changed for that.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// None for a store that was never locked.
+    #[expect(dead_code, reason = "the open file is the lock")]
+    lock: Option<File>,
+    /// The process that had the store open last.
+    pub(super) last_owner: Option<u32>,
+}
+
+impl Held {
+    pub(super) fn take(files: &StoreFiles) -> Result<Self, OpenError> {
+        let io = |action, source| OpenError::Io { action, path: files.lock(), source };
+        let lock = match File::open(files.lock()) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { lock: None, last_owner: None });
+            }
+            Err(error) => return Err(io("open the lock", error)),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(Self { last_owner: owner(&lock), lock: Some(lock) }),
+            Err(TryLockError::WouldBlock) => {
+                let directory = files.directory().to_owned();
+                Err(OpenError::Locked { directory, owner: owner(&lock) })
+            }
+            Err(TryLockError::Error(source)) => Err(io("take the lock", source)),
+        }
+    }
+}
+
 /// The lock on a store, held while this value lives.
 #[derive(Debug)]
 pub(crate) struct StoreLock(#[expect(dead_code, reason = "the open file is the lock")] File);
@@ -68,13 +106,7 @@ impl StoreLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                // Only for the message: an owner that cannot be read is "another process".
-                let _ = (&file).take(32).read_to_string(&mut owner);
-                return Err(OpenError::Locked {
-                    directory: directory.to_owned(),
-                    owner: owner.trim().parse().ok(),
-                });
+                return Err(OpenError::Locked { directory: directory.to_owned(), owner: owner(&file) });
             }
             Err(TryLockError::Error(source)) => return Err(io("take the lock", path)(source)),
         }

@@ -17,7 +17,7 @@ use crate::model::JobId;
 use crate::state::Paged;
 
 /// Ids of one block of the table of places.
-const BLOCK_IDS: u64 = 512;
+pub(super) const BLOCK_IDS: u64 = 512;
 
 /// See the file.
 #[derive(Default)]
@@ -78,7 +78,7 @@ impl Index {
 /// The places of one block of ids; a place is six bytes, and a segment of `u32::MAX` is none.
 pub(super) type Block = Vec<(u32, u16)>;
 
-const NOWHERE: (u32, u16) = (u32::MAX, 0);
+pub(super) const NOWHERE: (u32, u16) = (u32::MAX, 0);
 
 pub(super) const fn block_of(id: JobId) -> (u64, usize) {
     (id.0 / BLOCK_IDS, (id.0 % BLOCK_IDS) as usize)

@@ -2,21 +2,34 @@
 //!
 //! `docs/store.md` describes the files byte by byte, and what each fault promises.
 
+mod check;
 mod checkpoint;
 mod codec;
 mod directory;
+mod faults;
 mod file;
 mod index;
+mod inspect;
+mod look;
 mod recent;
 mod recovery;
 mod segment;
+mod survey;
 mod tables;
+mod untouched;
 
+pub use check::{CheckProgress, CheckReport, check};
 pub use directory::StoreFiles;
 pub(crate) use directory::StoreLock;
+pub use faults::{FaultKind, StoreFault, StoreFaults};
+pub use inspect::{
+    FileInspection, Inspection, LogInspection, Opens, SegmentsInspection, StateInspection, StateTotals,
+    inspect,
+};
 pub use recovery::OpenError;
 #[cfg(test)]
 pub(crate) use recovery::open_on;
 pub(crate) use recovery::{Opened, open};
+pub use survey::{Gap, LogRows, LookError};
 pub use tables::Checkpoints;
 pub(crate) use tables::{Facts, Tables};

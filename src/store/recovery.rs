@@ -17,6 +17,7 @@ use super::file::{
 use super::index::Index;
 use super::segment::{Place, Segment, SegmentInfo};
 use super::tables::{Tables, segment_error};
+use crate::limits::JOB_TYPES_MAX;
 use crate::model::{Accepted, EventNumber, JobTypeId, StoreId};
 use crate::state::{Restoring, State, Totals};
 use crate::wal::{BatchError, Directory, Disk, DiskFile, FORMAT, LogError, LogFile, ReadBatch};
@@ -177,6 +178,10 @@ fn read_state(file: &StateFile, id: StoreId) -> Result<(Reading, Index), OpenErr
     let counts = txn.open_table(COUNTS).map_err(storage("read"))?;
     for row in counts.iter().map_err(storage("read"))? {
         let (job_type, bytes) = row.map_err(storage("read"))?;
+        // Counts are kept by id; a key that was damaged must not reserve memory.
+        if job_type.value() as usize > JOB_TYPES_MAX {
+            return Err(damaged(format!("there are counts of job type {}", job_type.value())));
+        }
         state.restore_counts(JobTypeId(job_type.value()), unseal_one(bytes.value())?);
     }
     let submissions = txn.open_table(SUBMISSIONS).map_err(storage("read"))?;

@@ -14,8 +14,8 @@ use super::batch::last_event;
 use super::disk::{Disk, DiskFile, Refusal};
 use crate::model::{EventNumber, StoreId};
 
-const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
-const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+pub(crate) const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
+pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
 /// redb's page cache for the log: appends need few pages.
 const CACHE_BYTES: usize = 32 << 20;

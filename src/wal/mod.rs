@@ -19,5 +19,5 @@ pub(crate) use batch::{FORMAT, ReadBatch};
 pub(crate) use disk::{Directory, Disk, DiskFile, Refusal};
 pub use durable::Durable;
 pub use file::LogError;
-pub(crate) use file::LogFile;
+pub(crate) use file::{LogFile, META, ROWS};
 pub(crate) use writer::Log;
