@@ -246,3 +246,24 @@ fn whatever_happened_a_store_that_is_opened_again_holds_it_all() {
     assert!(n_checkpoints > 100, "{n_checkpoints} checkpoints");
     println!("{n_checkpoints} checkpoints");
 }
+
+#[test]
+fn what_is_answered_before_it_is_on_disk_is_covered_by_the_next_durable_answer() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = open(directory.path()).expect("a store");
+    let kind =
+        engine.put_job_type(JobTypeSpec::new("a", "1")).expect("room").wait_durable(SYNC).expect("a type");
+    let one = |n: u32| {
+        Submission::new(SubmissionId::new(&format!("s{n}")).expect("an id")).jobs(JobRequest::new(kind))
+    };
+    for n in 0..100 {
+        let ticket = engine.submit(one(n).buffered()).expect("room");
+        engine.pump();
+        assert!(ticket.poll().is_some(), "answered as soon as it is applied");
+    }
+    engine.submit(one(100)).expect("room").wait_durable(SYNC).expect("accepted");
+    let again = engine.submit(one(7)).expect("room").wait_durable(SYNC).expect("known");
+    assert!(again.is_repeat);
+    drop(engine);
+    assert_eq!(open(directory.path()).expect("a store").view().totals.queued, 101);
+}

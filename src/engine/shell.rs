@@ -54,8 +54,8 @@ use crate::limits::{
 };
 use crate::load::is_due;
 use crate::model::{
-    Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, NodeResources,
-    Outcome, QueueMode, StoreId, Submission, SubmissionId, Timestamp, Usage, Values,
+    Accepted, Durability, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId,
+    NodeResources, Outcome, QueueMode, StoreId, Submission, SubmissionId, Timestamp, Usage, Values,
 };
 use crate::offer::Offer;
 use crate::queue::Entry;
@@ -877,6 +877,11 @@ impl Inner {
         promise: Promise<Accepted, SubmitError>,
     ) {
         let Ok(accepted) = result else { return self.settle(core, result, promise) };
+        if submission.durability == Durability::Buffered {
+            self.flush(core, []);
+            drop(promise.answer(Ok(accepted)));
+            return;
+        }
         let (answers, id) = (self.answers.clone(), Arc::from(submission.id.as_str()));
         let answer = move || {
             if answers.len() < ANSWERS_MAX {

@@ -26,7 +26,7 @@ pub use resources::{
     NodeResources, RESOURCE_NAME_LEN_MAX, RESOURCES_MAX, ResourceName, ResourceNameError, ResourcesError,
 };
 pub use submission::{
-    Accepted, JobRequest, RecipeNode, RecipeRequest, SUBMISSION_ID_LEN_MAX, Submission, SubmissionId,
-    SubmissionIdError,
+    Accepted, Durability, JobRequest, RecipeNode, RecipeRequest, SUBMISSION_ID_LEN_MAX, Submission,
+    SubmissionId, SubmissionIdError,
 };
 pub use time::Timestamp;

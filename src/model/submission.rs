@@ -125,6 +125,20 @@ pub struct RecipeRequest {
     pub nodes: Vec<RecipeNode>,
 }
 
+/// When a submission is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Once it is on disk: a crash at any moment loses nothing that was answered.
+    #[default]
+    Durable,
+    /// Once it is in order, in memory. It is handed to the disk at once, and is there when the commit
+    /// under way and the next one have ended, some milliseconds later while the disk takes it. A crash
+    /// before that loses it whole, with everything that came after it and nothing that came before; so
+    /// a later durable answer of the same engine covers it. Submitting it again under the same id, as
+    /// durable, tells whether it is there.
+    Buffered,
+}
+
 /// Jobs and recipes that are queued together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
@@ -134,18 +148,27 @@ pub struct Submission {
     pub jobs: Vec<JobRequest>,
     /// Graphs of jobs.
     pub recipes: Vec<RecipeRequest>,
+    /// When it is answered.
+    pub durability: Durability,
 }
 
 impl Submission {
     /// An empty one.
     pub fn new(id: SubmissionId) -> Self {
-        Self { id, jobs: Vec::new(), recipes: Vec::new() }
+        Self { id, jobs: Vec::new(), recipes: Vec::new(), durability: Durability::Durable }
     }
 
     /// Adds jobs.
     #[must_use]
     pub fn jobs(mut self, request: JobRequest) -> Self {
         self.jobs.push(request);
+        self
+    }
+
+    /// Lets it be answered before it is on disk; see [`Durability::Buffered`] for what that means.
+    #[must_use]
+    pub fn buffered(mut self) -> Self {
+        self.durability = Durability::Buffered;
         self
     }
 

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::recovery::OpenError;
 
@@ -85,6 +86,11 @@ impl Held {
     }
 }
 
+/// How often a lock that is taken is looked at again, before the store counts as in use.
+const LOOKS_MAX: usize = 10;
+
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 /// The lock on a store, held while this value lives.
 #[derive(Debug)]
 pub(crate) struct StoreLock(#[expect(dead_code, reason = "the open file is the lock")] File);
@@ -103,7 +109,17 @@ impl StoreLock {
             .write(true)
             .open(&path)
             .map_err(io("open the lock", path.clone()))?;
-        match file.try_lock() {
+        let mut locked = file.try_lock();
+        for _ in 0..LOOKS_MAX {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            // A process that is being started keeps the descriptors of the one that starts it for a moment,
+            // and with them a lock that was given up meanwhile.
+            std::thread::sleep(LOOK_PAUSE);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(OpenError::Locked { directory: directory.to_owned(), owner: owner(&file) });

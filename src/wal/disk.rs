@@ -100,15 +100,13 @@ impl Disk for Directory {
     }
 }
 
-/// A file that nobody else has open.
+/// A file that nobody else has open: whoever opens it holds the lock of the store.
 #[derive(Debug)]
 struct DataFile(File);
 
 impl DataFile {
     fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        file.try_lock()?;
-        Ok(Self(file))
+        File::options().read(true).write(true).create(true).truncate(false).open(path).map(Self)
     }
 }
 
