@@ -286,6 +286,9 @@ impl Tables {
         let Some(row) = table.range(..=id.0).map_err(storage("read"))?.next_back() else { return Ok(None) };
         let (first, bytes) = row.map_err(storage("read"))?;
         let piece: Piece = Arc::new(unseal(bytes.value())?);
+        if piece.first().map(|creation| creation.first.0) != Some(first.value()) {
+            return Err(super::file::damaged(format!("creations under {} are others", first.value())));
+        }
         let found = find(&piece);
         let mut pieces = self.pieces.lock();
         pieces.push_front((first.value(), piece));
