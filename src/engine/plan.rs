@@ -4,8 +4,12 @@
 
 use std::sync::Arc;
 
-use crate::launch::{LAUNCH_NAMES, Launch, TemplateError, fill};
-use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Values};
+use super::command::Status;
+use super::shell::Engine;
+use super::ticket::Promise;
+use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill};
+use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values};
+use crate::wal::Durable;
 
 /// See the file.
 #[derive(Clone, Debug)]
@@ -53,5 +57,32 @@ impl Plan {
             env,
             timeout_s: spec.timeout_s,
         })
+    }
+}
+
+impl Engine {
+    /// Fills in the values of a job. A launch that cannot be filled ends at once, and is none.
+    pub(super) fn fill(&self, plan: Durable<Plan>) -> Option<Durable<Launch>> {
+        let (plan, proof) = plan.split();
+        let name = plan.name;
+        let values = || {
+            if plan.asks_values() { self.0.outside.tables.values(plan.job) } else { Ok(Values::default()) }
+        };
+        let filled = values().map_err(|error| error.to_string());
+        let filled = filled.and_then(|values| plan.fill(&values).map_err(|error| error.to_string()));
+        match filled {
+            Ok(launch) => Some(proof.map(|()| launch)),
+            Err(reason) => {
+                let (promise, _nobody_waits) = Promise::new(self.pump_fn());
+                let state =
+                    TaskState::Ended { outcome: Outcome::NotStarted { reason }, usage: Usage::default() };
+                let now = self.now();
+                let update = StatusUpdate { name, state, when: now };
+                let mut owned = self.0.owned.lock();
+                let now = owned.core.clamp(now);
+                self.0.apply_status(&mut owned.core, Status(update, Some(promise)), now);
+                None
+            }
+        }
     }
 }

@@ -47,7 +47,7 @@ use super::ticket::{Promise, Pump, Ticket};
 use super::view::{VIEW_AGE_MAX, View, view};
 use crate::clock::{Clock, SystemClock, monotonic};
 use crate::intake::{Intake, IntakeError};
-use crate::launch::{Launch, StatusUpdate, TaskState};
+use crate::launch::StatusUpdate;
 use crate::limits::{
     INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RECENT_BYTES, RECENT_BYTES_MAX, RUNNING_MAX,
     STATUSES_LEN_MAX, TURN_LANES,
@@ -55,7 +55,7 @@ use crate::limits::{
 use crate::load::is_due;
 use crate::model::{
     Accepted, Durability, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId,
-    NodeResources, Outcome, QueueMode, StoreId, Submission, SubmissionId, Timestamp, Usage, Values,
+    NodeResources, QueueMode, StoreId, Submission, SubmissionId, Timestamp,
 };
 use crate::offer::Offer;
 use crate::queue::Entry;
@@ -63,6 +63,9 @@ use crate::state::{Delta, State};
 use crate::store::{Facts, OpenError, Opened, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
+
+/// Events of statuses that are handed to the log together.
+const STATUS_EVENTS: usize = 500;
 
 /// Accepted submissions whose answers are kept for callers that ask again at once. When there are
 /// as many, later ones are answered by the core.
@@ -297,7 +300,7 @@ impl Engine {
         Self(Arc::new(inner.expect("the system gives a thread")))
     }
 
-    fn pump_fn(&self) -> Pump {
+    pub(super) fn pump_fn(&self) -> Pump {
         let engine = self.clone();
         Arc::new(move || engine.pump())
     }
@@ -471,31 +474,6 @@ impl Engine {
     /// Leaves launches that somebody gave up for whoever reads the outbox.
     pub(super) fn post(&self, launches: Vec<Durable<Plan>>) {
         self.0.outside.outbox.push(launches.into_iter().map(Held::Launch));
-    }
-
-    /// Fills in the values of a job. A launch that cannot be filled ends at once, and is none.
-    pub(super) fn fill(&self, plan: Durable<Plan>) -> Option<Durable<Launch>> {
-        let (plan, proof) = plan.split();
-        let name = plan.name;
-        let values = || {
-            if plan.asks_values() { self.0.outside.tables.values(plan.job) } else { Ok(Values::default()) }
-        };
-        let filled = values().map_err(|error| error.to_string());
-        let filled = filled.and_then(|values| plan.fill(&values).map_err(|error| error.to_string()));
-        match filled {
-            Ok(launch) => Some(proof.map(|()| launch)),
-            Err(reason) => {
-                let (promise, _nobody_waits) = Promise::new(self.pump_fn());
-                let state =
-                    TaskState::Ended { outcome: Outcome::NotStarted { reason }, usage: Usage::default() };
-                let now = self.0.options.clock.now();
-                let update = StatusUpdate { name, state, when: now };
-                let mut owned = self.0.owned.lock();
-                let now = owned.core.clamp(now);
-                self.0.apply_status(&mut owned.core, Status(update, Some(promise)), now);
-                None
-            }
-        }
     }
 
     pub(super) fn commit(&self, node: NodeId, picks: &[Entry]) -> PendingLaunches {
@@ -781,10 +759,7 @@ impl Inner {
             while self.intake.pop_status().is_some() || self.intake.pop_command().is_some() {}
             return now;
         }
-        for _ in 0..self.intake.n_statuses() {
-            let Some(status) = self.intake.pop_status() else { break };
-            self.apply_status(&mut owned.core, status, now);
-        }
+        self.drain_statuses(&mut owned.core, now);
         for _ in 0..self.intake.n_commands() {
             if self.is_full() {
                 break;
@@ -816,7 +791,23 @@ impl Inner {
         self.flush(&mut owned.core, [Effect::Publish(view)]);
     }
 
-    fn apply_status(&self, core: &mut Core, Status(update, promise): Status, now: Timestamp) {
+    /// Applies what the ring of statuses holds, and hands it to the log many at a time: drivers report
+    /// ends by the hundred.
+    fn drain_statuses(&self, core: &mut Core, now: Timestamp) {
+        let mut answers = Vec::new();
+        for _ in 0..self.intake.n_statuses() {
+            let Some(Status(update, promise)) = self.intake.pop_status() else { break };
+            // Whoever holds a ticket acknowledges by it; else the outbox says when.
+            let outcome = core.status(update, promise.is_none(), now);
+            answers.extend(promise.map(|promise| answer(promise, outcome)));
+            if core.out.events.len() >= STATUS_EVENTS {
+                self.flush(core, answers.drain(..));
+            }
+        }
+        self.flush(core, answers);
+    }
+
+    pub(super) fn apply_status(&self, core: &mut Core, Status(update, promise): Status, now: Timestamp) {
         // Whoever holds a ticket acknowledges by it; else the outbox says when.
         let outcome = core.status(update, promise.is_none(), now);
         let answer = promise.map(|promise| answer(promise, outcome));
