@@ -9,6 +9,7 @@ use super::shell::Engine;
 use super::ticket::Promise;
 use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill};
 use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values};
+use crate::store::OpenError;
 use crate::wal::Durable;
 
 /// See the file.
@@ -68,14 +69,18 @@ impl Engine {
         let values = || {
             if plan.asks_values() { self.0.outside.tables.values(plan.job) } else { Ok(Values::default()) }
         };
-        let filled = values().map_err(|error| error.to_string());
-        let filled = filled.and_then(|values| plan.fill(&values).map_err(|error| error.to_string()));
+        // A store that cannot be read is no fault of the job: it uses up no try.
+        let lost = |error: OpenError| {
+            self.0.complain(&error);
+            Outcome::Lost { reason: error.to_string() }
+        };
+        let not_started = |error: TemplateError| Outcome::NotStarted { reason: error.to_string() };
+        let filled = values().map_err(lost).and_then(|values| plan.fill(&values).map_err(not_started));
         match filled {
             Ok(launch) => Some(proof.map(|()| launch)),
-            Err(reason) => {
+            Err(outcome) => {
                 let (promise, _nobody_waits) = Promise::new(self.pump_fn());
-                let state =
-                    TaskState::Ended { outcome: Outcome::NotStarted { reason }, usage: Usage::default() };
+                let state = TaskState::Ended { outcome, usage: Usage::default() };
                 let now = self.now();
                 let update = StatusUpdate { name, state, when: now };
                 let mut owned = self.0.owned.lock();

@@ -179,25 +179,21 @@ impl Tables {
     /// Finds out whether a checkpoint that failed for want of room is in the file all the same, once that
     /// was opened again, and has it synced.
     fn settle(&self) -> Result<Option<Changes>, OpenError> {
-        let Some(changes) = self.shared.lock().unsure.take() else { return Ok(None) };
-        if self.file.head(self.store)? != Some(changes.head) {
+        let Some(head) = self.shared.lock().unsure.as_ref().map(|changes| changes.head) else {
             return Ok(None);
-        }
-        let synced = || -> Result<(), OpenError> {
+        };
+        // Until this is answered, nobody may write over what may be there.
+        let is_there = self.file.head(self.store)? == Some(head);
+        if is_there {
             let txn = self.begin()?;
             {
                 let mut meta = txn.open_table(META).map_err(storage("write"))?;
-                meta.insert("head", seal([changes.head]).as_slice()).map_err(storage("write"))?;
+                meta.insert("head", seal([head]).as_slice()).map_err(storage("write"))?;
             }
-            txn.commit().map_err(storage("sync"))
-        };
-        match synced() {
-            Ok(()) => Ok(Some(changes)),
-            Err(error) => {
-                self.shared.lock().unsure = Some(changes);
-                Err(error)
-            }
+            txn.commit().map_err(storage("sync"))?;
         }
+        let changes = self.shared.lock().unsure.take();
+        Ok(changes.filter(|_| is_there))
     }
 
     fn begin(&self) -> Result<WriteTransaction, OpenError> {

@@ -264,26 +264,29 @@ impl Tables {
         Ok(segment.job(usize::from(place.row)))
     }
 
-    /// What a job was given; an empty one where nothing is known.
-    fn creation(&self, id: JobId) -> Result<Option<Arc<Creation>>, OpenError> {
+    /// What a job was given. A job that was made and has none is damage.
+    ///
+    /// Cost: a look under a lock, or one piece of the file, which is kept for the next ones.
+    fn creation(&self, id: JobId) -> Result<Arc<Creation>, OpenError> {
         {
             let shared = self.shared.lock();
             let frozen = || shared.frozen.as_ref().and_then(|frozen| frozen.creation(id));
             if let Some(creation) = shared.recent.creation(id).or_else(frozen) {
-                return Ok(Some(creation.clone()));
+                return Ok(creation.clone());
             }
         }
+        let missing = || super::file::damaged(format!("what job {id} was given is missing"));
         let find = |piece: &Piece| {
             let at = piece.partition_point(|creation| creation.first <= id).checked_sub(1)?;
             piece.get(at).filter(|creation| creation.holds(id)).cloned().map(Arc::new)
         };
         let known = self.pieces.lock().iter().find_map(|(_, piece)| find(piece));
-        if known.is_some() {
+        if let Some(known) = known {
             return Ok(known);
         }
         let txn = self.read()?;
         let table = txn.open_table(CREATIONS).map_err(storage("read"))?;
-        let Some(row) = table.range(..=id.0).map_err(storage("read"))?.next_back() else { return Ok(None) };
+        let row = table.range(..=id.0).map_err(storage("read"))?.next_back().ok_or_else(missing)?;
         let (first, bytes) = row.map_err(storage("read"))?;
         let piece: Piece = Arc::new(unseal(bytes.value())?);
         if piece.first().map(|creation| creation.first.0) != Some(first.value()) {
@@ -293,24 +296,23 @@ impl Tables {
         let mut pieces = self.pieces.lock();
         pieces.push_front((first.value(), piece));
         pieces.truncate(PIECES_MAX);
-        Ok(found)
+        found.ok_or_else(missing)
     }
 
     /// The values of a job.
     pub(crate) fn values(&self, id: JobId) -> Result<Values, OpenError> {
-        Ok(self.creation(id)?.map(|creation| creation.request.values.clone()).unwrap_or_default())
+        Ok(self.creation(id)?.request.values.clone())
     }
 
     /// A job as callers see it.
     pub(crate) fn job(&self, id: JobId) -> Result<Option<Job>, OpenError> {
         let Some(state) = self.state(id)? else { return Ok(None) };
-        Ok(self.creation(id)?.map(|creation| creation.job(id, &state)))
+        Ok(Some(self.creation(id)?.job(id, &state)))
     }
 
     /// Jobs after `after` and before `end`, by id, at most `limit`.
     ///
-    /// Cost: each like [`Tables::job`], but segments and pieces that several of them stand in are read
-    /// once.
+    /// Cost: each like [`Tables::job`].
     pub(crate) fn jobs(&self, after: JobId, end: JobId, limit: usize) -> Result<Vec<Job>, OpenError> {
         let mut jobs = Vec::new();
         let mut next = after.0 + 1;
