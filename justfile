@@ -48,15 +48,17 @@ counts *options:
 measure directory:
     bash benches/run.sh {{ directory }}
 
-# What is too long for CI: the daemon killed at that many random points, that many operations on a queue, threads.
-proof cycles="200" operations="1000000000": sanitize
+# What is too long for CI: the daemon killed at that many random points, every crash, that many operations on a queue, threads.
+proof cycles="300" operations="1000000000": sanitize
+    WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test torture -- --nocapture
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test kill9 -- --nocapture
+    WEIGHBRIDGE_CRASH_DEEP=1 cargo test --release --lib crash -- --nocapture
     cargo run --release --example soak -- {{ operations }}
 
-# A fuzz target, steps or queue, for that many seconds; what it finds interesting goes to fuzz/found. Needs cargo-fuzz and a nightly.
+# A fuzz target of fuzz/ for that many seconds; what it finds interesting goes to fuzz/found. Needs cargo-fuzz and a nightly.
 fuzz target="steps" seconds="60" *options="-max_len=768":
     mkdir -p fuzz/found/{{ target }}
-    cargo +nightly fuzz run --sanitizer=none {{ target }} fuzz/found/{{ target }} fuzz/corpus/* -- -max_total_time={{ seconds }} {{ options }}
+    cargo +nightly fuzz run --sanitizer=none {{ target }} fuzz/found/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} {{ options }}
 
 # The threads test under ThreadSanitizer; needs a nightly. Any report fails it.
 sanitize:
