@@ -33,7 +33,7 @@ mod recipe;
 mod state;
 mod store;
 mod sync;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 mod wal;
 #[cfg(feature = "server")]
@@ -72,6 +72,11 @@ pub use store::{
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]
 pub use workload::*;
+
+/// What the targets of `fuzz/` run; there with `--cfg fuzzing` alone.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use testing::fuzz;
 
 /// The README's examples are tests.
 #[cfg(doctest)]

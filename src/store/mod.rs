@@ -27,7 +27,7 @@ pub use inspect::{
     inspect,
 };
 pub use recovery::OpenError;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use recovery::open_on;
 pub(crate) use recovery::{Opened, open};
 pub use survey::{Gap, LogRows, LookError};

@@ -14,6 +14,8 @@ mod durable;
 mod file;
 mod writer;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use batch::Batch;
 pub use batch::BatchError;
 pub(crate) use batch::{FORMAT, ReadBatch};
 pub(crate) use disk::{Directory, Disk, DiskFile, Refusal};
