@@ -8,8 +8,12 @@ use std::sync::Arc;
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::{Decode, Encode};
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, TableHandle, WriteTransaction,
+};
 
+use super::look::Number;
 use super::recovery::OpenError;
 use crate::limits::BATCH_BYTES_MAX;
 use crate::model::StoreId;
@@ -18,7 +22,7 @@ use crate::sync::Mutex;
 use crate::wal::{Disk, DiskFile, Refusal};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
-pub(super) const FORMAT: u16 = 2;
+pub(super) const FORMAT: u16 = 3;
 
 /// Segments by number.
 pub(super) const SEGMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("segments");
@@ -117,6 +121,83 @@ pub(super) struct Head {
     pub(super) next_order: u64,
     /// Jobs of segments below this number that are over have their places in the table.
     pub(super) placed_below: u32,
+}
+
+/// How many rows the tables have: what is left of one of which pages are lost does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Rows {
+    pub(super) types: u64,
+    pub(super) counts: u64,
+    pub(super) submissions: u64,
+    pub(super) load: u64,
+    pub(super) directory: u64,
+    pub(super) places: u64,
+    /// At least: an unfinished checkpoint may leave more.
+    pub(super) segments: u64,
+    /// At least, too.
+    pub(super) creations: u64,
+}
+
+impl Rows {
+    /// Those that a transaction leaves.
+    pub(super) fn after(txn: &WriteTransaction) -> Result<Self, OpenError> {
+        fn n<K: redb::Key + 'static>(
+            txn: &WriteTransaction,
+            table: TableDefinition<K, &'static [u8]>,
+        ) -> Result<u64, OpenError> {
+            txn.open_table(table).map_err(storage("read"))?.len().map_err(storage("read"))
+        }
+        Ok(Self {
+            types: n(txn, TYPES)?,
+            counts: n(txn, COUNTS)?,
+            submissions: n(txn, SUBMISSIONS)?,
+            load: n(txn, LOAD)?,
+            directory: n(txn, DIRECTORY)?,
+            places: n(txn, PLACES)?,
+            segments: n(txn, SEGMENTS)?,
+            creations: n(txn, CREATIONS)?,
+        })
+    }
+
+    /// What the last checkpoint says.
+    pub(super) fn read(txn: &ReadTransaction) -> Result<Self, OpenError> {
+        let meta = txn.open_table(META).map_err(storage("read"))?;
+        let rows = meta.get("rows").map_err(storage("read"))?;
+        unseal_one(rows.ok_or_else(|| damaged("the numbers of rows are missing"))?.value())
+    }
+
+    /// Looks whether those tables are whole that are not read as a whole.
+    pub(super) fn check(&self, txn: &ReadTransaction) -> Result<(), OpenError> {
+        let n = |table| -> Result<u64, OpenError> {
+            let table: ReadOnlyTable<u64, &[u8]> = txn.open_table(table).map_err(storage("read"))?;
+            table.len().map_err(storage("read"))
+        };
+        let segments = txn.open_table(SEGMENTS).map_err(storage("read"))?.len().map_err(storage("read"))?;
+        let are_whole =
+            n(PLACES)? == self.places && n(CREATIONS)? >= self.creations && segments >= self.segments;
+        if are_whole { Ok(()) } else { Err(damaged("rows of segments, creations or places are missing")) }
+    }
+}
+
+/// Gives each row of a table that has to have so many, in rising order of its keys.
+pub(super) fn for_each<K: Number>(
+    txn: &ReadTransaction,
+    table: TableDefinition<'static, K, &'static [u8]>,
+    n_rows: u64,
+    mut each: impl FnMut(K, &[u8]) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    let name = table.name().to_owned();
+    let (mut n, mut last) = (0, None);
+    for row in txn.open_table(table).map_err(storage("read"))?.iter().map_err(storage("read"))? {
+        let (key, bytes) = row.map_err(storage("read"))?;
+        let key = key.value();
+        if last.is_some_and(|last| key <= last) {
+            return Err(damaged(format!("the keys of {name} do not rise")));
+        }
+        (n, last) = (n + 1, Some(key));
+        each(key, bytes.value())?;
+    }
+    if n == n_rows { Ok(()) } else { Err(damaged(format!("{name} has {n} rows, {n_rows} were written"))) }
 }
 
 /// The open file.

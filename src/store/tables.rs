@@ -6,6 +6,7 @@
 //!
 //! A1  A reader sees everything that was durable before it asked.
 //! A2  No lock is held over I/O.
+//! A3  A page that makes the storage panic is an error for whoever reads it, and nothing else.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use super::codec::StoredJob;
 use super::file::{CREATIONS, PLACES, SEGMENTS, StateFile, storage, unseal};
 use super::index::{Index, place_in};
 use super::recent::Recent;
-use super::recovery::OpenError;
+use super::recovery::{OpenError, contained};
 use super::segment::{Place, Segment, SegmentError};
+use super::survey::STATE;
 use crate::clock::monotonic;
 use crate::limits::RECENT_BYTES_MAX;
 use crate::model::{Creation, EventNumber, Job, JobId, JobState, StoreId, Values};
@@ -61,6 +63,8 @@ pub(super) struct Shared {
     pub(super) error: Option<Arc<str>>,
     /// The newest event that was added.
     position: EventNumber,
+    /// Jobs that ever were made.
+    n_jobs: u64,
     n_waiting: u32,
 }
 
@@ -110,7 +114,8 @@ pub(super) fn segment_error(number: u32) -> impl Fn(SegmentError) -> OpenError {
 impl Tables {
     pub(super) fn new(file: StateFile, store: StoreId, index: Index, recent_bytes: usize) -> Self {
         let position = index.head.totals.last_event;
-        let shared = Mutex::new(Shared { index, position, ..Shared::default() });
+        let n_jobs = index.head.totals.n_jobs;
+        let shared = Mutex::new(Shared { index, position, n_jobs, ..Shared::default() });
         Self {
             file,
             store,
@@ -130,7 +135,7 @@ impl Tables {
     /// Takes over what became durable.
     pub(crate) fn add(&self, delta: Delta) {
         let mut shared = self.shared.lock();
-        shared.position = delta.totals.last_event;
+        (shared.position, shared.n_jobs) = (delta.totals.last_event, delta.totals.n_jobs);
         shared.recent.add(delta);
         if shared.n_waiting > 0 {
             self.added.notify_all();
@@ -219,6 +224,11 @@ impl Tables {
         place.map_or(Found::Nowhere, |place| Found::At(*place))
     }
 
+    /// True for a job that has a place somewhere.
+    fn was_made(&self, id: JobId) -> bool {
+        (1..=self.shared.lock().n_jobs).contains(&id.0)
+    }
+
     pub(super) fn read(&self) -> Result<ReadTransaction, OpenError> {
         self.file.db()?.begin_read().map_err(storage("read"))
     }
@@ -227,6 +237,10 @@ impl Tables {
     ///
     /// Cost: a look under a lock, or one segment of the file.
     pub(crate) fn state(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
+        contained(STATE, || self.find(id))
+    }
+
+    fn find(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
         for _ in 0..LOOKS_MAX {
             let (txn, place) = match self.look(id) {
                 Found::Here(job) => return Ok(Some(*job)),
@@ -237,6 +251,7 @@ impl Tables {
                     let Some(place) = place_in(&places, id)? else {
                         // It may have come into memory, or gone from there into the file, meanwhile.
                         match self.look(id) {
+                            Found::Nowhere if self.was_made(id) => break,
                             Found::Nowhere => return Ok(None),
                             _ => continue,
                         }
@@ -284,6 +299,17 @@ impl Tables {
         if let Some(known) = known {
             return Ok(known);
         }
+        let piece = contained(STATE, || self.piece_of(id))?;
+        let found = find(&piece);
+        let mut pieces = self.pieces.lock();
+        pieces.push_front((piece[0].first.0, piece));
+        pieces.truncate(PIECES_MAX);
+        found.ok_or_else(missing)
+    }
+
+    /// The piece of creations that would hold a job's.
+    fn piece_of(&self, id: JobId) -> Result<Piece, OpenError> {
+        let missing = || super::file::damaged(format!("what job {id} was given is missing"));
         let txn = self.read()?;
         let table = txn.open_table(CREATIONS).map_err(storage("read"))?;
         let row = table.range(..=id.0).map_err(storage("read"))?.next_back().ok_or_else(missing)?;
@@ -292,11 +318,7 @@ impl Tables {
         if piece.first().map(|creation| creation.first.0) != Some(first.value()) {
             return Err(super::file::damaged(format!("creations under {} are others", first.value())));
         }
-        let found = find(&piece);
-        let mut pieces = self.pieces.lock();
-        pieces.push_front((first.value(), piece));
-        pieces.truncate(PIECES_MAX);
-        found.ok_or_else(missing)
+        Ok(piece)
     }
 
     /// The values of a job.
