@@ -34,6 +34,9 @@ use peers::Addresses;
 use place::Place;
 use plan::Plan;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const HELP: &str = "\
 Measures the store and what is durable, beside a bare log and other durable queues.
 

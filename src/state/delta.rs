@@ -56,7 +56,8 @@ pub(crate) struct Changed {
     pub(crate) parents: Vec<JobId>,
 }
 
-/// What changed.
+/// What changed. Of the jobs each once, or, where it was over for a moment, each time; those that are
+/// over stand first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Delta {
     pub(crate) totals: Totals,

@@ -12,7 +12,6 @@
 //! A crash before 3 ends leaves numbers that are used again; after it, the log's rows are read and
 //! skipped.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +43,7 @@ pub(super) struct Changes {
     infos: HashMap<u32, SegmentInfo>,
     gone: Vec<u32>,
     /// New places, by id; true for a job that is over.
-    places: BTreeMap<JobId, (Place, bool)>,
+    places: HashMap<JobId, (Place, bool)>,
     head: Head,
 }
 
@@ -360,20 +359,16 @@ impl Tables {
         for (number, info) in &changes.infos {
             directory.insert(number, seal([info]).as_slice()).map_err(storage("write"))?;
         }
-        let is_over = |(id, (place, is_over)): (&JobId, &(Place, bool))| is_over.then_some((*id, *place));
-        let mut over: BTreeMap<JobId, Place> = changes.places.iter().filter_map(is_over).collect();
+        let n_over = changes.places.values().filter(|(_, is_over)| *is_over).count();
         let known = {
             let shared = self.shared.lock();
-            let n_over = shared.index.over.len() + over.len();
-            (n_over > PLACES_MAX).then(|| shared.index.over.clone())
+            (shared.index.over.len() + n_over > PLACES_MAX).then(|| shared.index.over.clone())
         };
         let Some(known) = known else { return Ok(()) };
-        for (id, place) in known {
-            if !changes.places.contains_key(&id) {
-                over.insert(id, place);
-            }
-        }
-        let over: Vec<(JobId, Place)> = over.into_iter().collect();
+        let is_over = |(id, (place, is_over)): (&JobId, &(Place, bool))| is_over.then_some((*id, *place));
+        let mut over: Vec<(JobId, Place)> = changes.places.iter().filter_map(is_over).collect();
+        over.extend(known.into_iter().filter(|(id, _)| !changes.places.contains_key(id)));
+        over.sort_unstable_by_key(|(id, _)| *id);
         let mut places = txn.open_table(PLACES).map_err(storage("write"))?;
         put_places(&mut places, &over)?;
         changes.head.placed_below = changes.head.next_segment;

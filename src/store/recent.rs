@@ -1,26 +1,33 @@
 //! What is durable in the log and not yet in the state file, held in memory: each job as it is now, in
 //! the order in which they changed.
 //!
-//! X1  A job stands in at most one row that is not empty.
+//! X1  A job stands in at most one row that is not old.
 //! X2  `before` of a row is how the state file has the job; none where it has none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::HashMap;
-
 use crate::load::{LoadRow, StatusCounts};
 use crate::model::{Accepted, Creation, JobId, JobType, JobTypeId};
-use crate::state::{Changed, Delta, Totals};
+use crate::state::{Changed, Delta, Paged, Totals};
 
-/// What an entry of `rows` and its place take, about.
+/// What a row and its place take, about.
 const ROW_BYTES: usize = 200;
+
+/// Rows of a chunk that small deltas share.
+const CHUNK_ROWS: usize = 256;
+
+/// The id of a row that is old: no job has it.
+const OLD: JobId = JobId(0);
 
 /// See the file.
 #[derive(Default)]
 pub(super) struct Recent {
-    rows: Vec<Option<Changed>>,
-    places: HashMap<JobId, u32>,
+    /// In chunks as they came, so that many rows are taken over for the cost of their places.
+    chunks: Vec<Vec<Changed>>,
+    n_rows: usize,
+    /// Chunk and row.
+    places: Paged<(u32, u32)>,
     created: Vec<Arc<Creation>>,
     created_bytes: usize,
     pub(super) job_types: BTreeMap<JobTypeId, Arc<JobType>>,
@@ -33,14 +40,7 @@ pub(super) struct Recent {
 impl Recent {
     /// Takes a delta over. Cost: its jobs.
     pub(super) fn add(&mut self, delta: Delta) {
-        for mut changed in delta.jobs {
-            let next = u32::try_from(self.rows.len()).expect("rows are bounded by the checkpointer");
-            if let Some(old) = self.places.insert(changed.id, next) {
-                let old = self.rows[old as usize].take().expect("X1");
-                changed.before = old.before;
-            }
-            self.rows.push(Some(changed));
-        }
+        self.add_rows(delta.jobs);
         for creation in delta.created {
             let values = creation.request.values.iter().map(|(key, value)| key.len() + value.len() + 16);
             self.created_bytes += 64 + values.sum::<usize>();
@@ -53,17 +53,45 @@ impl Recent {
         self.totals = Some(delta.totals);
     }
 
+    fn add_rows(&mut self, mut rows: Vec<Changed>) {
+        let n_rows = rows.len();
+        self.n_rows += n_rows;
+        if n_rows >= CHUNK_ROWS / 4 {
+            self.chunks.push(rows);
+        } else {
+            match self.chunks.last_mut().filter(|last| last.capacity() - last.len() >= n_rows) {
+                Some(last) => last.append(&mut rows),
+                None => {
+                    rows.reserve_exact(CHUNK_ROWS);
+                    self.chunks.push(rows);
+                }
+            }
+        }
+        let chunk = self.chunks.len() - 1;
+        let end = self.chunks[chunk].len();
+        let at = |n: usize| u32::try_from(n).expect("rows are bounded by the checkpointer");
+        for row in end - n_rows..end {
+            let id = self.chunks[chunk][row].id;
+            let Some(old) = self.places.insert(id.0, (at(chunk), at(row))) else { continue };
+            let old = &mut self.chunks[old.0 as usize][old.1 as usize];
+            old.id = OLD;
+            let before = old.before;
+            self.chunks[chunk][row].before = before;
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.totals.is_none()
     }
 
     /// About how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.rows.len() * ROW_BYTES + self.created_bytes + self.submissions.len() * 100
+        self.n_rows * ROW_BYTES + self.created_bytes + self.submissions.len() * 100
     }
 
     pub(super) fn get(&self, id: JobId) -> Option<&Changed> {
-        self.rows[*self.places.get(&id)? as usize].as_ref()
+        let (chunk, row) = *self.places.get(id.0)?;
+        self.chunks.get(chunk as usize)?.get(row as usize)
     }
 
     pub(super) fn creation(&self, id: JobId) -> Option<&Arc<Creation>> {
@@ -77,6 +105,6 @@ impl Recent {
 
     /// Every job, in the order in which they last changed.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Changed> {
-        self.rows.iter().flatten()
+        self.chunks.iter().flatten().filter(|changed| changed.id != OLD)
     }
 }
