@@ -17,7 +17,7 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 impl Engine {
     /// Waits until readers of the store see what was applied so far; a while at most.
     fn catch_up(&self) {
-        let position = self.0.owned.lock().core.state.last_event;
+        let position = self.0.enter().core.state.last_event;
         if !self.0.log.is_failed() {
             // Late: what is durable is shown all the same.
             self.0.outside.tables.wait_for(position, CATCH_UP);
@@ -43,7 +43,7 @@ impl Engine {
     /// Jobs after `after`, by id, at most `limit` (and at most a thousand), as they are on disk. Waits
     /// as [`Engine::job`].
     pub fn jobs(&self, after: JobId, limit: usize) -> Vec<Job> {
-        let position = self.0.owned.lock().core.state.next_job();
+        let position = self.0.enter().core.state.next_job();
         self.catch_up();
         let jobs = self.0.outside.tables.jobs(after, position, limit.min(LIST_MAX));
         self.read(jobs.map(Some)).unwrap_or_default()
@@ -69,7 +69,7 @@ impl Engine {
     /// The first executions in queue order, types of `without` left out; at most `limit` (and at
     /// most a thousand).
     pub fn queued(&self, without: &[JobTypeId], limit: usize) -> Vec<QueuedJobExecution> {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         let state = &owned.core.state;
         let entries = state.queue.iter(without).take(limit.min(LIST_MAX));
         entries
@@ -89,13 +89,13 @@ impl Engine {
     /// Executions on record as running, and picks that are neither committed nor put back. At this
     /// moment, while a view may be older.
     pub fn n_taken(&self) -> usize {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         owned.core.state.running.len() + owned.core.state.queue.n_picked()
     }
 
     /// Launches on record as running, by execution id.
     pub fn running(&self) -> Vec<RunningLaunch> {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         let state = &owned.core.state;
         let of = |(exe, running): (&ExeId, &crate::state::Running)| {
             let job = state.job(running.entry.job)?;
@@ -114,10 +114,10 @@ impl Engine {
     ///
     /// Cost: nodes, and a search in every lane; under the core's lock.
     pub fn why(&self, id: JobId) -> Option<Why> {
-        let why = self.0.owned.lock().core.why(id);
+        let why = self.0.enter().core.why(id);
         why.or_else(|| {
             let job = self.job(id)?;
-            let n_queued = self.0.owned.lock().core.state.queue.len();
+            let n_queued = self.0.enter().core.state.queue.len();
             let blocker = Blocker::NotQueued { status: job.status };
             let asks = (*job.resources).clone();
             Some(Why { job: id, status: job.status, asks, position: None, n_queued, blocker })
@@ -126,7 +126,7 @@ impl Engine {
 
     /// For each job type with waiting executions: why its first one waits.
     pub fn waiting(&self) -> Vec<(JobTypeId, Why)> {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         let mut firsts: HashMap<JobTypeId, JobId> = HashMap::new();
         for kind in owned.core.state.catalog.iter() {
             let first = owned.core.state.queue.first_of_type(kind.id);
@@ -140,7 +140,7 @@ impl Engine {
 
     /// Load rows measured in `started..=ended`, oldest first. Cost: those rows, copied.
     pub fn load(&self, started: Timestamp, ended: Option<Timestamp>) -> Vec<LoadRow> {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         let rows = owned.core.state.history.since(started);
         rows.take_while(|row| ended.is_none_or(|ended| row.measured <= ended)).copied().collect()
     }

@@ -13,6 +13,7 @@ mod plan;
 mod service;
 mod shell;
 mod ticket;
+mod turn;
 mod view;
 
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};

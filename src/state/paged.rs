@@ -6,7 +6,8 @@
 
 use foldhash::HashMap;
 
-const PAGE_IDS: u64 = 64;
+/// Ids of a page; `place` says it too.
+const PAGE_IDS: usize = 64;
 
 /// The place of an id that is not there.
 const NOWHERE: u8 = u8::MAX;
@@ -20,13 +21,13 @@ pub(crate) struct Paged<T> {
 
 #[derive(Clone, Debug)]
 struct Page<T> {
-    places: [u8; PAGE_IDS as usize],
+    places: [u8; PAGE_IDS],
     entries: Vec<T>,
 }
 
 /// The page of an id, and where it stands there.
 const fn place(id: u64) -> (u64, usize) {
-    (id / PAGE_IDS, (id % PAGE_IDS) as usize)
+    (id / PAGE_IDS as u64, (id % 64) as usize)
 }
 
 impl<T> Default for Paged<T> {
@@ -37,7 +38,7 @@ impl<T> Default for Paged<T> {
 
 impl<T> Default for Page<T> {
     fn default() -> Self {
-        Self { places: [NOWHERE; PAGE_IDS as usize], entries: Vec::with_capacity(8) }
+        Self { places: [NOWHERE; PAGE_IDS], entries: Vec::with_capacity(8) }
     }
 }
 
@@ -102,8 +103,9 @@ impl<T> Paged<T> {
         numbers.sort_unstable();
         numbers.into_iter().flat_map(|number| {
             let page = &self.pages[&number];
-            let entry = |at: u64| page.entries.get(usize::from(page.places[usize::try_from(at).ok()?]));
-            (0..PAGE_IDS).filter_map(move |at| entry(at).map(|entry| (number * PAGE_IDS + at, entry)))
+            let entry = |at: usize| page.entries.get(usize::from(page.places[at]));
+            let id = move |at: usize| number * PAGE_IDS as u64 + at as u64;
+            (0..PAGE_IDS).filter_map(move |at| entry(at).map(|entry| (id(at), entry)))
         })
     }
 }

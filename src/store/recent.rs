@@ -56,16 +56,15 @@ impl Recent {
     fn add_rows(&mut self, mut rows: Vec<Changed>) {
         let n_rows = rows.len();
         self.n_rows += n_rows;
-        if n_rows >= CHUNK_ROWS / 4 {
-            self.chunks.push(rows);
+        let is_small = n_rows < CHUNK_ROWS / 4;
+        let has_room = |last: &&mut Vec<Changed>| is_small && last.capacity() - last.len() >= n_rows;
+        if let Some(last) = self.chunks.last_mut().filter(has_room) {
+            last.append(&mut rows);
         } else {
-            match self.chunks.last_mut().filter(|last| last.capacity() - last.len() >= n_rows) {
-                Some(last) => last.append(&mut rows),
-                None => {
-                    rows.reserve_exact(CHUNK_ROWS);
-                    self.chunks.push(rows);
-                }
+            if is_small {
+                rows.reserve_exact(CHUNK_ROWS);
             }
+            self.chunks.push(rows);
         }
         let chunk = self.chunks.len() - 1;
         let end = self.chunks[chunk].len();
