@@ -34,6 +34,7 @@ use peers::Addresses;
 use place::Place;
 use plan::Plan;
 
+/// The one of the daemon.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

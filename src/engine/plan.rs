@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::command::Status;
 use super::shell::Engine;
 use super::ticket::Promise;
-use crate::launch::{Launch, StatusUpdate, TaskState, TemplateError, fill};
+use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill};
 use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values, cluster_id};
 use crate::store::OpenError;
 use crate::wal::Durable;
@@ -35,12 +35,11 @@ impl Plan {
     /// The launch, with the placeholders of its command and environment filled.
     pub(super) fn fill(self, framework: &str, values: &Values) -> Result<Launch, TemplateError> {
         let spec = &self.job_type.spec;
-        let own = |name: &str| match name {
-            "job_id" => Some(Cow::Owned(self.job.to_string())),
-            "exe_num" => Some(Cow::Owned(self.exe_num.to_string())),
-            "exe_id" => Some(Cow::Owned(self.name.exe.to_string())),
-            "job_type" => Some(Cow::Borrowed(spec.name.as_str())),
-            _ => None,
+        let own = |name: &str| match LAUNCH_NAMES.iter().position(|known| *known == name)? {
+            0 => Some(Cow::Owned(self.job.to_string())),
+            1 => Some(Cow::Owned(self.exe_num.to_string())),
+            2 => Some(Cow::Owned(self.name.exe.to_string())),
+            _ => Some(Cow::Borrowed(spec.name.as_str())),
         };
         let value = |name: &str| {
             let given = values.iter().find(|(key, _)| key == name);

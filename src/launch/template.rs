@@ -2,7 +2,8 @@
 //!
 //! A name between braces stands for a value of the job; `{{` and `}}` are braces.
 
-/// Names that are filled at each launch, for every job.
+/// Names that are filled at each launch, for every job; what each stands for is in `engine::plan`, in
+/// this order.
 pub(crate) const LAUNCH_NAMES: [&str; 4] = ["job_id", "exe_num", "exe_id", "job_type"];
 
 /// Why a text is no template, or cannot be filled.
