@@ -65,9 +65,9 @@ pub use queue::{
     Amounts, Entry, InsertError, Lack, LaneVerdict, Position, PositionSearch, Queue, TypeStatus, Verdict,
 };
 pub use store::{
-    CheckProgress, CheckReport, Checkpoints, FaultKind, FileInspection, Gap, Inspection, LogInspection,
-    LogRows, LookError, OpenError, Opens, SegmentsInspection, StateInspection, StateTotals, StoreFault,
-    StoreFaults, StoreFiles, check, inspect,
+    CheckProgress, CheckReport, Checkpoints, FaultKind, FileInspection, Gap, Inspection, ListError,
+    LogInspection, LogRows, LookError, OpenError, Opens, SegmentsInspection, StateInspection, StateTotals,
+    StoreFault, StoreFaults, StoreFiles, check, inspect,
 };
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]

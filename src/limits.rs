@@ -95,6 +95,15 @@ pub const LEFT_MAX: usize = 1 << 16;
 /// Jobs listed in one answer.
 pub const LIST_MAX: usize = 1_000;
 
+/// Jobs that a page of a list may begin behind, and its own: all of them are held while it is made.
+pub const LIST_DEPTH_MAX: usize = 11_000;
+
+/// Ids named in a filter of a list: each may be in a segment of its own.
+pub const LIST_IDS_MAX: usize = 1_000;
+
+/// Segments of the state file that are read for one page of a list: some 40 ms.
+pub const LIST_SEGMENTS_MAX: usize = 512;
+
 const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);

@@ -20,10 +20,11 @@ use foldhash::HashMap;
 use redb::{Durability, ReadableTableMetadata, WriteTransaction};
 
 use super::file::{
-    COUNTS, CREATIONS, DIRECTORY, FORMAT, Head, LOAD, META, PLACES, SEGMENTS, SUBMISSIONS, TYPES, seal,
-    storage,
+    COUNTS, CREATIONS, DIRECTORY, FORMAT, Head, LOAD, META, PLACES, RECIPES, SEGMENTS, SUBMISSIONS, TYPES,
+    seal, storage,
 };
 use super::index::{Index, place_in, put_places};
+use super::list::RecipeJobs;
 use super::recent::Recent;
 use super::recovery::OpenError;
 use super::segment::{Builder, Place, Segment, SegmentInfo};
@@ -34,6 +35,9 @@ use crate::model::{EventNumber, JobId};
 
 /// Load rows that one checkpoint removes at most: more than it can add.
 const LOAD_ROWS_REMOVED_MAX: u64 = 10_000;
+
+/// Recipes in one piece of their table.
+const RECIPES_AT_ONCE: usize = 1_000;
 
 /// Between two looks for room on a disk that is full.
 const ROOM_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 250 });
@@ -160,6 +164,7 @@ impl Tables {
         let txn = self.begin()?;
         self.rewrite(&txn, &mut changes)?;
         self.write_index(&txn, &mut changes)?;
+        Self::write_recipes(&txn, frozen)?;
         Self::write_rest(&txn, frozen)?;
         {
             let mut meta = txn.open_table(META).map_err(storage("write"))?;
@@ -377,6 +382,23 @@ impl Tables {
         let mut places = txn.open_table(PLACES).map_err(storage("write"))?;
         put_places(&mut places, &over)?;
         changes.head.placed_below = changes.head.next_segment;
+        Ok(())
+    }
+
+    /// Where the jobs of recipes are, whose ids rise with those of the recipes.
+    fn write_recipes(txn: &WriteTransaction, frozen: &Recent) -> Result<(), OpenError> {
+        let mut all: Vec<RecipeJobs> = Vec::new();
+        for creation in frozen.created() {
+            let Some(nodes) = &creation.recipe else { continue };
+            match all.last_mut().filter(|(recipe, _, _)| *recipe == nodes.recipe.0) {
+                Some((_, _, n)) => *n += creation.request.count,
+                None => all.push((nodes.recipe.0, creation.first.0, creation.request.count)),
+            }
+        }
+        let mut table = txn.open_table(RECIPES).map_err(storage("write"))?;
+        for piece in all.chunks(RECIPES_AT_ONCE) {
+            table.insert(piece[0].0, seal(piece).as_slice()).map_err(storage("write"))?;
+        }
         Ok(())
     }
 

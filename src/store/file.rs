@@ -18,7 +18,7 @@ use crate::sync::Mutex;
 use crate::wal::{Disk, DiskFile, Refusal};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
-pub(super) const FORMAT: u16 = 2;
+pub(super) const FORMAT: u16 = 3;
 
 /// Segments by number.
 pub(super) const SEGMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("segments");
@@ -26,6 +26,8 @@ pub(super) const SEGMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("s
 pub(super) const DIRECTORY: TableDefinition<u32, &[u8]> = TableDefinition::new("directory");
 /// What jobs were given when they were made: pieces under the first id in each.
 pub(super) const CREATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("creations");
+/// First jobs of recipes: pieces under the first recipe in each.
+pub(super) const RECIPES: TableDefinition<u64, &[u8]> = TableDefinition::new("recipes");
 /// Where jobs that are over stand: blocks by id.
 pub(super) const PLACES: TableDefinition<u64, &[u8]> = TableDefinition::new("places");
 /// Job types by id.
@@ -183,7 +185,7 @@ impl StateFile {
             for table in [SEGMENTS, DIRECTORY, TYPES, COUNTS] {
                 txn.open_table(table).map_err(storage("write"))?;
             }
-            for table in [CREATIONS, PLACES, SUBMISSIONS] {
+            for table in [CREATIONS, RECIPES, PLACES, SUBMISSIONS] {
                 txn.open_table(table).map_err(storage("write"))?;
             }
             txn.open_table(LOAD).map_err(storage("write"))?;

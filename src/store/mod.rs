@@ -8,8 +8,10 @@ mod codec;
 mod directory;
 mod faults;
 mod file;
+mod glance;
 mod index;
 mod inspect;
+mod list;
 mod look;
 mod recent;
 mod recovery;
@@ -26,6 +28,7 @@ pub use inspect::{
     FileInspection, Inspection, LogInspection, Opens, SegmentsInspection, StateInspection, StateTotals,
     inspect,
 };
+pub use list::ListError;
 pub use recovery::OpenError;
 #[cfg(test)]
 pub(crate) use recovery::open_on;

@@ -75,6 +75,13 @@ impl Recent {
         &self.created
     }
 
+    /// At most `n` rows from a place on, and how many there are in all. A job that changes leaves its row
+    /// empty and gets one at the end.
+    pub(super) fn part(&self, from: usize, n: usize) -> (&[Option<Changed>], usize) {
+        let end = (from + n).min(self.rows.len());
+        (&self.rows[from.min(end)..end], self.rows.len())
+    }
+
     /// Every job, in the order in which they last changed.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Changed> {
         self.rows.iter().flatten()

@@ -17,19 +17,20 @@ use super::checkpoint::Changes;
 use super::codec::StoredJob;
 use super::file::{CREATIONS, PLACES, SEGMENTS, StateFile, storage, unseal};
 use super::index::{Index, place_in};
+use super::list::ListError;
 use super::recent::Recent;
 use super::recovery::OpenError;
 use super::segment::{Place, Segment, SegmentError};
 use crate::clock::monotonic;
-use crate::limits::RECENT_BYTES_MAX;
-use crate::model::{Creation, EventNumber, Job, JobId, JobState, StoreId, Values};
+use crate::limits::{LIST_DEPTH_MAX, RECENT_BYTES_MAX};
+use crate::model::{Creation, EventNumber, Job, JobCursor, JobId, JobQuery, JobState, StoreId, Values};
 use crate::state::Delta;
 use crate::sync::{Condvar, Mutex};
 
 /// How often a reader looks again for a segment that a checkpoint is about to move.
-const LOOKS_MAX: usize = 1_000;
+pub(super) const LOOKS_MAX: usize = 1_000;
 
-const LOOK_PAUSE: Duration = Duration::from_micros(200);
+pub(super) const LOOK_PAUSE: Duration = Duration::from_micros(200);
 
 /// Pieces of creations that are kept decoded.
 const PIECES_MAX: usize = 32;
@@ -267,7 +268,7 @@ impl Tables {
     /// What a job was given. A job that was made and has none is damage.
     ///
     /// Cost: a look under a lock, or one piece of the file, which is kept for the next ones.
-    fn creation(&self, id: JobId) -> Result<Arc<Creation>, OpenError> {
+    pub(super) fn creation(&self, id: JobId) -> Result<Arc<Creation>, OpenError> {
         {
             let shared = self.shared.lock();
             let frozen = || shared.frozen.as_ref().and_then(|frozen| frozen.creation(id));
@@ -275,6 +276,11 @@ impl Tables {
                 return Ok(creation.clone());
             }
         }
+        self.creation_in(&self.read()?, id)
+    }
+
+    /// The same for a job that the file has.
+    pub(super) fn creation_in(&self, txn: &ReadTransaction, id: JobId) -> Result<Arc<Creation>, OpenError> {
         let missing = || super::file::damaged(format!("what job {id} was given is missing"));
         let find = |piece: &Piece| {
             let at = piece.partition_point(|creation| creation.first <= id).checked_sub(1)?;
@@ -284,7 +290,6 @@ impl Tables {
         if let Some(known) = known {
             return Ok(known);
         }
-        let txn = self.read()?;
         let table = txn.open_table(CREATIONS).map_err(storage("read"))?;
         let row = table.range(..=id.0).map_err(storage("read"))?.next_back().ok_or_else(missing)?;
         let (first, bytes) = row.map_err(storage("read"))?;
@@ -312,13 +317,15 @@ impl Tables {
 
     /// Jobs after `after` and before `end`, by id, at most `limit`.
     ///
-    /// Cost: each like [`Tables::job`].
-    pub(crate) fn jobs(&self, after: JobId, end: JobId, limit: usize) -> Result<Vec<Job>, OpenError> {
-        let mut jobs = Vec::new();
-        let mut next = after.0 + 1;
-        while next < end.0 && jobs.len() < limit {
-            jobs.extend(self.job(JobId(next))?);
-            next += 1;
+    /// Cost: each segment that holds some of them, once.
+    pub(crate) fn jobs(&self, after: JobId, end: JobId, limit: usize) -> Result<Vec<Job>, ListError> {
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut cursor = JobCursor::after(after);
+        while jobs.len() < limit {
+            let page = self.list(&JobQuery::new((limit - jobs.len()).min(LIST_DEPTH_MAX)).after(cursor))?;
+            jobs.extend(page.jobs.into_iter().filter(|job| job.id < end));
+            let Some(next) = page.next else { break };
+            cursor = next;
         }
         Ok(jobs)
     }

@@ -7,6 +7,7 @@ use redb::ReadableTableMetadata;
 use super::super::codec::StoredJob;
 use super::super::faults::{FaultKind, StoreFaults};
 use super::super::file::{CREATIONS, Head, PLACES, SEGMENTS};
+use super::super::glance::Glance;
 use super::super::index::{BLOCK_IDS, Block, NOWHERE, block_of};
 use super::super::inspect::{SEGMENT_MISSING, segment_fault};
 use super::super::look::Look;
@@ -99,6 +100,8 @@ struct Rows<'a> {
     n_open: u16,
     ids: Option<(JobId, JobId)>,
     changed: Option<(Timestamp, Timestamp)>,
+    /// The first job that its zone does not hold.
+    outside: Option<JobId>,
 }
 
 fn widen<T: Copy + Ord>(range: &mut Option<(T, T)>, value: T) {
@@ -113,6 +116,15 @@ impl Rows<'_> {
             let kind = Kind::of(&stored.job);
             *self.kinds.entry((stored.job.job_type, kind.status as u8, kind.outcome)).or_default() += 1;
             self.n_open += u16::from(stored.job.is_open());
+            let glance = Glance::of(stored.id, &stored.job);
+            let is_held = |at: usize| self.info.zone(at).is_some_and(|zone| zone.holds(&glance.columns));
+            let at = self
+                .info
+                .kinds
+                .binary_search_by_key(&glance.kind(), |count| (count.job_type, count.status, count.outcome));
+            if !at.is_ok_and(is_held) {
+                self.outside.get_or_insert(stored.id);
+            }
         }
     }
 
@@ -135,6 +147,9 @@ impl Rows<'_> {
         same("kinds", format!("{kinds:?}"), format!("{:?}", self.kinds));
         if !info.kinds.is_sorted_by_key(key) {
             told.push("its kinds are not sorted".to_owned());
+        }
+        if let Some(job) = self.outside {
+            told.push(format!("job {job} is outside of the bounds of its kind"));
         }
         told
     }
@@ -351,7 +366,8 @@ impl Jobs {
             let cause = format!("the directory says rows {}, the segment {}", info.n_rows, segment.n_rows());
             faults.add(FaultKind::Directory, STATE, &at, cause);
         }
-        let mut found = Rows { info, kinds: BTreeMap::new(), n_open: 0, ids: None, changed: None };
+        let mut found =
+            Rows { info, kinds: BTreeMap::new(), n_open: 0, ids: None, changed: None, outside: None };
         for row in 0..u16::try_from(segment.n_rows()).unwrap_or(u16::MAX) {
             let place = Place { segment: number, row };
             let Some(stored) = segment.job(usize::from(row)) else {
