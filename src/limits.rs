@@ -92,6 +92,13 @@ pub const LOAD_ROWS_DEFAULT: u32 = 100_000;
 /// store before that many others left is asked to read them again.
 pub const LEFT_MAX: usize = 1 << 16;
 
+/// Segments that are read after a checkpoint to find jobs that retention lets go.
+pub const RETENTION_SEGMENTS_MAX: usize = 1_024;
+
+/// Submissions whose ids are remembered, the newest ones: so long the same id gives the same answer again.
+/// Some 150 bytes of memory each.
+pub const SUBMISSIONS_MAX: usize = 1_000_000;
+
 /// Jobs listed in one answer.
 pub const LIST_MAX: usize = 1_000;
 

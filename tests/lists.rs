@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use weighbridge::{
     Clock, Engine, Job, JobColumn, JobCursor, JobError, JobFilter, JobId, JobOrder, JobPage, JobQuery,
-    JobRequest, JobStatus, JobTypeId, JobTypeSpec, ListError, NodeId, NodeResources, Offer, Options, Outcome,
-    RecipeId, RecipeNode, RecipeRequest, StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, Usage,
+    JobRecord, JobRequest, JobStatus, JobTypeId, JobTypeSpec, ListError, NodeId, NodeResources, Offer,
+    Options, Outcome, RecipeId, RecipeNode, RecipeRequest, Retention, StatusUpdate, Submission, SubmissionId,
+    TaskState, Timestamp, Usage,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -344,4 +345,87 @@ fn lists_that_cannot_be_told_are_refused() {
     assert!(matches!(refused(&JobQuery::new(1).order(columns)), ListError::OrderTooLong));
     let other = JobQuery::new(1).order([JobOrder::by(JobColumn::Status)]).after(JobCursor::after(JobId(3)));
     assert!(matches!(refused(&other), ListError::Cursor));
+}
+
+/// Jobs on record, by id; those that were dropped are left out.
+fn kept(life: &Life, n_jobs: u64) -> BTreeMap<u64, Job> {
+    let mut kept = BTreeMap::new();
+    for id in 1..=n_jobs {
+        match life.engine.look_up(JobId(id)) {
+            JobRecord::Job(job) => drop(kept.insert(id, *job)),
+            JobRecord::Dropped => {}
+            other => panic!("job {id}: {other:?}"),
+        }
+    }
+    assert_eq!(life.engine.look_up(JobId(n_jobs + 1)), JobRecord::Unknown);
+    kept
+}
+
+/// Checks what retention left, and gives how many jobs are over and on record.
+fn check_kept(life: &mut Life) -> usize {
+    // Nothing is dropped after it until something changes.
+    life.engine.checkpoint(PATIENCE).expect("made");
+    let n_jobs = life.engine.fresh_view(PATIENCE).totals.total();
+    let jobs = kept(life, n_jobs);
+    let listed: BTreeMap<u64, Job> = life.all().into_iter().map(|job| (job.id.0, job)).collect();
+    assert!(listed.keys().eq(jobs.keys()), "{:?} {:?}", listed.keys(), jobs.keys());
+    assert!(listed == jobs, "lists show what is on record");
+    let open = |job: &Job| !job.status.is_final();
+    let recipes: BTreeMap<RecipeId, bool> = jobs.values().fold(BTreeMap::new(), |mut all, job| {
+        if let Some((recipe, _)) = &job.recipe {
+            *all.entry(*recipe).or_default() |= open(job);
+        }
+        all
+    });
+    let of = |recipe| jobs.values().filter(move |job| job.recipe.as_ref().is_some_and(|(r, _)| *r == recipe));
+    for (recipe, _) in recipes.iter().filter(|(_, is_open)| **is_open) {
+        assert_eq!(of(*recipe).count(), 3, "{recipe:?} goes on, so all of it is there");
+    }
+    for _ in 0..3 {
+        let all: Vec<Job> = jobs.values().cloned().collect();
+        let (filter, order) = (life.filter(&all), life.order());
+        let query = JobQuery::new(20).filter(filter.clone()).order(order.clone());
+        assert_eq!(ids(&paged(&life.engine, &query).0), ids(&naive(&all, &filter, &order)));
+    }
+    jobs.values().filter(|job| !open(job)).count()
+}
+
+#[test]
+fn jobs_that_are_over_are_dropped_and_nothing_that_is_open_misses_them() {
+    for (seed, retention) in [(1, Retention::ALL.jobs(40)), (2, Retention::ALL.age(Duration::from_millis(5)))]
+    {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut life = Life::new(directory.path(), seed);
+        life.engine.clone().close().expect("closed");
+        let options = || {
+            let options = Options::default().load_period(None).checkpoint_bytes(1 << 14);
+            options.retention(retention)
+        };
+        let open =
+            |hand: &Hand| Engine::open(directory.path(), options().clock(hand.clone())).expect("a store");
+        life.engine = open(&life.hand);
+        let mut n_kept = 0;
+        for n in 0..160 {
+            life.step();
+            if n % 20 == 19 {
+                n_kept = check_kept(&mut life);
+            }
+            if n % 40 == 39 {
+                life.engine.check_invariants();
+                life.engine.clone().close().expect("closed");
+                let report = weighbridge::check(directory.path(), |_| {}).expect("looked at");
+                assert_eq!(report.faults.n(), 0, "{:?}", report.faults);
+                life.engine = open(&life.hand);
+            }
+        }
+        let totals = life.engine.fresh_view(PATIENCE).totals;
+        assert!(totals.n_ended() > 300, "{totals:?}");
+        assert!(n_kept < 250, "{n_kept} of {totals:?} are left");
+        let dropped = JobRecord::Dropped;
+        let id = (1..).map(JobId).find(|id| life.engine.look_up(*id) == dropped).expect("one went");
+        assert_eq!(life.engine.job(id), None);
+        let ticket = life.engine.cancel(vec![id]).expect("room");
+        assert_eq!(ticket.wait_durable(PATIENCE).expect("taken").n_changed, 0);
+        assert!(life.engine.why(id).is_none());
+    }
 }

@@ -13,6 +13,18 @@ use crate::model::{
 };
 use crate::store::{Checkpoints, ListError, OpenError};
 
+/// What is on record of an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobRecord {
+    /// A job.
+    Job(Box<Job>),
+    /// There was one. It is over, and was dropped: see [`Retention`](crate::Retention).
+    Dropped,
+    /// There never was one; or the store cannot be read, which [`Engine::store_error`] tells.
+    Unknown,
+}
+
 /// How long a reader waits for what was applied to become durable before it is shown what is.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
@@ -40,6 +52,16 @@ impl Engine {
     pub fn job(&self, id: JobId) -> Option<Job> {
         self.catch_up();
         self.read(self.0.outside.tables.job(id))
+    }
+
+    /// The same, telling a job that retention dropped from one that never was.
+    pub fn look_up(&self, id: JobId) -> JobRecord {
+        let was_made = self.0.owned.lock().core.state.was_made(id);
+        match self.job(id) {
+            Some(job) => JobRecord::Job(Box::new(job)),
+            None if was_made && self.store_error().is_none() => JobRecord::Dropped,
+            None => JobRecord::Unknown,
+        }
     }
 
     /// Jobs after `after`, by id, at most `limit` (and at most a thousand), as they are on disk. Waits

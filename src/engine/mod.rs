@@ -16,6 +16,7 @@ mod ticket;
 mod view;
 
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+pub use look::JobRecord;
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
 pub use service::{Reconciled, Service, ServiceError, status_sink};

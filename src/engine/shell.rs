@@ -60,7 +60,7 @@ use crate::model::{
 use crate::offer::Offer;
 use crate::queue::Entry;
 use crate::state::{Delta, State};
-use crate::store::{Facts, OpenError, Opened, StoreFiles, StoreLock, Tables, open};
+use crate::store::{Facts, OpenError, Opened, Retention, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
 
@@ -88,6 +88,9 @@ pub struct Options {
     /// About how many bytes of memory what is newer than the state file may take before a checkpoint is
     /// made. With less, checkpoints are more frequent and a killed engine is back sooner.
     pub checkpoint_bytes: usize,
+    /// Which jobs that are over are kept; all of them, where nothing else is said. The others are dropped
+    /// with later checkpoints, a bounded number with each.
+    pub retention: Retention,
 }
 
 impl Default for Options {
@@ -99,6 +102,7 @@ impl Default for Options {
             load_rows: LOAD_ROWS_DEFAULT,
             intake_len: INTAKE_LEN_MAX,
             checkpoint_bytes: RECENT_BYTES,
+            retention: Retention::ALL,
         }
     }
 }
@@ -136,6 +140,13 @@ impl Options {
     #[must_use]
     pub fn intake_len(mut self, len: usize) -> Self {
         self.intake_len = len;
+        self
+    }
+
+    /// Sets which jobs that are over are kept.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -690,6 +701,7 @@ impl Inner {
             lock: Mutex::new(lock),
         };
         let tables = inner.outside.tables.clone();
+        tables.set_retention(inner.options.retention);
         let thread = std::thread::Builder::new().name("weighbridge-checkpoint".to_owned());
         let covered = inner.log.covered();
         let thread = thread.spawn(move || tables.run(covered));
@@ -744,7 +756,9 @@ impl Inner {
             }
             return;
         }
-        let delta = Effect::Delta(Box::new(core.state.take_delta()));
+        let mut delta = core.state.take_delta();
+        delta.generation = self.outside.tables.generation();
+        let delta = Effect::Delta(Box::new(delta));
         self.log.append(&core.out.events, std::iter::once(delta).chain(effects));
         core.out.events.clear();
     }
@@ -825,7 +839,11 @@ impl Inner {
                 self.settle_submission(core, &submission, result, promise);
             }
             Command::Cancel(jobs, facts, promise) => {
-                let result = core.cancel(&jobs, &facts, now);
+                let is_stale = facts.generation != self.outside.tables.generation();
+                let result = match facts.over.first().filter(|_| is_stale) {
+                    Some((job, _)) => Err(JobsError::Changing(*job)),
+                    None => core.cancel(&jobs, &facts, now),
+                };
                 self.settle(core, result, promise);
             }
             Command::SetPriority(jobs, priority, promise) => {

@@ -34,6 +34,8 @@ pub(super) const PLACES: TableDefinition<u64, &[u8]> = TableDefinition::new("pla
 pub(super) const TYPES: TableDefinition<u32, &[u8]> = TableDefinition::new("job_types");
 /// Counts of jobs by type.
 pub(super) const COUNTS: TableDefinition<u32, &[u8]> = TableDefinition::new("counts");
+/// Counts of jobs that were dropped, by type.
+pub(super) const DROPPED: TableDefinition<u32, &[u8]> = TableDefinition::new("dropped");
 /// Answers to submissions: pieces under the last event in each.
 pub(super) const SUBMISSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("submissions");
 /// Load rows by instant and type.
@@ -109,7 +111,7 @@ pub(super) fn damaged(cause: impl std::fmt::Display) -> OpenError {
 
 /// What a checkpoint leaves for the next one, beside the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Head {
+pub(crate) struct Head {
     pub(super) format: u16,
     pub(super) store: u128,
     pub(super) totals: Totals,
@@ -119,6 +121,11 @@ pub(super) struct Head {
     pub(super) next_order: u64,
     /// Jobs of segments below this number that are over have their places in the table.
     pub(super) placed_below: u32,
+    /// Jobs that retention dropped, and their part of the hash in the totals.
+    pub(crate) n_dropped: u64,
+    pub(crate) dropped_hash: u64,
+    /// Ids in the table of submissions.
+    pub(super) n_submissions: u64,
 }
 
 /// The open file.
@@ -182,7 +189,7 @@ impl StateFile {
             let mut txn = db.begin_write().map_err(storage("write"))?;
             txn.set_quick_repair(true);
             txn.open_table(META).map_err(storage("write"))?;
-            for table in [SEGMENTS, DIRECTORY, TYPES, COUNTS] {
+            for table in [SEGMENTS, DIRECTORY, TYPES, COUNTS, DROPPED] {
                 txn.open_table(table).map_err(storage("write"))?;
             }
             for table in [CREATIONS, RECIPES, PLACES, SUBMISSIONS] {

@@ -15,6 +15,7 @@ mod list;
 mod look;
 mod recent;
 mod recovery;
+mod retention;
 mod segment;
 mod survey;
 mod tables;
@@ -33,6 +34,7 @@ pub use recovery::OpenError;
 #[cfg(test)]
 pub(crate) use recovery::open_on;
 pub(crate) use recovery::{Opened, open};
+pub use retention::Retention;
 pub use survey::{Gap, LogRows, LookError};
 pub use tables::Checkpoints;
 pub(crate) use tables::{Facts, Tables};

@@ -28,6 +28,7 @@ pub(super) struct Recent {
     pub(super) submissions: Vec<(Arc<str>, Accepted)>,
     pub(super) load: Vec<LoadRow>,
     pub(super) totals: Option<Totals>,
+    generation: u64,
 }
 
 impl Recent {
@@ -51,10 +52,16 @@ impl Recent {
         self.submissions.extend(delta.submissions);
         self.load.extend(delta.load);
         self.totals = Some(delta.totals);
+        self.generation = delta.generation;
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.totals.is_none()
+    }
+
+    /// Every command that knew what counted before this generation is in here, or was before.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// About how much memory it takes.

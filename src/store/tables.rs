@@ -20,12 +20,13 @@ use super::index::{Index, place_in};
 use super::list::ListError;
 use super::recent::Recent;
 use super::recovery::OpenError;
+use super::retention::{Marked, Retention};
 use super::segment::{Place, Segment, SegmentError};
 use crate::clock::monotonic;
 use crate::limits::{LIST_DEPTH_MAX, RECENT_BYTES_MAX};
 use crate::model::{Creation, EventNumber, Job, JobCursor, JobId, JobQuery, JobState, StoreId, Values};
 use crate::state::Delta;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{AtomicU64, Condvar, Mutex};
 
 /// How often a reader looks again for a segment that a checkpoint is about to move.
 pub(super) const LOOKS_MAX: usize = 1_000;
@@ -59,6 +60,8 @@ pub(super) struct Shared {
     /// A checkpoint is wanted, whatever has gathered.
     pub(super) is_wanted: bool,
     pub(super) is_closed: bool,
+    pub(super) retention: Retention,
+    pub(super) marked: Marked,
     pub(super) error: Option<Arc<str>>,
     /// The newest event that was added.
     position: EventNumber,
@@ -78,12 +81,16 @@ pub(crate) struct Tables {
     /// How much gathers before a checkpoint is made.
     pub(super) recent_bytes: usize,
     pieces: Mutex<VecDeque<(u64, Piece)>>,
+    /// See `retention`.
+    pub(super) generation: AtomicU64,
 }
 
 /// What a command has to know of jobs that are over, as of a position of the log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) position: EventNumber,
+    /// They count while that of the tables is the same.
+    pub(crate) generation: u64,
     /// By id.
     pub(crate) over: Vec<(JobId, JobState)>,
 }
@@ -120,6 +127,7 @@ impl Tables {
             added: Condvar::new(),
             recent_bytes,
             pieces: Mutex::default(),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -191,8 +199,14 @@ impl Tables {
         (shared.index.head.totals.last_event >= position).then_some(shared.checkpoints)
     }
 
+    #[cfg(test)]
+    pub(crate) fn head(&self) -> super::file::Head {
+        self.shared.lock().index.head
+    }
+
     /// How those of `jobs` stand that are over.
     pub(crate) fn facts(&self, jobs: &[JobId]) -> Result<Facts, OpenError> {
+        let generation = self.generation();
         let position = self.shared.lock().position;
         let mut over = Vec::new();
         for &id in jobs {
@@ -207,7 +221,10 @@ impl Tables {
         }
         over.sort_unstable_by_key(|(id, _)| *id);
         over.dedup_by_key(|(id, _)| *id);
-        Ok(Facts { position, over })
+        let shared = self.shared.lock();
+        over.retain(|(id, _)| !shared.marked.holds(*id));
+        drop(shared);
+        Ok(Facts { position, generation, over })
     }
 
     fn look(&self, id: JobId) -> Found {

@@ -14,7 +14,7 @@ use crate::api::limits::BODY_BYTES_MAX;
 use crate::api::query::Params;
 use crate::api::state::{ApiState, Unsettled};
 use crate::api::views::own::{Explanation, JobView};
-use crate::engine::{Changed, JobsError, View};
+use crate::engine::{Changed, JobRecord, JobsError, View};
 use crate::model::{EventNumber, JobCursor, JobCursorError, JobId, JobQuery, Timestamp};
 
 /// A page of jobs.
@@ -88,7 +88,11 @@ fn read_id(text: &str) -> Result<JobId, Problem> {
     text.parse().map_err(wrong)
 }
 
-fn no_such_job(id: JobId) -> Problem {
+async fn not_there(api: &ApiState, id: JobId) -> Problem {
+    if api.ask(move |engine| engine.look_up(id)).await == JobRecord::Dropped {
+        let detail = format!("job {id} is over, and was dropped by retention");
+        return Problem::new(StatusCode::GONE, "job-dropped", "The job was dropped", detail);
+    }
     Problem::no_such_job(format!("no job {id}"))
 }
 
@@ -100,7 +104,9 @@ pub(in crate::api) async fn detail(
 ) -> Result<Json<JobView>, Problem> {
     let id = read_id(&id)?;
     view(&api, &params).await?;
-    let job = api.ask(move |engine| engine.job(id)).await.ok_or_else(|| no_such_job(id))?;
+    let JobRecord::Job(job) = api.ask(move |engine| engine.look_up(id)).await else {
+        return Err(not_there(&api, id).await);
+    };
     Ok(Json(JobView::new(&job, &*api.view_with(job.job_type).await)))
 }
 
@@ -112,7 +118,9 @@ pub(in crate::api) async fn explain(
 ) -> Result<Json<Explanation>, Problem> {
     let id = read_id(&id)?;
     let view = view(&api, &params).await?;
-    let why = api.ask(move |engine| engine.why(id)).await.ok_or_else(|| no_such_job(id))?;
+    let Some(why) = api.ask(move |engine| engine.why(id)).await else {
+        return Err(not_there(&api, id).await);
+    };
     Ok(Json(Explanation::new(&why, &view)))
 }
 
