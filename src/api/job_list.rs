@@ -169,9 +169,8 @@ pub(super) fn filter(
     now: Timestamp,
     is_scale: bool,
 ) -> Result<JobFilter, Wrong> {
-    let mut filter = JobFilter::default();
-    filter.started = instant(params, "started", now)?;
-    filter.ended = instant(params, "ended", now)?;
+    let (started, ended) = (instant(params, "started", now)?, instant(params, "ended", now)?);
+    let mut filter = JobFilter { started, ended, ..JobFilter::default() };
     let statuses = JobStatus::ALL.map(|status| (status.as_str().to_owned(), status));
     filter.statuses = words(params, "status", is_scale, &statuses)?;
     let ids = |ids: Vec<i64>| ids.into_iter().filter_map(|id| u64::try_from(id).ok());

@@ -1,5 +1,7 @@
 //! `weighbridge jobs`: jobs by filters and order.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use super::Context;
@@ -156,11 +158,11 @@ fn shown(answer: &Value) -> String {
     let next = answer.pointer("/next").filter(|next| !next.is_null());
     let mut notes = String::new();
     if next.is_some() {
-        notes += &format!("\nmore with --after {}", text(answer, "/next"));
+        let _ = write!(notes, "\nmore with --after {}", text(answer, "/next"));
     }
     if let Some(n) = answer.pointer("/total/n").and_then(Value::as_u64) {
         let is_exact = answer.pointer("/total/is_exact").and_then(Value::as_bool).unwrap_or(false);
-        notes += &format!("\n{}{n} in all", if is_exact { "" } else { "at least " });
+        let _ = write!(notes, "\n{}{n} in all", if is_exact { "" } else { "at least " });
     }
     if jobs.is_empty() {
         return if next.is_some() { format!("none here{notes}") } else { "no such jobs".to_owned() };

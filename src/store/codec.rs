@@ -109,21 +109,14 @@ impl Reader<'_> {
             self.number()?;
         }
         let created = Timestamp(self.signed()?);
-        let mut instant = |is_there: bool| match is_there {
-            true => Some(Some(self.instant(created)?.0)),
-            false => Some(None),
-        };
-        let changed = instant(true)??;
-        let queued = instant(has(QUEUED))?;
+        let changed = self.instant(created)?.0;
+        let queued = if has(QUEUED) { Some(self.instant(created)?.0) } else { None };
         if has(EXE) {
             self.number()?;
         }
         let recipe = if has(RECIPE) { Some(RecipeId(self.number()?)) } else { None };
-        let mut instant = |is_there: bool| match is_there {
-            true => Some(Some(self.instant(created)?.0)),
-            false => Some(None),
-        };
-        let (started, ended) = (instant(has(STARTED))?, instant(has(ENDED))?);
+        let started = if has(STARTED) { Some(self.instant(created)?.0) } else { None };
+        let ended = if has(ENDED) { Some(self.instant(created)?.0) } else { None };
         if has(NODE) {
             self.number()?;
         }

@@ -46,7 +46,7 @@ pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta
 /// redb's page cache: directory and places of many jobs, and the segments read last.
 const CACHE_BYTES: usize = 48 << 20;
 
-const CODEC: Configuration<LittleEndian, Fixint, Limit<BATCH_BYTES_MAX>> =
+pub(super) const CODEC: Configuration<LittleEndian, Fixint, Limit<BATCH_BYTES_MAX>> =
     bincode::config::legacy().with_limit::<BATCH_BYTES_MAX>();
 
 pub(super) fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) {

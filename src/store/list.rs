@@ -668,7 +668,7 @@ impl Listing<'_> {
             let (id, Some(state)) = (hit.glance.id, state) else { continue };
             let creation = match (last.take().filter(|creation| creation.holds(id)), hit.source) {
                 (Some(creation), _) => creation,
-                (None, Source::Row(_)) => moment.tables.creation_in(&moment.txn, id)?,
+                (None, Source::Row(_)) => moment.tables.creation_by(&moment.txn, id)?,
                 (None, _) => moment.tables.creation(id)?,
             };
             jobs.push(creation.job(id, &state));

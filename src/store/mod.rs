@@ -17,6 +17,7 @@ mod recent;
 mod recovery;
 mod retention;
 mod segment;
+mod skim;
 mod survey;
 mod tables;
 mod untouched;

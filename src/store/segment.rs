@@ -182,7 +182,9 @@ impl Builder {
         let mut zones: Vec<Zone> = self.kinds.values().map(|(_, zone)| *zone).collect();
         if zones.len() > ZONES_MAX {
             let (first, rest) = zones.split_at_mut(1);
-            rest.iter().for_each(|zone| first[0].join(zone));
+            for zone in rest {
+                first[0].join(zone);
+            }
             zones.truncate(1);
         }
         let kinds = self.kinds.into_iter();

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::{AccessGuard, ReadTransaction, ReadableDatabase};
 
 use super::checkpoint::Changes;
 use super::codec::StoredJob;
@@ -113,6 +113,26 @@ pub(super) fn segment_error(number: u32) -> impl Fn(SegmentError) -> OpenError {
             cause: cause.to_owned(),
         },
     }
+}
+
+fn not_given(id: JobId) -> OpenError {
+    super::file::damaged(format!("what job {id} was given is missing"))
+}
+
+fn found_in(piece: &Piece, id: JobId) -> Option<Arc<Creation>> {
+    let at = piece.partition_point(|creation| creation.first <= id).checked_sub(1)?;
+    piece.get(at).filter(|creation| creation.holds(id)).cloned().map(Arc::new)
+}
+
+/// The piece that holds what a job was given, and its first id.
+fn creations_of(
+    txn: &ReadTransaction,
+    id: JobId,
+) -> Result<(u64, AccessGuard<'static, &'static [u8]>), OpenError> {
+    let table = txn.open_table(CREATIONS).map_err(storage("read"))?;
+    let row = table.range(..=id.0).map_err(storage("read"))?.next_back().ok_or_else(|| not_given(id))?;
+    let (first, bytes) = row.map_err(storage("read"))?;
+    Ok((first.value(), bytes))
 }
 
 impl Tables {
@@ -286,39 +306,42 @@ impl Tables {
     ///
     /// Cost: a look under a lock, or one piece of the file, which is kept for the next ones.
     pub(super) fn creation(&self, id: JobId) -> Result<Arc<Creation>, OpenError> {
+        if let Some(known) = self.creation_here(id) {
+            return Ok(known);
+        }
+        let txn = self.read()?;
+        let (first, bytes) = creations_of(&txn, id)?;
+        let piece: Piece = Arc::new(unseal(bytes.value())?);
+        if piece.first().map(|creation| creation.first.0) != Some(first) {
+            return Err(super::file::damaged(format!("creations under {first} are others")));
+        }
+        let found = found_in(&piece, id);
+        let mut pieces = self.pieces.lock();
+        pieces.push_front((first, piece));
+        pieces.truncate(PIECES_MAX);
+        found.ok_or_else(|| not_given(id))
+    }
+
+    /// The same for one of many jobs, of which no two may be in one piece: nothing is kept of the piece.
+    pub(super) fn creation_by(&self, txn: &ReadTransaction, id: JobId) -> Result<Arc<Creation>, OpenError> {
+        if let Some(known) = self.creation_here(id) {
+            return Ok(known);
+        }
+        let (first, bytes) = creations_of(txn, id)?;
+        let found = super::skim::creation_in(bytes.value(), first, id)?;
+        found.map(Arc::new).ok_or_else(|| not_given(id))
+    }
+
+    /// What is in memory of what a job was given.
+    fn creation_here(&self, id: JobId) -> Option<Arc<Creation>> {
         {
             let shared = self.shared.lock();
             let frozen = || shared.frozen.as_ref().and_then(|frozen| frozen.creation(id));
             if let Some(creation) = shared.recent.creation(id).or_else(frozen) {
-                return Ok(creation.clone());
+                return Some(creation.clone());
             }
         }
-        self.creation_in(&self.read()?, id)
-    }
-
-    /// The same for a job that the file has.
-    pub(super) fn creation_in(&self, txn: &ReadTransaction, id: JobId) -> Result<Arc<Creation>, OpenError> {
-        let missing = || super::file::damaged(format!("what job {id} was given is missing"));
-        let find = |piece: &Piece| {
-            let at = piece.partition_point(|creation| creation.first <= id).checked_sub(1)?;
-            piece.get(at).filter(|creation| creation.holds(id)).cloned().map(Arc::new)
-        };
-        let known = self.pieces.lock().iter().find_map(|(_, piece)| find(piece));
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let table = txn.open_table(CREATIONS).map_err(storage("read"))?;
-        let row = table.range(..=id.0).map_err(storage("read"))?.next_back().ok_or_else(missing)?;
-        let (first, bytes) = row.map_err(storage("read"))?;
-        let piece: Piece = Arc::new(unseal(bytes.value())?);
-        if piece.first().map(|creation| creation.first.0) != Some(first.value()) {
-            return Err(super::file::damaged(format!("creations under {} are others", first.value())));
-        }
-        let found = find(&piece);
-        let mut pieces = self.pieces.lock();
-        pieces.push_front((first.value(), piece));
-        pieces.truncate(PIECES_MAX);
-        found.ok_or_else(missing)
+        self.pieces.lock().iter().find_map(|(_, piece)| found_in(piece, id))
     }
 
     /// The values of a job.
