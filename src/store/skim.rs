@@ -4,7 +4,7 @@ use bincode::BorrowDecode;
 
 use super::file::{CODEC, damaged};
 use super::recovery::OpenError;
-use crate::model::{Creation, JobId};
+use crate::model::{Creation, JobId, NodeResources};
 
 /// The fields of a [`Creation`] in their order, borrowed where they are long.
 #[derive(BorrowDecode)]
@@ -14,8 +14,7 @@ struct Skimmed<'p> {
     count: u32,
     _tenant: u32,
     _priority: Option<i32>,
-    /// Names with their amounts.
-    _resources: Option<Vec<(&'p str, u64)>>,
+    _resources: Option<NodeResources>,
     _values: Vec<(&'p str, &'p str)>,
     _recipe: Option<(u64, &'p str)>,
 }
@@ -50,7 +49,7 @@ pub(super) fn creation_in(piece: &[u8], first: u64, id: JobId) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{JobRequest, JobTypeId, NodeResources, RecipeId, RecipeNodes, TenantId};
+    use crate::model::{JobRequest, JobTypeId, RecipeId, RecipeNodes, TenantId};
 
     #[test]
     fn every_creation_is_found_as_it_was_written() {
