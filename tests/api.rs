@@ -593,7 +593,8 @@ fn a_job_that_was_dropped_is_told_from_one_that_never_was() {
     let engine = Engine::open(directory.path(), options).expect("a store");
     let daemon = Daemon::over(engine, ServerOptions::default());
     let kind = daemon.put_step("one", 7);
-    (daemon.queue(kind, 0), daemon.queue(kind, 1));
+    daemon.queue(kind, 0);
+    daemon.queue(kind, 1);
     daemon.client.post("/api/v1/jobs/cancel", &json!({"job_ids": [1]})).expect(200);
     let end = now() + WAIT;
     // Marked after one checkpoint, dropped with a later one.

@@ -31,7 +31,7 @@ use super::recovery::OpenError;
 use super::segment::{Place, Segment, SegmentInfo};
 use super::tables::{LOOK_PAUSE, LOOKS_MAX, Shared, Tables, segment_error};
 use crate::limits::{LIST_DEPTH_MAX, LIST_IDS_MAX, LIST_SEGMENTS_MAX};
-use crate::model::{Creation, EventNumber, Job, JobId, JobPage, JobQuery, JobState, JobTotal, RecipeId};
+use crate::model::{EventNumber, Job, JobId, JobPage, JobQuery, JobState, JobTotal, RecipeId};
 use crate::state::Changed;
 use wanted::{Key, Order, Wanted};
 
@@ -662,17 +662,18 @@ impl Listing<'_> {
                 states[at] = Some(stored.job);
             }
         }
-        let mut last: Option<Arc<Creation>> = None;
+        let in_file = |(_, hit): &&(Key, Hit)| matches!(hit.source, Source::Row(_));
+        let mut ids: Vec<JobId> = shown.iter().filter(in_file).map(|(_, hit)| hit.glance.id).collect();
+        ids.sort_unstable();
+        let mut given = moment.tables.creations_by(&moment.txn, &ids)?;
         let mut jobs = Vec::with_capacity(shown.len());
         for ((_, hit), state) in shown.iter().zip(states) {
             let (id, Some(state)) = (hit.glance.id, state) else { continue };
-            let creation = match (last.take().filter(|creation| creation.holds(id)), hit.source) {
-                (Some(creation), _) => creation,
-                (None, Source::Row(_)) => moment.tables.creation_by(&moment.txn, id)?,
-                (None, _) => moment.tables.creation(id)?,
+            let creation = match given.remove(&id) {
+                Some(creation) => creation,
+                None => moment.tables.creation(id)?,
             };
             jobs.push(creation.job(id, &state));
-            last = Some(creation);
         }
         Ok(jobs)
     }

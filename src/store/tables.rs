@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use redb::{AccessGuard, ReadTransaction, ReadableDatabase};
 
 use super::checkpoint::Changes;
@@ -322,14 +323,29 @@ impl Tables {
         found.ok_or_else(|| not_given(id))
     }
 
-    /// The same for one of many jobs, of which no two may be in one piece: nothing is kept of the piece.
-    pub(super) fn creation_by(&self, txn: &ReadTransaction, id: JobId) -> Result<Arc<Creation>, OpenError> {
-        if let Some(known) = self.creation_here(id) {
-            return Ok(known);
+    /// The same for jobs of which the file has rows, sorted by id. Each piece is read once, and not kept.
+    pub(super) fn creations_by(
+        &self,
+        txn: &ReadTransaction,
+        mut ids: &[JobId],
+    ) -> Result<HashMap<JobId, Arc<Creation>>, OpenError> {
+        let mut all = HashMap::default();
+        while let Some((&id, others)) = ids.split_first() {
+            if let Some(known) = self.creation_here(id) {
+                all.insert(id, known);
+                ids = others;
+                continue;
+            }
+            let (first, bytes) = creations_of(txn, id)?;
+            let found = super::skim::creations_in(bytes.value(), first, ids)?;
+            if found.is_empty() {
+                return Err(not_given(id));
+            }
+            let (these, others) = ids.split_at(found.len());
+            all.extend(these.iter().copied().zip(found));
+            ids = others;
         }
-        let (first, bytes) = creations_of(txn, id)?;
-        let found = super::skim::creation_in(bytes.value(), first, id)?;
-        found.map(Arc::new).ok_or_else(|| not_given(id))
+        Ok(all)
     }
 
     /// What is in memory of what a job was given.
