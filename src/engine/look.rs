@@ -4,14 +4,30 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::shell::{Engine, RunningLaunch};
+use super::shell::Engine;
 use crate::decision::{Blocker, Why};
 use crate::limits::LIST_MAX;
 use crate::load::LoadRow;
 use crate::model::{
-    ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, QueuedJobExecution, Timestamp,
+    ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId, QueuedJobExecution,
+    Timestamp,
 };
 use crate::store::{Checkpoints, ListError, OpenError};
+
+/// A launch that is on record as running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningLaunch {
+    /// Its name.
+    pub name: LaunchName,
+    /// Its job.
+    pub job: JobId,
+    /// The job's how-manieth execution.
+    pub exe_num: u32,
+    /// Where.
+    pub node: NodeId,
+    /// True when its job was canceled, so that it only has to end.
+    pub is_canceled: bool,
+}
 
 /// What is on record of an id.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -249,21 +249,6 @@ pub enum CloseError {
     State(OpenError),
 }
 
-/// A launch that is on record as running.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunningLaunch {
-    /// Its name.
-    pub name: LaunchName,
-    /// Its job.
-    pub job: JobId,
-    /// The job's how-manieth execution.
-    pub exe_num: u32,
-    /// Where.
-    pub node: NodeId,
-    /// True when its job was canceled, so that it only has to end.
-    pub is_canceled: bool,
-}
-
 fn random_store_id() -> StoreId {
     let draw = || u128::from(RandomState::new().hash_one("a new store"));
     StoreId(draw() << 64 | draw())
