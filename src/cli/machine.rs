@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::driver::{LocalDriver, LocalOptions, machine_resources};
 use crate::engine::{CloseError, Engine, Options, Service, status_sink};
 use crate::model::{NodeId, NodeResources};
-use crate::store::OpenError;
+use crate::store::{OpenError, Retention};
 
 use super::failure::Failure;
 use super::supervisor;
@@ -30,6 +30,26 @@ pub(super) struct MachineArgs {
     load_period: Duration,
 }
 
+/// Which jobs that are over are kept.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub(super) struct KeepArgs {
+    /// Keep jobs that are over so long after their last change, and drop them some time later (90s, 30d);
+    /// for ever where it is not said
+    #[arg(long, value_name = "LENGTH", value_parser = super::duration::duration)]
+    keep_for: Option<Duration>,
+    /// Keep so many jobs that are over, those that changed last; all where it is not said
+    #[arg(long, value_name = "N")]
+    keep_jobs: Option<u64>,
+}
+
+impl KeepArgs {
+    fn retention(self) -> Retention {
+        let mut retention = Retention::ALL;
+        (retention.age, retention.jobs) = (self.keep_for, self.keep_jobs);
+        retention
+    }
+}
+
 /// A machine whose store is open.
 pub(super) struct Machine {
     pub(super) engine: Engine,
@@ -47,8 +67,8 @@ struct AtWork {
 
 impl Machine {
     /// Opens the store, or makes it.
-    pub(super) fn open(store: &Path, args: &MachineArgs) -> Result<Self, Failure> {
-        let options = Options::default().load_period(Some(args.load_period));
+    pub(super) fn open(store: &Path, args: &MachineArgs, keep: KeepArgs) -> Result<Self, Failure> {
+        let options = Options::default().load_period(Some(args.load_period)).retention(keep.retention());
         let engine = Engine::open(store, options).map_err(open_failure)?;
         let store = store.canonicalize().map_err(|error| {
             Failure::failed("store", format_args!("could not find the store {}: {error}", store.display()))

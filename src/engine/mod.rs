@@ -17,9 +17,10 @@ mod turn;
 mod view;
 
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
 pub use service::{Reconciled, Service, ServiceError, status_sink};
-pub use shell::{CloseError, Engine, Options, RunningLaunch};
+pub use shell::{CloseError, Engine, Options};
 pub use ticket::{Ticket, TicketError};
 pub use view::{JobTypeView, NodeStatus, View};

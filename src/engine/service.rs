@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::look::RunningLaunch;
 use super::outbox::Outgoing;
-use super::shell::{Engine, RunningLaunch};
+use super::shell::Engine;
 use crate::launch::{Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState};
 use crate::model::{NodeId, NodeResources, Outcome, Usage};
 use crate::sync::{AtomicBool, Mutex, Ordering};

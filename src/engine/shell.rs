@@ -59,7 +59,7 @@ use crate::model::{
 use crate::offer::Offer;
 use crate::queue::Entry;
 use crate::state::{Delta, State};
-use crate::store::{Facts, OpenError, Opened, StoreFiles, StoreLock, Tables, open};
+use crate::store::{Facts, OpenError, Opened, Retention, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
 
@@ -80,6 +80,9 @@ pub struct Options {
     /// About how many bytes of memory what is newer than the state file may take before a checkpoint is
     /// made. With less, checkpoints are more frequent and a killed engine is back sooner.
     pub checkpoint_bytes: usize,
+    /// Which jobs that are over are kept; all of them, where nothing else is said. The others are dropped
+    /// with later checkpoints, a bounded number with each.
+    pub retention: Retention,
 }
 
 impl Default for Options {
@@ -91,6 +94,7 @@ impl Default for Options {
             load_rows: LOAD_ROWS_DEFAULT,
             intake_len: INTAKE_LEN_MAX,
             checkpoint_bytes: RECENT_BYTES,
+            retention: Retention::ALL,
         }
     }
 }
@@ -128,6 +132,13 @@ impl Options {
     #[must_use]
     pub fn intake_len(mut self, len: usize) -> Self {
         self.intake_len = len;
+        self
+    }
+
+    /// Sets which jobs that are over are kept.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -232,21 +243,6 @@ pub enum CloseError {
     /// The state could not be written; the next start reads the log instead.
     #[error("could not write the state: {0}")]
     State(OpenError),
-}
-
-/// A launch that is on record as running.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunningLaunch {
-    /// Its name.
-    pub name: LaunchName,
-    /// Its job.
-    pub job: JobId,
-    /// The job's how-manieth execution.
-    pub exe_num: u32,
-    /// Where.
-    pub node: NodeId,
-    /// True when its job was canceled, so that it only has to end.
-    pub is_canceled: bool,
 }
 
 fn random_store_id() -> StoreId {
@@ -686,6 +682,7 @@ impl Inner {
             lock: Mutex::new(lock),
         };
         let tables = inner.outside.tables.clone();
+        tables.set_retention(inner.options.retention);
         let thread = std::thread::Builder::new().name("weighbridge-checkpoint".to_owned());
         let covered = inner.log.covered();
         let thread = thread.spawn(move || tables.run(covered));

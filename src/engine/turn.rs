@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::command::{Command, Status};
 use super::core::{Core, Order};
-use super::handle::SubmitError;
+use super::handle::{JobsError, SubmitError};
 use super::shell::{Effect, Inner, Owned, answer};
 use super::ticket::{Promise, Pump};
 use super::view::{VIEW_AGE_MAX, view};
@@ -111,7 +111,9 @@ impl Inner {
             }
             return;
         }
-        let delta = Effect::Delta(Box::new(core.state.take_delta()));
+        let mut delta = core.state.take_delta();
+        delta.generation = self.outside.tables.generation();
+        let delta = Effect::Delta(Box::new(delta));
         self.log.append(&core.out.events, std::iter::once(delta).chain(effects));
         core.out.events.clear();
     }
@@ -192,7 +194,11 @@ impl Inner {
                 self.settle_submission(core, &submission, result, promise);
             }
             Command::Cancel(jobs, facts, promise) => {
-                let result = core.cancel(&jobs, &facts, now);
+                let is_stale = facts.generation != self.outside.tables.generation();
+                let result = match facts.over.first().filter(|_| is_stale) {
+                    Some((job, _)) => Err(JobsError::Changing(*job)),
+                    None => core.cancel(&jobs, &facts, now),
+                };
                 self.settle(core, result, promise);
             }
             Command::SetPriority(jobs, priority, promise) => {

@@ -61,6 +61,8 @@ pub(crate) struct Changed {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Delta {
     pub(crate) totals: Totals,
+    /// Which facts of the store counted when it was taken; see `store/retention`.
+    pub(crate) generation: u64,
     pub(crate) jobs: Vec<Changed>,
     pub(crate) created: Vec<Arc<Creation>>,
     pub(crate) job_types: Vec<Arc<JobType>>,

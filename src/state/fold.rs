@@ -19,6 +19,7 @@ use foldhash::HashMap;
 
 use super::delta::{Changed, Delta, Kind, Totals};
 use super::paged::Paged;
+use super::submissions::Submissions;
 use crate::catalog::Catalog;
 use crate::limits::LEFT_MAX;
 use crate::load::{Counters, History, StatusCounts};
@@ -64,7 +65,7 @@ pub(crate) struct State {
     in_use: BTreeMap<NodeId, Amounts>,
     pub(super) jobs: Paged<Held>,
     last_resources: Arc<NodeResources>,
-    pub(super) submissions: HashMap<Arc<str>, Accepted>,
+    pub(super) submissions: Submissions,
     /// Jobs that were over after the last event; they leave before the next one that does not queue
     /// them again.
     ending: Vec<JobId>,
@@ -166,7 +167,7 @@ impl State {
     }
 
     pub(crate) fn submission(&self, id: &str) -> Option<Accepted> {
-        self.submissions.get(id).copied()
+        self.submissions.get(id)
     }
 
     pub(crate) fn next_job(&self) -> JobId {

@@ -18,7 +18,7 @@ use crate::sync::Mutex;
 use crate::wal::{Disk, DiskFile, Refusal};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
-pub(super) const FORMAT: u16 = 2;
+pub(super) const FORMAT: u16 = 3;
 
 /// Segments by number.
 pub(super) const SEGMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("segments");
@@ -26,12 +26,16 @@ pub(super) const SEGMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("s
 pub(super) const DIRECTORY: TableDefinition<u32, &[u8]> = TableDefinition::new("directory");
 /// What jobs were given when they were made: pieces under the first id in each.
 pub(super) const CREATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("creations");
+/// First jobs of recipes: pieces under the first recipe in each.
+pub(super) const RECIPES: TableDefinition<u64, &[u8]> = TableDefinition::new("recipes");
 /// Where jobs that are over stand: blocks by id.
 pub(super) const PLACES: TableDefinition<u64, &[u8]> = TableDefinition::new("places");
 /// Job types by id.
 pub(super) const TYPES: TableDefinition<u32, &[u8]> = TableDefinition::new("job_types");
 /// Counts of jobs by type.
 pub(super) const COUNTS: TableDefinition<u32, &[u8]> = TableDefinition::new("counts");
+/// Counts of jobs that were dropped, by type.
+pub(super) const DROPPED: TableDefinition<u32, &[u8]> = TableDefinition::new("dropped");
 /// Answers to submissions: pieces under the last event in each.
 pub(super) const SUBMISSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("submissions");
 /// Load rows by instant and type.
@@ -42,7 +46,7 @@ pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta
 /// redb's page cache: directory and places of many jobs, and the segments read last.
 const CACHE_BYTES: usize = 48 << 20;
 
-const CODEC: Configuration<LittleEndian, Fixint, Limit<BATCH_BYTES_MAX>> =
+pub(super) const CODEC: Configuration<LittleEndian, Fixint, Limit<BATCH_BYTES_MAX>> =
     bincode::config::legacy().with_limit::<BATCH_BYTES_MAX>();
 
 pub(super) fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) {
@@ -107,7 +111,7 @@ pub(super) fn damaged(cause: impl std::fmt::Display) -> OpenError {
 
 /// What a checkpoint leaves for the next one, beside the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Head {
+pub(crate) struct Head {
     pub(super) format: u16,
     pub(super) store: u128,
     pub(super) totals: Totals,
@@ -117,6 +121,11 @@ pub(super) struct Head {
     pub(super) next_order: u64,
     /// Jobs of segments below this number that are over have their places in the table.
     pub(super) placed_below: u32,
+    /// Jobs that retention dropped, and their part of the hash in the totals.
+    pub(crate) n_dropped: u64,
+    pub(crate) dropped_hash: u64,
+    /// Ids in the table of submissions.
+    pub(super) n_submissions: u64,
 }
 
 /// The open file.
@@ -180,10 +189,10 @@ impl StateFile {
             let mut txn = db.begin_write().map_err(storage("write"))?;
             txn.set_quick_repair(true);
             txn.open_table(META).map_err(storage("write"))?;
-            for table in [SEGMENTS, DIRECTORY, TYPES, COUNTS] {
+            for table in [SEGMENTS, DIRECTORY, TYPES, COUNTS, DROPPED] {
                 txn.open_table(table).map_err(storage("write"))?;
             }
-            for table in [CREATIONS, PLACES, SUBMISSIONS] {
+            for table in [CREATIONS, RECIPES, PLACES, SUBMISSIONS] {
                 txn.open_table(table).map_err(storage("write"))?;
             }
             txn.open_table(LOAD).map_err(storage("write"))?;
