@@ -8,7 +8,11 @@ use super::shell::{Engine, RunningLaunch};
 use crate::decision::{Blocker, Why};
 use crate::limits::LIST_MAX;
 use crate::load::LoadRow;
+#[cfg(test)]
+use crate::model::EventNumber;
 use crate::model::{ExeId, Job, JobId, JobStatus, JobTypeId, LaunchName, QueuedJobExecution, Timestamp};
+#[cfg(test)]
+use crate::state::State;
 use crate::store::{Checkpoints, OpenError};
 
 /// How long a reader waits for what was applied to become durable before it is shown what is.
@@ -143,5 +147,17 @@ impl Engine {
         let owned = self.0.owned.lock();
         let rows = owned.core.state.history.since(started);
         rows.take_while(|row| ended.is_none_or(|ended| row.measured <= ended)).copied().collect()
+    }
+
+    /// A look at the state itself, for tests.
+    #[cfg(test)]
+    pub(crate) fn look_at<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.0.owned.lock().core.state)
+    }
+
+    /// What the log was told to be in the state file, for tests.
+    #[cfg(test)]
+    pub(crate) fn covered(&self) -> EventNumber {
+        self.0.log.n_covered()
     }
 }

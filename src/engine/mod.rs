@@ -18,6 +18,9 @@ mod view;
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
+#[cfg(test)]
+#[cfg(not(weighbridge_loom))]
+pub(crate) use service::reconcile;
 pub use service::{Reconciled, Service, ServiceError, status_sink};
 pub use shell::{CloseError, Engine, Options, RunningLaunch};
 pub use ticket::{Ticket, TicketError};

@@ -1,0 +1,93 @@
+//! The whole engine under days of virtual time, with faults: seeded steps on the real core, intake, log,
+//! store and checkpoints, over a disk that is slow, full, broken or forgetful on order.
+//!
+//! For tests only. A run is a function of its seed; one that fails prints the seed and its steps.
+//!
+//! S1  What was acknowledged is there after any crash; what was not is there by whole commands.
+//! S2  The state that comes back is one that was, down to its hash and the order of the queue.
+//! S3  Nothing is handed out twice, and an execution runs at most once at a time.
+//! S4  Jobs, limits, nodes and offers as `watch.rs` says, after every step.
+//! S5  When faults stop, all jobs end.
+
+mod cluster;
+mod dice;
+mod run;
+mod steps;
+mod watch;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use self::run::{Plant, Run, Tally};
+use crate::engine::{Engine, Options};
+use crate::testing::TracedDisk;
+use crate::wal::Disk;
+
+/// Seeds that once showed something. They run first.
+const KEPT: &[u64] = &[];
+
+/// Seeds that run when the environment says nothing.
+const N_SEEDS: u64 = 1_000;
+
+/// The files of a store that was just made.
+fn new_store() -> [Vec<u8>; 2] {
+    let new = TracedDisk::default();
+    let disk: Arc<dyn Disk> = Arc::new(new.clone());
+    let engine = Engine::open_on(&disk, Options::default().load_period(None)).expect("a new store");
+    engine.close().expect("closed");
+    new.files()
+}
+
+/// Runs a seed; one that fails tells its steps.
+fn run(seed: u64, files: &[Vec<u8>; 2], plant: Option<Plant>) -> Tally {
+    let mut run = Run::new(seed, files.clone(), plant);
+    let ran = catch_unwind(AssertUnwindSafe(|| run.go()));
+    if let Err(panic) = ran {
+        if plant.is_none() {
+            for (n, step) in run.trail.iter().enumerate() {
+                println!("{n:4} {step}");
+            }
+            println!("seed {seed} failed after these steps: just sim 1 {seed}");
+        }
+        resume_unwind(panic);
+    }
+    run.tally
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn what_always_holds_does_under_faults() {
+    let files = new_store();
+    let first = number("WEIGHBRIDGE_SIM_SEED");
+    let n_seeds = number("WEIGHBRIDGE_SIM_SEEDS").unwrap_or(if first.is_some() { 1 } else { N_SEEDS });
+    let seeds = KEPT.iter().copied().chain((0..n_seeds).map(|n| first.unwrap_or(0) + n));
+    let mut sum = Tally::default();
+    for seed in seeds {
+        sum.add(run(seed, &files, None));
+    }
+    println!("{sum:#?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let files = new_store();
+    for seed in 0..20 {
+        assert_eq!(run(seed, &files, None), run(seed, &files, None), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_is_planted_is_found() {
+    let files = new_store();
+    let plants =
+        [Plant::LyingSync, Plant::DoubleOffer, Plant::LiveLost, Plant::NoReconciliation, Plant::ToldOnce];
+    for plant in plants {
+        let is_found = |seed| catch_unwind(|| run(seed, &files, Some(plant))).is_err();
+        let found = (0..40).find(|seed| is_found(*seed));
+        println!("{plant:?} is found by seed {found:?}");
+        assert!(found.is_some(), "{plant:?} is not noticed");
+    }
+}
