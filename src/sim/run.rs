@@ -256,9 +256,8 @@ impl Run {
         for name in self.cluster.live() {
             assert!(picture.is_running(name) || self.cluster.lies, "{name} runs without being on record");
         }
-        if let Some(last) = self.marks.last().filter(|last| last.position == position) {
+        if let Some(last) = self.marks.pop_if(|last| last.position == position) {
             assert!(last.picture.is_same(&picture), "the state changed without an event");
-            return;
         }
         self.marks.push(Mark { position, picture, seen: self.seen.clone() });
     }
@@ -371,6 +370,11 @@ impl Run {
         match asked {
             Asked::Submit(number, ticket) => match given(&ticket) {
                 Ok(accepted) => self.learn_accepted(number, accepted),
+                Err(TicketError::Refused(SubmitError::UnknownJobType(kind))) => {
+                    // The type was lost before it was on disk.
+                    let is_known = self.told.accepted.contains_key(&number) || self.picture().has_kind(kind);
+                    assert!(!is_known, "submission {number}: no type {kind}");
+                }
                 Err(error) => panic!("submission {number}: {error}"),
             },
             Asked::Kind(ticket) => drop(given(&ticket).expect("a good type")),

@@ -3,7 +3,7 @@
 //! Weights are drawn for each run, some of them zero, so that odd mixes come too.
 
 use super::run::{Asked, INTAKE_LEN, Plant, Run, Weather, until};
-use super::watch::{in_use, judge};
+use super::watch::{fits, in_use, judge};
 use crate::intake::IntakeError;
 use crate::model::{
     JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, LaunchName, NodeId, NodeResources, Outcome,
@@ -270,8 +270,7 @@ impl Run {
             _ => drop(picks.hand_over()),
         }
         let after = engine.look_at(|state| in_use(state, node));
-        let fits = total.minus(&after).is_some() || used.shortage(&after).is_zero();
-        assert!(fits, "W4: {after} runs on node {node}, which has {total}");
+        assert!(fits(&total, &used, &after), "W4: {after} runs on node {node}, which has {total}");
         drop(engine);
         self.applied();
     }
@@ -390,7 +389,7 @@ impl Run {
                     _ => {
                         self.log = Weather::Broken;
                         self.tally.n_broken += 1;
-                        self.disk.fail_sync(DiskFile::Log);
+                        self.disk.fail_sync(DiskFile::Log, true);
                     }
                 }
             }
@@ -418,7 +417,7 @@ impl Run {
             0..4 => {}
             4..7 => self.disk.hold(DiskFile::State, Some(after)),
             7..9 => self.disk.set_full(DiskFile::State, Some(after)),
-            _ => self.disk.fail_sync(DiskFile::State),
+            _ => self.disk.fail_sync(DiskFile::State, true),
         }
         let engine = self.engine().clone();
         let n_done = engine.checkpoints().n_done;
@@ -441,6 +440,7 @@ impl Run {
     }
 
     fn state_goes_on(&mut self) {
+        self.disk.fail_sync(DiskFile::State, false);
         self.disk.hold(DiskFile::State, None);
         self.disk.set_full(DiskFile::State, None);
         let engine = self.engine().clone();

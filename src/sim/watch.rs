@@ -73,6 +73,11 @@ impl Picture {
         self.load.len()
     }
 
+    /// True for a job type on record.
+    pub(super) fn has_kind(&self, id: JobTypeId) -> bool {
+        self.kinds.iter().any(|kind| kind.id == id)
+    }
+
     /// True while any launch is on record.
     pub(super) fn has_running(&self) -> bool {
         !self.running.is_empty()
@@ -143,6 +148,12 @@ pub(super) fn follow(seen: &mut BTreeMap<JobId, Seen>, state: &State) {
 pub(super) fn in_use(state: &State, node: NodeId) -> NodeResources {
     let here = state.running.values().filter(|run| run.node == node);
     here.fold(NodeResources::new(), |sum, run| sum.plus(&state.queue.named(&run.entry.asks)))
+}
+
+/// Holds W4 against what runs on a node, before and after it was offered: of nothing there is more than the
+/// node has, but for what ran there before it had less.
+pub(super) fn fits(total: &NodeResources, before: &NodeResources, after: &NodeResources) -> bool {
+    after.iter().all(|(name, amount)| amount <= total.get(name.as_str()).max(before.get(name.as_str())))
 }
 
 /// Holds W3, W4 and W5 against what was picked of an offer of `free`.

@@ -76,9 +76,9 @@ impl FaultyDisk {
         self.change(file, |file| file.dead_after = Some(after));
     }
 
-    /// The next sync of `file` fails.
-    pub(crate) fn fail_sync(&self, file: DiskFile) {
-        self.change(file, |file| file.fails_sync = true);
+    /// Whether the next sync of `file` fails.
+    pub(crate) fn fail_sync(&self, file: DiskFile, fails: bool) {
+        self.change(file, |file| file.fails_sync = fails);
     }
 
     /// From now on a sync does nothing, and says that it did.
