@@ -67,6 +67,9 @@ use crate::wal::{Durable, Log, LogError, LogFile};
 /// Events of statuses that are handed to the log together.
 const STATUS_EVENTS: usize = 500;
 
+/// Room for statuses. Unit tests open engines by the thousand, and making the ring is most of it.
+const STATUSES_LEN: usize = if cfg!(test) { 1 << 10 } else { STATUSES_LEN_MAX };
+
 /// Accepted submissions whose answers are kept for callers that ask again at once. When there are
 /// as many, later ones are answered by the core.
 const ANSWERS_MAX: usize = 1 << 16;
@@ -676,7 +679,7 @@ impl Inner {
         core.emit(Event::EngineStarted { epoch, when: now });
         let owned = Owned { core, viewed: (monotonic(), EventNumber(0)), load_since: now, picks: Vec::new() };
         let inner = Self {
-            intake: Intake::new(options.intake_len, STATUSES_LEN_MAX),
+            intake: Intake::new(options.intake_len, STATUSES_LEN),
             owned: Mutex::new(owned),
             log,
             outside,
