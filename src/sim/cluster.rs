@@ -2,7 +2,7 @@
 //! post that brings their statuses late, twice, in any order, or not at all.
 //!
 //! C1  A launch is handed out at most once, whatever crashed in between.
-//! C2  An execution runs at most once at a time.
+//! C2  Of a job at most one execution runs at a time, and that once.
 //! C3  An end is told until the engine says that it is on record.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +16,8 @@ use crate::wal::Durable;
 /// How one execution stands.
 #[derive(Clone, Debug)]
 pub(super) enum Task {
-    /// It runs, on that node.
-    Live(NodeId),
+    /// It runs, on that node, for that job.
+    Live(NodeId, JobId),
     /// It does not, and this tells how it came to that.
     Over(StatusUpdate),
 }
@@ -48,14 +48,14 @@ fn ended(name: LaunchName, outcome: Outcome, when: Timestamp) -> StatusUpdate {
 impl Cluster {
     /// Live executions, in order.
     pub(super) fn live(&self) -> Vec<LaunchName> {
-        let is_live = |(name, task): (&LaunchName, &Task)| matches!(task, Task::Live(_)).then_some(*name);
+        let is_live = |(name, task): (&LaunchName, &Task)| matches!(task, Task::Live(..)).then_some(*name);
         self.tasks.iter().filter_map(is_live).collect()
     }
 
     /// What has ended, but is not on record as that, as far as the engine said.
     pub(super) fn untold(&self) -> Vec<StatusUpdate> {
         let of = |task: &Task| match task {
-            Task::Live(_) => None,
+            Task::Live(..) => None,
             Task::Over(update) => Some(update.clone()),
         };
         self.tasks.values().filter_map(of).collect()
@@ -76,7 +76,8 @@ impl Cluster {
     pub(super) fn start(&mut self, launch: &Launch, refuses: bool, now: Timestamp) {
         let (name, node) = (launch.name, launch.node);
         assert!(self.handed.insert(name), "C1: {name} was handed out again");
-        let other = self.live().into_iter().find(|other| other.exe == name.exe);
+        let is_other = |task: &Task| matches!(task, Task::Live(_, job) if *job == launch.job);
+        let other = self.tasks.iter().find(|(_, task)| is_other(task));
         assert!(other.is_none(), "C2: {name} was handed out while {other:?} runs");
         if self.killed.remove(&name) {
             self.over(ended(name, Outcome::Canceled, now));
@@ -84,7 +85,7 @@ impl Cluster {
             let state = TaskState::Refused { reason: "no room".into() };
             self.over(StatusUpdate { name, state, when: now });
         } else {
-            self.tasks.insert(name, Task::Live(node));
+            self.tasks.insert(name, Task::Live(node, launch.job));
             self.send(StatusUpdate { name, state: TaskState::Running, when: now });
         }
     }
@@ -101,7 +102,7 @@ impl Cluster {
     /// An execution is to end.
     pub(super) fn kill(&mut self, name: LaunchName, now: Timestamp) {
         match self.tasks.get(&name) {
-            Some(Task::Live(_)) => self.over(ended(name, Outcome::Canceled, now)),
+            Some(Task::Live(..)) => self.over(ended(name, Outcome::Canceled, now)),
             Some(Task::Over(_)) => {}
             None if self.handed.contains(&name) => {}
             None => {
@@ -121,7 +122,7 @@ impl Cluster {
     pub(super) fn vanish(&mut self, node: NodeId, now: Timestamp) {
         self.nodes.remove(&node);
         for name in self.live() {
-            if matches!(self.tasks[&name], Task::Live(on) if on == node) {
+            if matches!(self.tasks[&name], Task::Live(on, _) if on == node) {
                 self.over(ended(name, Outcome::Lost { reason: "its node is gone".into() }, now));
             }
         }
@@ -140,7 +141,7 @@ impl Cluster {
 
     fn known(&self, name: LaunchName) -> Known {
         match self.tasks.get(&name) {
-            Some(Task::Live(_)) => Known::Running,
+            Some(Task::Live(..)) => Known::Running,
             Some(Task::Over(update)) => match &update.state {
                 TaskState::Ended { outcome: Outcome::Lost { reason }, .. } => {
                     Known::Lost { reason: reason.clone() }

@@ -21,7 +21,7 @@ use crate::engine::{
     Ticket, TicketError, reconcile,
 };
 use crate::intake::IntakeError;
-use crate::launch::StatusUpdate;
+use crate::launch::{Launch, StatusUpdate, TaskState};
 use crate::model::{
     Accepted, EventNumber, Job, JobId, JobStatus, JobTypeId, LaunchName, Submission, Timestamp,
 };
@@ -286,7 +286,6 @@ impl Run {
         for asked in std::mem::take(&mut self.asked) {
             self.learn(asked);
         }
-        self.mark();
     }
 
     /// Sends a command, and has it applied. It is refused exactly where the log takes none.
@@ -323,7 +322,7 @@ impl Run {
         let hash = picture.hash;
         let name = update.name;
         if with_ticket {
-            let is_end = !matches!(update.state, crate::launch::TaskState::Running);
+            let is_end = update.state != TaskState::Running;
             let ticket = self.engine().status(update).expect("room");
             self.engine().pump();
             self.asked.push(Asked::Status(name, is_end, ticket));
@@ -340,6 +339,17 @@ impl Run {
                 "{name} was not on record, and its status changed something"
             );
         }
+    }
+
+    /// Tells the engine several statuses at once.
+    pub(super) fn report_all(&mut self, updates: Vec<StatusUpdate>) {
+        for update in updates {
+            let (name, is_end) = (update.name, update.state != TaskState::Running);
+            let ticket = self.engine().status(update).expect("room");
+            self.asked.push(Asked::Status(name, is_end, ticket));
+        }
+        self.engine().pump();
+        self.applied();
     }
 
     /// Answers that are waited for.
@@ -412,7 +422,7 @@ impl Run {
         self.cluster.acknowledge(name);
     }
 
-    pub(super) fn start(&mut self, launch: &crate::launch::Launch) {
+    pub(super) fn start(&mut self, launch: &Launch) {
         let (refuses, now) = (self.dice.chance(5), self.now());
         self.tally.n_launches += 1;
         assert_eq!(launch.command.first().map(String::as_str), Some("run"));

@@ -283,6 +283,9 @@ impl Run {
     }
 
     fn outcome(&mut self) -> Outcome {
+        if self.plant == Some(Plant::LiveLost) {
+            return Outcome::Lost { reason: "a lie".into() };
+        }
         match self.dice.roll::<u64>(12) {
             0 => Outcome::Exited { code: 7 },
             1 => Outcome::Signaled { signal: 9 },
@@ -331,9 +334,7 @@ impl Run {
             return;
         }
         self.note("tell again");
-        for update in self.cluster.untold() {
-            self.report(update, true);
-        }
+        self.report_all(self.cluster.untold());
     }
 
     fn node(&mut self) {
@@ -489,9 +490,8 @@ impl Run {
                 self.cluster.end(name, Outcome::Exited { code }, now);
             }
             if self.plant == Some(Plant::ToldOnce) {
-                for update in std::mem::take(&mut self.cluster.post) {
-                    self.report(update, true);
-                }
+                let post = std::mem::take(&mut self.cluster.post);
+                self.report_all(post);
             }
             self.tell_again();
             if self.is_over() {

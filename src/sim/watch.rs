@@ -8,6 +8,7 @@
 //! W5  What fits an offer and is held back by nothing is picked; the more important goes first.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::engine::Picks;
 use crate::load::LoadRow;
@@ -35,7 +36,7 @@ pub(super) struct Picture {
     running: Vec<(LaunchName, JobId, NodeId)>,
     /// In order; none while picks are out, which come back to their places.
     queued: Option<Vec<(ExeId, i32, Timestamp)>>,
-    kinds: Vec<JobType>,
+    kinds: Vec<Arc<JobType>>,
     mode: QueueMode,
     load: Vec<LoadRow>,
 }
@@ -53,7 +54,7 @@ impl Picture {
             open: state.jobs().filter_map(is_open).collect(),
             running: state.running.iter().map(running).collect(),
             queued: (state.queue.n_picked() == 0).then(|| state.queue.iter(&[]).map(place).collect()),
-            kinds: state.catalog.iter().map(|kind| (**kind).clone()).collect(),
+            kinds: state.catalog.iter().cloned().collect(),
             mode: state.queue.mode_to_come(),
             load: state.history.iter().copied().collect(),
         }
