@@ -43,6 +43,8 @@ pub(super) const LOAD_ROWS: u32 = 20;
 pub(super) enum Plant {
     /// Syncs do nothing.
     LyingSync,
+    /// After a crash the files are those of the restart before.
+    OldFiles,
     /// Nodes offer what they have in all, also what is in use.
     DoubleOffer,
     /// The driver says lost of what still runs.
@@ -109,6 +111,8 @@ pub(super) struct Tally {
     pub(super) n_steps: u64,
     pub(super) n_jobs: u64,
     pub(super) n_launches: u64,
+    /// Those of them that were started before the faults stopped.
+    pub(super) n_early: u64,
     pub(super) n_restarts: u64,
     pub(super) n_crashes: u64,
     /// Crashes that took something with them.
@@ -129,6 +133,7 @@ impl Tally {
         self.n_steps += other.n_steps;
         self.n_jobs += other.n_jobs;
         self.n_launches += other.n_launches;
+        self.n_early += other.n_early;
         self.n_restarts += other.n_restarts;
         self.n_crashes += other.n_crashes;
         self.n_undone += other.n_undone;
@@ -150,6 +155,8 @@ pub(super) struct Run {
     pub(super) cluster: Cluster,
     pub(super) told: Told,
     asked: Vec<Asked>,
+    /// For a plant.
+    old: [Vec<u8>; 2],
     marks: Vec<Mark>,
     seen: BTreeMap<JobId, Seen>,
     pub(super) log: Weather,
@@ -176,7 +183,8 @@ impl Run {
         cluster.lies = plant == Some(Plant::LiveLost);
         let mut run = Self {
             dice: Dice::new(seed),
-            disk: FaultyDisk::with(files),
+            disk: FaultyDisk::with(files.clone()),
+            old: files,
             clock: HandClock(Arc::new(AtomicI64::new(start))),
             engine: None,
             cluster,
@@ -472,6 +480,9 @@ impl Run {
     fn crash_disk(&mut self) {
         let (log, state) = (self.survives(), self.survives());
         self.disk.crash(|file| if file == DiskFile::Log { log } else { state });
+        if self.plant == Some(Plant::OldFiles) {
+            self.disk.put_back(std::mem::replace(&mut self.old, self.disk.synced()));
+        }
     }
 
     /// The process ends, as it stands, and comes back.

@@ -32,7 +32,7 @@ const ALWAYS: &[Weighted] = &[
     (4, Run::pause),
     (4, Run::limit),
     (2, Run::mode),
-    (12, Run::task_ends),
+    (14, Run::task_ends),
     (20, Run::status),
     (3, Run::old_status),
     (4, Run::clock),
@@ -41,7 +41,7 @@ const ALWAYS: &[Weighted] = &[
 
 /// What needs the state file.
 const WITH_STATE: &[Weighted] = &[
-    (24, Run::offer),
+    (30, Run::offer),
     (6, Run::cancel),
     (6, Run::priority),
     (3, Run::flood),
@@ -56,8 +56,20 @@ const FAULTS: &[Weighted] =
 impl Run {
     /// Everything, to its end.
     pub(super) fn go(&mut self) {
+        self.live(&[ALWAYS, WITH_STATE, FAULTS].concat());
+        self.tally.n_early = self.tally.n_launches;
+        self.drain();
+    }
+
+    /// The same without faults of the disk and the process.
+    pub(super) fn go_fair(&mut self) {
+        self.live(&[ALWAYS, WITH_STATE].concat());
+        self.end_all();
+    }
+
+    fn live(&mut self, all: &[Weighted]) {
         let mut steps: Vec<Weighted> = Vec::new();
-        for (weight, step) in ALWAYS.iter().chain(WITH_STATE).chain(FAULTS) {
+        for (weight, step) in all {
             let weight = match self.dice.roll::<u64>(8) {
                 0 => 0,
                 1 => weight * 3,
@@ -68,8 +80,9 @@ impl Run {
         let n_always = ALWAYS.len();
         let n_safe = n_always + WITH_STATE.len();
         self.put_kind();
+        self.submit();
         self.node();
-        for n in 0..60 + self.dice.roll::<u64>(120) {
+        for n in 0..50 + self.dice.roll::<u64>(80) {
             let weights: Vec<u64> = steps.iter().map(|(weight, _)| *weight).collect();
             let mut at = self.dice.weighted(&weights);
             if self.state != Weather::Fair && (n_always..n_safe).contains(&at) {
@@ -77,15 +90,26 @@ impl Run {
             }
             self.tally.n_steps += 1;
             (steps[at].1)(self);
-            if self.log == Weather::Broken && self.engine().failure().is_some() && self.dice.chance(40) {
-                self.crash_now();
-            }
+            self.weather_turns();
             if n % 16 == 0 {
                 self.engine().check_invariants();
             }
             self.count();
         }
-        self.drain();
+    }
+
+    /// Bad weather does not last, so that enough happens in good.
+    fn weather_turns(&mut self) {
+        let is_log_gone = self.engine().failure().is_some() && self.dice.chance(40);
+        let is_state_gone = self.state == Weather::Broken && self.dice.chance(15);
+        let is_unlucky = self.log != Weather::Fair && self.dice.chance(4);
+        if is_log_gone || is_state_gone || is_unlucky {
+            self.crash_now();
+        } else if self.log != Weather::Fair && self.dice.chance(10) {
+            self.log_weather();
+        } else if self.state != Weather::Fair && self.dice.chance(15) {
+            self.state_weather();
+        }
     }
 
     /// Takes down what happened.
@@ -168,14 +192,14 @@ impl Run {
 
     fn pause(&mut self) {
         let Some(kind) = self.dice.pick(&self.kinds()) else { return };
-        let is_paused = self.dice.chance(40);
+        let is_paused = self.dice.chance(30);
         self.note(format!("pause {kind} {is_paused}"));
         self.send(|engine| engine.pause(kind, is_paused), Asked::Switch);
     }
 
     fn limit(&mut self) {
         let Some(kind) = self.dice.pick(&self.kinds()) else { return };
-        let limit = self.dice.chance(70).then(|| self.dice.roll(4));
+        let limit = self.dice.chance(50).then(|| self.dice.roll(6));
         self.note(format!("limit {kind} {limit:?}"));
         self.send(|engine| engine.set_limit(kind, limit), Asked::Switch);
     }
@@ -269,15 +293,18 @@ impl Run {
             }
             _ => drop(picks.hand_over()),
         }
+        let is_prompt = how >= 75;
         let after = engine.look_at(|state| in_use(state, node));
         assert!(fits(&total, &used, &after), "W4: {after} runs on node {node}, which has {total}");
         drop(engine);
         self.applied();
+        if is_prompt {
+            self.outbox();
+        }
     }
 
     fn outbox(&mut self) {
         if self.log == Weather::Fair {
-            self.note("outbox");
             self.carry_out();
         }
     }
@@ -298,11 +325,13 @@ impl Run {
     }
 
     fn task_ends(&mut self) {
-        let live = self.cluster.live();
-        let Some(name) = self.dice.pick(&live) else { return };
-        let (outcome, now) = (self.outcome(), self.now());
-        self.note(format!("{name} ends: {outcome}"));
-        self.cluster.end(name, outcome, now);
+        for _ in 0..1 + self.dice.roll::<u64>(3) {
+            let live = self.cluster.live();
+            let Some(name) = self.dice.pick(&live) else { return };
+            let (outcome, now) = (self.outcome(), self.now());
+            self.note(format!("{name} ends: {outcome}"));
+            self.cluster.end(name, outcome, now);
+        }
     }
 
     fn status(&mut self) {
@@ -478,6 +507,14 @@ impl Run {
         if self.state != Weather::Fair {
             self.state_goes_on();
         }
+        self.end_all();
+        self.compare();
+        self.crash();
+        assert!(self.is_over(), "some jobs are not over any more: {:?}", self.seen());
+    }
+
+    /// Lets everything end.
+    fn end_all(&mut self) {
         for kind in self.kinds() {
             self.send(|engine| engine.pause(kind, false), Asked::Switch);
         }
@@ -504,9 +541,6 @@ impl Run {
             self.applied();
         }
         assert!(self.is_over(), "some jobs never end: {:?}", self.seen());
-        self.compare();
-        self.crash();
-        assert!(self.is_over(), "some jobs are not over any more: {:?}", self.seen());
         self.tally.n_jobs = self.seen().len() as u64;
         self.count();
     }

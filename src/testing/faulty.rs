@@ -3,7 +3,7 @@
 //! Allowed faults, all of them survived: no room; an operation that takes as long as a test likes; a sync
 //! that fails, after which what it was for may be lost; the end of the process at any operation, after
 //! which what was not synced is there in any part. Not allowed, and there to show that it is noticed: a
-//! sync that does nothing and says that it did.
+//! sync that does nothing and says that it did, and files that are replaced by older ones.
 //!
 //! D1  Who opened a file before a crash changes nothing of it any more.
 
@@ -84,6 +84,25 @@ impl FaultyDisk {
     /// From now on a sync does nothing, and says that it did.
     pub(crate) fn lie(&self) {
         self.0.0.lock().lies = true;
+    }
+
+    /// What of the files is on disk.
+    pub(crate) fn synced(&self) -> [Vec<u8>; 2] {
+        let world = self.0.0.lock();
+        [DiskFile::Log, DiskFile::State].map(|file| world.files[at(file)].synced.clone())
+    }
+
+    /// Puts other files in place of these, as only somebody with a copy does.
+    pub(crate) fn put_back(&self, files: [Vec<u8>; 2]) {
+        let mut world = self.0.0.lock();
+        for (state, bytes) in world.files.iter_mut().zip(files) {
+            *state = FileState {
+                synced: bytes.clone(),
+                bytes,
+                n_waiting: state.n_waiting,
+                ..FileState::default()
+            };
+        }
     }
 
     /// The process ends; of each file that survives which `survives` says. All faults end too.
