@@ -119,7 +119,7 @@ fn what_is_planted_is_found() {
     ];
     for plant in plants {
         let is_found = |seed| catch_unwind(|| run(seed, &files, Some(plant))).is_err();
-        let found = (0..40).find(|seed| is_found(*seed));
+        let found = (0..200).find(|seed| is_found(*seed));
         println!("{plant:?} is found by seed {found:?}");
         assert!(found.is_some(), "{plant:?} is not noticed");
     }

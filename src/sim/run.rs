@@ -30,7 +30,7 @@ use crate::testing::{FaultyDisk, Survives};
 use crate::wal::{Disk, DiskFile};
 
 /// Longest wait for a thread of the engine.
-pub(super) const WAIT: Duration = Duration::from_secs(60);
+pub(super) const WAIT: Duration = Duration::from_mins(1);
 
 /// Commands that may wait for the core.
 pub(super) const INTAKE_LEN: usize = 8;

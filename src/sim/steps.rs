@@ -162,7 +162,7 @@ impl Run {
             let Some(kind) = self.dice.pick(&kinds) else { return };
             let id = SubmissionId::new(&format!("s{n}")).expect("an id");
             let mut submission = Submission::new(id);
-            for _ in 0..1 + self.dice.roll::<u64>(2) {
+            for _ in 0..=self.dice.roll::<u64>(2) {
                 let count = 1 + self.dice.roll::<u32>(4);
                 submission = submission.jobs(self.request(kind, n).count(count));
             }
@@ -280,12 +280,12 @@ impl Run {
                 if how < 25 {
                     picks.retain(|pick| pick.exe.0 % 2 == how % 2);
                 }
-                if how % 5 == 0 {
+                if how.is_multiple_of(5) {
                     // Something happens between the pick and the commit.
                     self.cancel();
                 }
                 let launches = picks.commit();
-                if how % 7 == 0 {
+                if how.is_multiple_of(7) {
                     drop(launches);
                 } else {
                     self.ask(Asked::Launches(launches));
@@ -325,7 +325,7 @@ impl Run {
     }
 
     fn task_ends(&mut self) {
-        for _ in 0..1 + self.dice.roll::<u64>(3) {
+        for _ in 0..=self.dice.roll::<u64>(3) {
             let live = self.cluster.live();
             let Some(name) = self.dice.pick(&live) else { return };
             let (outcome, now) = (self.outcome(), self.now());
@@ -385,7 +385,7 @@ impl Run {
     fn clock(&mut self) {
         let seconds = match self.dice.roll::<u64>(5) {
             0 => -self.dice.roll::<i64>(7_200),
-            1 => self.dice.roll(4 * 3_600),
+            1 | 2 => self.dice.roll(48 * 3_600),
             _ => self.dice.roll(600),
         };
         self.note(format!("clock {seconds} s"));
