@@ -101,7 +101,7 @@ fn the_same_commands_at_the_same_times_give_the_same_events() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let files = new_store();
-    for seed in 0..20 {
+    for seed in 0..number("WEIGHBRIDGE_SIM_SEEDS").unwrap_or(20) {
         assert_eq!(run(seed, &files, None), run(seed, &files, None), "seed {seed}");
     }
 }

@@ -279,7 +279,9 @@ impl Run {
         match self.log {
             Weather::Fair => self.calm(),
             Weather::Held => until("held", || is_durable() || self.disk.is_held(DiskFile::Log)),
-            Weather::Full => until("full", || is_durable() || engine.is_disk_full()),
+            Weather::Full => {
+                until("full", || is_durable() || (engine.is_disk_full() && self.disk.is_stuck(DiskFile::Log)))
+            }
             Weather::Broken => until("broken", || is_durable() || engine.failure().is_some()),
         }
     }
@@ -453,7 +455,7 @@ impl Run {
     pub(super) fn release(&mut self) {
         assert_ne!(self.log, Weather::Broken, "only a restart leads on");
         self.disk.hold(DiskFile::Log, None);
-        self.disk.set_full(DiskFile::Log, None);
+        self.disk.make_room(DiskFile::Log);
         self.log = Weather::Fair;
         self.calm();
     }

@@ -403,13 +403,13 @@ impl Run {
             }
             Weather::Broken => {}
             Weather::Fair => {
-                let after = Some(self.dice.roll::<usize>(16));
+                let after = self.dice.roll::<usize>(16);
                 let how = self.dice.roll::<u64>(8);
-                self.note(format!("the log: {how} after {after:?}"));
+                self.note(format!("the log: {how} after {after}"));
                 match how {
                     0..4 => {
                         self.log = Weather::Held;
-                        self.disk.hold(DiskFile::Log, after);
+                        self.disk.hold(DiskFile::Log, Some(after));
                     }
                     4..7 => {
                         self.log = Weather::Full;
@@ -446,7 +446,7 @@ impl Run {
         match how {
             0..4 => {}
             4..7 => self.disk.hold(DiskFile::State, Some(after)),
-            7..9 => self.disk.set_full(DiskFile::State, Some(after)),
+            7..9 => self.disk.set_full(DiskFile::State, after),
             _ => self.disk.fail_sync(DiskFile::State, true),
         }
         let engine = self.engine().clone();
@@ -455,7 +455,10 @@ impl Run {
         let is_done =
             || is_nothing_new || (engine.checkpoints().n_done > n_done && engine.store_error().is_none());
         let is_held = || self.disk.is_held(DiskFile::State);
-        until("a checkpoint", || is_done() || is_held() || engine.store_error().is_some());
+        let is_refused = || {
+            engine.store_error().is_some() && (!(7..9).contains(&how) || self.disk.is_stuck(DiskFile::State))
+        };
+        until("a checkpoint", || is_done() || is_held() || is_refused());
         let weather = match how {
             _ if is_done() => Weather::Fair,
             4..7 => Weather::Held,
@@ -472,7 +475,7 @@ impl Run {
     fn state_goes_on(&mut self) {
         self.disk.fail_sync(DiskFile::State, false);
         self.disk.hold(DiskFile::State, None);
-        self.disk.set_full(DiskFile::State, None);
+        self.disk.make_room(DiskFile::State);
         let engine = self.engine().clone();
         until("a checkpoint", || {
             let done = engine.checkpoints();

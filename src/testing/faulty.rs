@@ -30,6 +30,11 @@ struct FileState {
     /// Operations until nothing works any more.
     dead_after: Option<usize>,
     fails_sync: bool,
+    /// How often it was opened since `full_after` was set.
+    n_opened: usize,
+    /// How often there was no room since then.
+    n_refused: usize,
+    has_room_anew: bool,
 }
 
 #[derive(Debug, Default)]
@@ -66,9 +71,26 @@ impl FaultyDisk {
         self.0.0.lock().files[at(file)].n_waiting > 0
     }
 
-    /// After so many more operations on `file` there is no room; none: there is.
-    pub(crate) fn set_full(&self, file: DiskFile, after: Option<usize>) {
-        self.change(file, |file| file.full_after = after);
+    /// After so many more operations on `file` there is no room.
+    pub(crate) fn set_full(&self, file: DiskFile, after: usize) {
+        self.change(file, |file| (file.full_after, file.n_opened, file.n_refused) = (Some(after), 0, 0));
+    }
+
+    /// There is room again: for who found none, when he opens the file anew, and not while he tries.
+    pub(crate) fn make_room(&self, file: DiskFile) {
+        self.change(file, |file| {
+            file.has_room_anew = file.n_refused > 0 && file.full_after.is_some();
+            if !file.has_room_anew {
+                file.full_after = None;
+            }
+        });
+    }
+
+    /// True once somebody found no room, opened the file again, and again found none. From then on trying
+    /// changes nothing more: what a new opening syncs is synced.
+    pub(crate) fn is_stuck(&self, file: DiskFile) -> bool {
+        let file = &self.0.0.lock().files[at(file)];
+        file.full_after == Some(0) && file.n_opened >= 2
     }
 
     /// After so many more operations on `file` nothing works until the next crash.
@@ -131,7 +153,16 @@ impl Disk for FaultyDisk {
     }
 
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal> {
-        let backend = OpenFile { disk: self.clone(), file, life: self.0.0.lock().life };
+        let life = {
+            let mut world = self.0.0.lock();
+            let state = &mut world.files[at(file)];
+            state.n_opened += 1;
+            if std::mem::take(&mut state.has_room_anew) {
+                state.full_after = None;
+            }
+            world.life
+        };
+        let backend = OpenFile { disk: self.clone(), file, life };
         Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(Refusal::of)
     }
 }
@@ -190,6 +221,7 @@ impl OpenFile {
             return Ok(());
         }
         if is_spent(&mut file.full_after) {
+            file.n_refused += 1;
             return Err(io::ErrorKind::StorageFull.into());
         }
         op.apply(&mut file.bytes);
