@@ -5,7 +5,9 @@
 //!
 //! R1  Between two steps everything applied is durable, or the log is held, full or broken.
 //! R2  `marks` has a picture after every command since the last instant at which all was durable.
-//! R3  While the state file is held, full or broken, nothing is asked that would read it.
+//! R3  One event-making command at a time is applied, so that what the log writer takes together does not
+//!     depend on how fast it is.
+//! R4  While the state file is held, full or broken, nothing is asked that would read it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -27,7 +29,7 @@ use crate::model::{
 };
 use crate::sync::{AtomicI64, Mutex, Ordering};
 use crate::testing::{FaultyDisk, Survives};
-use crate::wal::{Disk, DiskFile};
+use crate::wal::DiskFile;
 
 /// Longest wait for a thread of the engine.
 pub(super) const WAIT: Duration = Duration::from_mins(1);
@@ -231,14 +233,13 @@ impl Run {
     }
 
     fn try_open(&self) -> Result<Engine, crate::store::OpenError> {
-        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        Engine::open_on(&disk, self.options())
+        Engine::open_on(&self.disk.process(), self.options())
     }
 
     fn open(&mut self) {
         self.engine =
             Some(self.try_open().unwrap_or_else(|error| panic!("could not open the store: {error}")));
-        self.mark();
+        self.applied();
         // A load row may be due.
         self.engine().pump();
         self.applied();
@@ -481,6 +482,9 @@ impl Run {
 
     fn crash_disk(&mut self) {
         let (log, state) = (self.survives(), self.survives());
+        let pending = [DiskFile::Log, DiskFile::State].map(|file| self.disk.n_pending(file));
+        let weather = (self.log, self.state);
+        self.note(format!("  lost: log {log:?}, state {state:?} of {pending:?} in {weather:?}"));
         self.disk.crash(|file| if file == DiskFile::Log { log } else { state });
         if self.plant == Some(Plant::OldFiles) {
             self.disk.put_back(std::mem::replace(&mut self.old, self.disk.synced()));
@@ -538,10 +542,12 @@ impl Run {
             });
         let position = self.marks[at].position;
         assert!(position >= acknowledged, "{acknowledged} was acknowledged, {position} is there");
+        let n_marks = self.marks.len();
+        self.note(format!("  back at {position} of {acknowledged}, state {at} of {n_marks}"));
         self.tally.n_undone += u64::from(at + 1 < self.marks.len());
         self.seen = self.marks[at].seen.clone();
         self.marks.clear();
-        self.mark();
+        self.applied();
         self.engine().pump();
         self.applied();
         self.compare();

@@ -235,15 +235,16 @@ impl Run {
         self.send(|engine| engine.set_priority(jobs, priority), |ticket| Asked::Priority(are_made, ticket));
     }
 
-    /// More commands at once than may wait.
+    /// More commands at once than may wait. Only the first one changes anything (R3).
     fn flood(&mut self) {
         let Some(kind) = self.dice.pick(&self.kinds()) else { return };
         if self.log != Weather::Fair {
             return;
         }
         self.note("flood");
+        let is_paused = self.dice.chance(20);
         for n in 0..INTAKE_LEN + 3 {
-            match self.engine().pause(kind, n % 2 == 0) {
+            match self.engine().pause(kind, is_paused) {
                 Ok(ticket) => self.ask(Asked::Switch(ticket)),
                 Err(error) => assert!(error == IntakeError::Busy && n >= INTAKE_LEN, "{n}: {error}"),
             }

@@ -5,7 +5,7 @@
 //! which what was not synced is there in any part. Not allowed, and there to show that it is noticed: a
 //! sync that does nothing and says that it did, and files that are replaced by older ones.
 //!
-//! D1  Who opened a file before a crash changes nothing of it any more.
+//! D1  Who was there before a crash changes nothing any more, and opens nothing anew.
 
 use std::io;
 use std::sync::Arc;
@@ -54,6 +54,11 @@ impl FaultyDisk {
     pub(crate) fn with(files: [Vec<u8>; 2]) -> Self {
         let files = files.map(|bytes| FileState { synced: bytes.clone(), bytes, ..FileState::default() });
         Self(Arc::new((Mutex::new(World { files, ..World::default() }), Condvar::new())))
+    }
+
+    /// What a process has of it that begins now.
+    pub(crate) fn process(&self) -> Arc<dyn Disk> {
+        Arc::new(Process { disk: self.clone(), life: self.0.0.lock().life })
     }
 
     fn change(&self, file: DiskFile, change: impl FnOnce(&mut FileState)) {
@@ -108,6 +113,11 @@ impl FaultyDisk {
         self.0.0.lock().lies = true;
     }
 
+    /// Operations on `file` that were not synced.
+    pub(crate) fn n_pending(&self, file: DiskFile) -> usize {
+        self.0.0.lock().files[at(file)].pending.len()
+    }
+
     /// What of the files is on disk.
     pub(crate) fn synced(&self) -> [Vec<u8>; 2] {
         let world = self.0.0.lock();
@@ -147,22 +157,32 @@ impl FaultyDisk {
     }
 }
 
-impl Disk for FaultyDisk {
+/// The disk as a process sees it that was begun now; nothing after its end.
+#[derive(Debug)]
+struct Process {
+    disk: FaultyDisk,
+    life: u64,
+}
+
+impl Disk for Process {
     fn exists(&self, file: DiskFile) -> bool {
-        !self.0.0.lock().files[at(file)].bytes.is_empty()
+        !self.disk.0.0.lock().files[at(file)].bytes.is_empty()
     }
 
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal> {
-        let life = {
-            let mut world = self.0.0.lock();
+        {
+            let mut world = self.disk.0.0.lock();
+            // D1
+            if world.life != self.life {
+                return Err(Refusal { is_full: false, cause: "the process is dead".to_owned() });
+            }
             let state = &mut world.files[at(file)];
             state.n_opened += 1;
             if std::mem::take(&mut state.has_room_anew) {
                 state.full_after = None;
             }
-            world.life
-        };
-        let backend = OpenFile { disk: self.clone(), file, life };
+        }
+        let backend = OpenFile { disk: self.disk.clone(), file, life: self.life };
         Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(Refusal::of)
     }
 }
