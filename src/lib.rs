@@ -30,6 +30,9 @@ mod model;
 mod offer;
 mod queue;
 mod recipe;
+#[cfg(test)]
+#[cfg(not(weighbridge_loom))]
+mod sim;
 mod state;
 mod store;
 mod sync;

@@ -8,10 +8,14 @@ use super::shell::Engine;
 use crate::decision::{Blocker, Why};
 use crate::limits::LIST_MAX;
 use crate::load::LoadRow;
+#[cfg(test)]
+use crate::model::EventNumber;
 use crate::model::{
     ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId, QueuedJobExecution,
     Timestamp,
 };
+#[cfg(test)]
+use crate::state::State;
 use crate::store::{Checkpoints, ListError, OpenError};
 
 /// A launch that is on record as running.
@@ -72,7 +76,7 @@ impl Engine {
 
     /// The same, telling a job that retention dropped from one that never was.
     pub fn look_up(&self, id: JobId) -> JobRecord {
-        let was_made = self.0.owned.lock().core.state.was_made(id);
+        let was_made = self.0.enter().core.state.was_made(id);
         match self.job(id) {
             Some(job) => JobRecord::Job(Box::new(job)),
             None if was_made && self.store_error().is_none() => JobRecord::Dropped,
@@ -203,5 +207,17 @@ impl Engine {
         let owned = self.0.enter();
         let rows = owned.core.state.history.since(started);
         rows.take_while(|row| ended.is_none_or(|ended| row.measured <= ended)).copied().collect()
+    }
+
+    /// A look at the state itself, for tests.
+    #[cfg(test)]
+    pub(crate) fn look_at<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.0.enter().core.state)
+    }
+
+    /// What the log was told to be in the state file, for tests.
+    #[cfg(test)]
+    pub(crate) fn covered(&self) -> EventNumber {
+        self.0.log.n_covered()
     }
 }

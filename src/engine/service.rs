@@ -197,7 +197,8 @@ fn hand_over(driver: &dyn Driver, launches: &mut Vec<Durable<Launch>>) -> Result
     if launches.is_empty() { Ok(()) } else { driver.launch(std::mem::take(launches)) }
 }
 
-fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconciled, DriverError> {
+/// Compares the launches on record with what the driver knows, and takes up the difference.
+pub(crate) fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconciled, DriverError> {
     // What an earlier service left in the outbox was decided, but never reached a driver: it is
     // settled by its name like everything else on record, and must not be carried out besides.
     engine.fresh_view(OUTBOX_WAIT);

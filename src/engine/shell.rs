@@ -63,6 +63,9 @@ use crate::store::{Facts, OpenError, Opened, Retention, StoreFiles, StoreLock, T
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
 
+/// Room for statuses. Unit tests open engines by the thousand, and making the ring is most of it.
+const STATUSES_LEN: usize = if cfg!(test) { 1 << 10 } else { STATUSES_LEN_MAX };
+
 /// How an engine is set up.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -668,7 +671,7 @@ impl Inner {
         core.emit(Event::EngineStarted { epoch, when: now });
         let owned = Owned { core, viewed: (monotonic(), EventNumber(0)), load_since: now, picks: Vec::new() };
         let inner = Self {
-            intake: Intake::new(options.intake_len, STATUSES_LEN_MAX),
+            intake: Intake::new(options.intake_len, STATUSES_LEN),
             owned: Mutex::new(owned),
             log,
             outside,

@@ -149,6 +149,12 @@ impl State {
         self.jobs.get(id.0).map(|held| &held.job)
     }
 
+    /// The jobs that are here, by id, for tests.
+    #[cfg(test)]
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = (JobId, &JobState)> {
+        self.jobs.iter().map(|(id, held)| (JobId(id), &held.job))
+    }
+
     /// True for a job that ever was made.
     pub(crate) fn was_made(&self, id: JobId) -> bool {
         (1..=self.n_jobs).contains(&id.0)

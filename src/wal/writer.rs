@@ -186,6 +186,12 @@ impl<E: Send + 'static> Log<E> {
         move |covered| shared.covered.store(covered.0, Ordering::Relaxed)
     }
 
+    /// What it was told of that, for tests.
+    #[cfg(test)]
+    pub(crate) fn n_covered(&self) -> EventNumber {
+        EventNumber(self.shared.covered.load(Ordering::Relaxed))
+    }
+
     /// Why the log takes nothing any more, if so.
     pub(crate) fn failure(&self) -> Option<LogError> {
         self.shared.gather.lock().failure.clone()
