@@ -281,7 +281,9 @@ impl Run {
             Weather::Fair => self.calm(),
             Weather::Held => until("held", || is_durable() || self.disk.is_held(DiskFile::Log)),
             Weather::Full => {
-                until("full", || is_durable() || (engine.is_disk_full() && self.disk.is_stuck(DiskFile::Log)));
+                until("full", || {
+                    is_durable() || (engine.is_disk_full() && self.disk.is_stuck(DiskFile::Log))
+                });
             }
             Weather::Broken => until("broken", || is_durable() || engine.failure().is_some()),
         }

@@ -82,7 +82,7 @@ impl Run {
         self.put_kind();
         self.submit();
         self.node();
-        for n in 0..50 + self.dice.roll::<u64>(80) {
+        for n in 0..40 + self.dice.roll::<u64>(70) {
             let weights: Vec<u64> = steps.iter().map(|(weight, _)| *weight).collect();
             let mut at = self.dice.weighted(&weights);
             if self.state != Weather::Fair && (n_always..n_safe).contains(&at) {
