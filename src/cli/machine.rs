@@ -28,6 +28,9 @@ pub(super) struct MachineArgs {
     /// How often the counts of pending, queued and running jobs are taken down
     #[arg(long, value_name = "LENGTH", default_value = "1h", value_parser = super::duration::duration)]
     load_period: Duration,
+    /// How much gathers in memory before a checkpoint is made, in bytes; tests make it small
+    #[arg(long, value_name = "BYTES", hide = true)]
+    checkpoint_bytes: Option<usize>,
 }
 
 /// Which jobs that are over are kept.
@@ -68,7 +71,11 @@ struct AtWork {
 impl Machine {
     /// Opens the store, or makes it.
     pub(super) fn open(store: &Path, args: &MachineArgs, keep: KeepArgs) -> Result<Self, Failure> {
-        let options = Options::default().load_period(Some(args.load_period)).retention(keep.retention());
+        let options = Options::default().load_period(Some(args.load_period));
+        let mut options = options.retention(keep.retention());
+        if let Some(bytes) = args.checkpoint_bytes {
+            options = options.checkpoint_bytes(bytes);
+        }
         let engine = Engine::open(store, options).map_err(open_failure)?;
         let store = store.canonicalize().map_err(|error| {
             Failure::failed("store", format_args!("could not find the store {}: {error}", store.display()))

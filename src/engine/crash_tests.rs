@@ -408,6 +408,82 @@ fn try_all_crashes(n_rounds: u32, retention: Retention) -> u64 {
     n_points
 }
 
+/// What a store holds that a crash left, and its newest event.
+fn held(image: &TracedDisk, what: &str) -> (EventNumber, Vec<Job>) {
+    let disk: Arc<dyn Disk> = Arc::new(image.clone());
+    let opened =
+        open_on(&disk, StoreId(1), CHECKPOINT_BYTES).unwrap_or_else(|error| panic!("{what}: {error}"));
+    opened.state.check_invariants();
+    let jobs = opened.tables.jobs(JobId(0), opened.state.next_job(), 10_000).expect("readable");
+    (opened.state.last_event, jobs)
+}
+
+/// Recovers what a crash left and makes a checkpoint of it, and has a second crash at each operation of
+/// that; how many operations and images there were.
+fn crash_again(first: &TracedDisk, seed: u64, what: &str) -> (usize, usize) {
+    let base = first.files();
+    let (position, jobs) = held(&TracedDisk::with(base.clone()), what);
+    let disk = TracedDisk::with(base.clone());
+    let as_disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let options = Options::default().load_period(None).checkpoint_bytes(CHECKPOINT_BYTES);
+    let engine = Engine::open_on(&as_disk, options).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(engine.settle(WAIT) && engine.checkpoint(WAIT).is_some(), "{what}");
+    engine.close().expect("closed");
+    let trace = disk.trace();
+    let mut crashes = Crashes::new(base);
+    let mut n_images = 0;
+    let mut try_image = |crashes: &Crashes, survives: Survives, n: usize| {
+        let what = format!("{what}, then operation {n} of its recovery, {survives:?}");
+        let (again, jobs_again) = held(&crashes.image(|_| survives), &what);
+        assert!(again >= position, "{what}: {position} was there, {again} is");
+        assert!(jobs_again == jobs, "{what}: other jobs");
+        n_images += 1;
+    };
+    for (n, (file, op)) in trace.iter().enumerate() {
+        try_image(&crashes, Survives::All, n);
+        if matches!(op, Op::Sync) {
+            try_image(&crashes, Survives::Prefix(0), n);
+            try_image(&crashes, Survives::Some(seed ^ n as u64), n);
+        }
+        crashes.step(*file, op);
+        if n % 3 == 0 && matches!(op, Op::Write(..)) {
+            try_image(&crashes, Survives::Torn(600), n);
+        }
+    }
+    try_image(&crashes, Survives::All, trace.len());
+    (trace.len(), n_images)
+}
+
+#[test]
+fn a_second_crash_at_every_write_of_a_recovery_and_its_checkpoint_loses_nothing() {
+    let new = TracedDisk::default();
+    drop(Script::new(new.clone(), CHECKPOINT_BYTES));
+    let base = new.files();
+    let disk = TracedDisk::with(base.clone());
+    let mut script = Script::new(disk.clone(), CHECKPOINT_BYTES);
+    script.n_rounds = 6;
+    script.run();
+    script.engine = None;
+    let trace = disk.trace();
+    let is_deep = std::env::var_os("WEIGHBRIDGE_CRASH_DEEP").is_some();
+    // A prime, so that every kind of operation is hit.
+    let every = if is_deep { 3 } else { 67 };
+    let mut crashes = Crashes::new(base);
+    let (mut n_first, mut n_ops, mut n_images) = (0, 0, 0);
+    for (n, (file, op)) in trace.iter().enumerate() {
+        if n % every == every / 2 {
+            let seed = n as u64;
+            let survives = [Survives::All, Survives::Prefix(0), Survives::Some(seed)][n_first % 3];
+            let image = crashes.image(|_| survives);
+            let (ops, images) = crash_again(&image, seed, &format!("operation {n}, {survives:?}"));
+            (n_first, n_ops, n_images) = (n_first + 1, n_ops + ops, n_images + images);
+        }
+        crashes.step(*file, op);
+    }
+    println!("{n_first} crashes, then {n_ops} crash points of their recoveries, {n_images} images");
+    assert!(n_first >= 10 && n_ops >= 500, "{n_first} crashes, {n_ops} points");
+}
+
 #[test]
 fn a_disk_that_is_full_at_any_write_is_waited_for_and_nothing_is_lost_or_doubled() {
     let new = TracedDisk::default();
