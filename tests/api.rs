@@ -722,7 +722,7 @@ fn health_is_told_in_a_word_and_in_full() {
     let full = daemon.client.get("/readyz?verbose").expect(200);
     let names: Vec<_> =
         full["checks"].as_array().expect("checks").iter().map(|c| c["name"].clone()).collect();
-    assert_eq!(names, ["core", "recovered", "log"]);
+    assert_eq!(names, ["core", "recovered", "log", "state"]);
     assert_eq!(daemon.client.get("/version").expect(200)["version"], env!("CARGO_PKG_VERSION"));
 }
 
