@@ -48,12 +48,16 @@ counts *options:
 measure directory:
     bash benches/run.sh {{ directory }}
 
-# What is too long for CI: the daemon killed at that many random points, every crash, that many operations on a queue, threads.
-proof cycles="300" operations="1000000000": sanitize
+# What is too long for CI: the daemon killed at that many random points, every crash, that many operations on a queue, threads, simulation.
+proof cycles="300" operations="1000000000": sanitize sim
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test torture -- --nocapture
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test kill9 -- --nocapture
     WEIGHBRIDGE_CRASH_DEEP=1 cargo test --release --lib crash -- --nocapture
     cargo run --release --example soak -- {{ operations }}
+
+# The simulation: so many seeds from the first on; `just sim 1 7342` runs one that failed.
+sim seeds="20000" first="0":
+    WEIGHBRIDGE_SIM_SEEDS={{ seeds }} WEIGHBRIDGE_SIM_SEED={{ first }} cargo test --lib sim::what_always -- --nocapture
 
 # A fuzz target of fuzz/ for that many seconds; what it finds interesting goes to fuzz/found. Needs cargo-fuzz and a nightly.
 fuzz target="steps" seconds="60" *options="-max_len=768":

@@ -30,6 +30,9 @@ mod model;
 mod offer;
 mod queue;
 mod recipe;
+#[cfg(test)]
+#[cfg(not(weighbridge_loom))]
+mod sim;
 mod state;
 mod store;
 mod sync;
@@ -49,8 +52,8 @@ pub use driver::{
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 pub use engine::{
-    Changed, CloseError, Engine, JobTypeError, JobTypeView, JobsError, NodeStatus, Options, Outgoing,
-    PendingLaunches, Pick, Picks, Reconciled, RunningLaunch, Service, ServiceError, StatusOutcome,
+    Changed, CloseError, Engine, JobRecord, JobTypeError, JobTypeView, JobsError, NodeStatus, Options,
+    Outgoing, PendingLaunches, Pick, Picks, Reconciled, RunningLaunch, Service, ServiceError, StatusOutcome,
     SubmitError, Ticket, TicketError, View, status_sink,
 };
 pub use intake::IntakeError;
@@ -65,9 +68,9 @@ pub use queue::{
     Amounts, Entry, InsertError, Lack, LaneVerdict, Position, PositionSearch, Queue, TypeStatus, Verdict,
 };
 pub use store::{
-    CheckProgress, CheckReport, Checkpoints, FaultKind, FileInspection, Gap, Inspection, LogInspection,
-    LogRows, LookError, OpenError, Opens, SegmentsInspection, StateInspection, StateTotals, StoreFault,
-    StoreFaults, StoreFiles, check, inspect,
+    CheckProgress, CheckReport, Checkpoints, FaultKind, FileInspection, Gap, Inspection, ListError,
+    LogInspection, LogRows, LookError, OpenError, Opens, Retention, SegmentsInspection, StateInspection,
+    StateTotals, StoreFault, StoreFaults, StoreFiles, check, inspect,
 };
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]

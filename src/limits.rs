@@ -92,8 +92,24 @@ pub const LOAD_ROWS_DEFAULT: u32 = 100_000;
 /// store before that many others left is asked to read them again.
 pub const LEFT_MAX: usize = 1 << 16;
 
+/// Segments that are read after a checkpoint to find jobs that retention lets go.
+pub const RETENTION_SEGMENTS_MAX: usize = 1_024;
+
+/// Submissions whose ids are remembered, the newest ones: so long the same id gives the same answer again.
+/// Some 150 bytes of memory each.
+pub const SUBMISSIONS_MAX: usize = 1_000_000;
+
 /// Jobs listed in one answer.
 pub const LIST_MAX: usize = 1_000;
+
+/// Jobs that a page of a list may begin behind, and its own: all of them are held while it is made.
+pub const LIST_DEPTH_MAX: usize = 11_000;
+
+/// Ids named in a filter of a list: each may be in a segment of its own.
+pub const LIST_IDS_MAX: usize = 1_000;
+
+/// Segments of the state file that are read for one page of a list: some 40 ms.
+pub const LIST_SEGMENTS_MAX: usize = 512;
 
 const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);

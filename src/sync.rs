@@ -2,9 +2,7 @@
 
 #[cfg(not(weighbridge_loom))]
 mod plain {
-    #[cfg(feature = "local")]
-    pub(crate) use parking_lot::MutexGuard;
-    pub(crate) use parking_lot::{Condvar, Mutex};
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 }
 
@@ -27,6 +25,10 @@ mod checked {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard(Some(self.0.lock().expect("not poisoned")))
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            Some(MutexGuard(Some(self.0.try_lock().ok()?)))
         }
     }
 

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use http::{Answer, Client, read_answer};
 use serde_json::{Value, json};
 use weighbridge::{
-    ApiState, Engine, JobTypeId, JobTypeSpec, NodeId, NodeResources, Offer, Options, ServeError, Server,
-    ServerOptions, Service, StatusUpdate, TaskState, Timestamp,
+    ApiState, Engine, JobTypeId, JobTypeSpec, NodeId, NodeResources, Offer, Options, Retention, ServeError,
+    Server, ServerOptions, Service, StatusUpdate, TaskState, Timestamp,
 };
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -539,6 +539,80 @@ fn job_types_are_limited_and_listed() {
 }
 
 #[test]
+fn jobs_are_listed_by_filters_and_order() {
+    let daemon = Daemon::in_memory();
+    let (one, two) = (daemon.put_step("one", 7), daemon.put_step("two", 3));
+    for n in 0..5 {
+        daemon.queue(if n % 2 == 0 { one } else { two }, n);
+    }
+    let client = daemon.client;
+    client.post("/api/v1/jobs/cancel", &json!({"job_ids": [2, 3]})).expect(200);
+    let ids = |jobs: &Value| -> Vec<u64> {
+        jobs.as_array().expect("a list").iter().map(|job| job["id"].as_u64().expect("an id")).collect()
+    };
+    let own = |query: &str| client.get(&format!("/api/v1/jobs?{query}")).expect(200);
+    let first = own("order=priority,-id&limit=3&count=true");
+    assert_eq!((ids(&first["jobs"]), &first["total"]), (vec![4, 2, 5], &json!({"n": 5, "is_exact": true})));
+    let next = first["next"].as_str().expect("a text").to_owned();
+    let rest = own(&format!("order=priority,-id&limit=3&after={next}"));
+    assert_eq!((ids(&rest["jobs"]), &rest["next"]), (vec![3, 1], &Value::Null));
+    assert!(rest.get("total").is_none());
+    assert_eq!(ids(&own("job_type=two&status=QUEUED")["jobs"]), [4]);
+    assert_eq!(ids(&own("started=PT1H&ended=PT1M")["jobs"]), Vec::<u64>::new());
+    for (bad, field) in [
+        ("order=size", "order"),
+        ("order=status&after=7", "after"),
+        ("after=x", "after"),
+        ("error_category=NONE", "error_category"),
+        ("count=some", "count"),
+    ] {
+        let problem = client.get(&format!("/api/v1/jobs?{bad}"));
+        assert_eq!((code(&problem), &problem.json()["field"]), ("invalid-parameter".into(), &json!(field)));
+    }
+    let scale = |query: &str| client.get(&format!("/v6/jobs/?{query}"));
+    let page = scale("order=-id&page_size=2&page=2&job_type_id=1").expect(200);
+    assert_eq!((ids(&page["results"]), &page["count"], &page["next"]), (vec![1], &json!(3), &Value::Null));
+    assert!(
+        page["previous"].as_str().expect("a link").ends_with("/v6/jobs/?job_type_id=1&order=-id&page_size=2")
+    );
+    let line = &page["results"][0];
+    assert!(line["job_type"]["name"] == "one" && line.get("input").is_none(), "{line}");
+    assert_eq!(ids(&scale("status=CANCELED&page=last&page_size=1").expect(200)["results"]), [3]);
+    assert_eq!(scale("is_superseded=true").expect(200)["count"], 0);
+    assert_eq!(scale("page=9").expect(404), json!({"detail": "Invalid page."}));
+    assert_eq!(
+        scale("job_id=1,2").expect(400),
+        json!({"detail": "Parameter must be a valid integer: \"job_id\""})
+    );
+}
+
+#[test]
+fn a_job_that_was_dropped_is_told_from_one_that_never_was() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Options::default().retention(Retention::ALL.jobs(0));
+    let engine = Engine::open(directory.path(), options).expect("a store");
+    let daemon = Daemon::over(engine, ServerOptions::default());
+    let kind = daemon.put_step("one", 7);
+    daemon.queue(kind, 0);
+    daemon.queue(kind, 1);
+    daemon.client.post("/api/v1/jobs/cancel", &json!({"job_ids": [1]})).expect(200);
+    let end = now() + WAIT;
+    // Marked after one checkpoint, dropped with a later one.
+    while daemon.client.get("/api/v1/jobs/1").status == 200 {
+        assert!(now() < end, "it is still there");
+        daemon.client.post("/api/v1/jobs/priority", &json!({"job_ids": [2], "priority": 5})).expect(200);
+        daemon.engine.checkpoint(WAIT).expect("made");
+    }
+    for path in ["/api/v1/jobs/1", "/api/v1/jobs/1/explain"] {
+        let gone = daemon.client.get(path);
+        assert_eq!((gone.status, code(&gone)), (410, "job-dropped".into()), "{path}");
+    }
+    assert_eq!(code(&daemon.client.get("/api/v1/jobs/3")), "no-such-job");
+    assert_eq!(daemon.client.get("/v6/jobs/1/").status, 404);
+    assert_eq!(daemon.client.get("/v6/jobs/?order=id").expect(200)["count"], 1);
+}
+
+#[test]
 fn jobs_are_listed_by_id_and_status() {
     let (daemon, small) = busy();
     let client = daemon.client;
@@ -648,7 +722,7 @@ fn health_is_told_in_a_word_and_in_full() {
     let full = daemon.client.get("/readyz?verbose").expect(200);
     let names: Vec<_> =
         full["checks"].as_array().expect("checks").iter().map(|c| c["name"].clone()).collect();
-    assert_eq!(names, ["core", "recovered", "log"]);
+    assert_eq!(names, ["core", "recovered", "log", "state"]);
     assert_eq!(daemon.client.get("/version").expect(200)["version"], env!("CARGO_PKG_VERSION"));
 }
 
@@ -690,7 +764,10 @@ fn what_is_not_there_says_so_in_the_shape_of_its_surface() {
     let method = client.send("DELETE", "/api/v1/jobs", &[], "");
     assert_eq!((method.status, code(&method)), (405, "method-not-allowed".into()));
     assert_eq!(method.header("allow"), Some("GET, HEAD, OPTIONS"));
-    assert_eq!(client.send("OPTIONS", "/v6/jobs/", &[], "").header("allow"), Some("POST, OPTIONS"));
+    assert_eq!(
+        client.send("OPTIONS", "/v6/jobs/", &[], "").header("allow"),
+        Some("GET, POST, HEAD, OPTIONS")
+    );
     let head = client.send("HEAD", "/v6/version/", &[], "");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     let form = [("Content-Type", "application/x-www-form-urlencoded")];

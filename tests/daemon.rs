@@ -52,6 +52,17 @@ fn the_commands_speak_to_a_daemon() {
     assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(3), "{jobs}");
     let table = ask(&["jobs", "--after", "1", "--limit", "2"]).expect(0).stdout;
     assert!(table.contains("COMPLETED") && table.contains("more with --after 3"), "{table}");
+    let last =
+        ask(&["jobs", "--status", "completed", "--order=-ended", "--since", "1h", "--limit", "1", "--count"]);
+    let table = last.expect(0).stdout;
+    assert!(table.contains("more with --after") && table.contains("3 in all"), "{table}");
+    let none = ask(&["jobs", "--error-category", "system,algorithm", "--id", "1-5"]).expect(0).stdout;
+    assert_eq!(none.trim(), "no such jobs");
+    ask(&["jobs", "--order", "size"]).expect(2).says("id, created, last_modified");
+    ask(&["jobs", "--job-type", "nothing"]).expect(4).says("no job type \"nothing\"");
+    ask(&["jobs", "--error", "oops"]).expect(2).says("exit-code, signal, timeout");
+    let help = ask(&["jobs", "--help"]).expect(0).stdout;
+    assert!(help.contains("--order=-last_modified") && help.contains("Columns to order by"), "{help}");
     let job = ask(&["job", "1"]).expect(0).stdout;
     assert!(job.contains("exit code") || job.contains("completed"), "{job}");
 

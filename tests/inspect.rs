@@ -519,7 +519,7 @@ fn put_places(path: &Path) -> Vec<u64> {
     });
     edit(path, META, "head", |body| {
         let n = body.len();
-        body.copy_within(n - 16..n - 12, n - 4);
+        body.copy_within(n - 40..n - 36, n - 28);
     });
     places.into_keys().collect()
 }

@@ -42,6 +42,8 @@ const WALLS: &[(&str, &str)] = &[
              engine workload"),
     ("testing", "model limits sync clock wal launch catalog job recipe queue offer load decision state store \
                  intake engine driver workload"),
+    ("sim", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
+             engine testing"),
     ("cli", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
              engine driver workload api"),
 ];

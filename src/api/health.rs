@@ -44,10 +44,20 @@ fn is_recovered(api: &ApiState) -> Check {
 }
 
 fn log_is_healthy(api: &ApiState) -> Check {
-    let failure = api.engine().failure();
-    let is_ok = failure.is_none();
-    let text = failure.map_or_else(|| "the log takes events".to_owned(), |error| error.to_string());
-    Check { name: "log", is_ok, text }
+    let engine = api.engine();
+    let full = || "its disk is full; nothing is lost, and it goes on when there is room".to_owned();
+    let complaint =
+        engine.failure().map(|error| error.to_string()).or_else(|| engine.is_disk_full().then(full));
+    let is_ok = complaint.is_none();
+    Check { name: "log", is_ok, text: complaint.unwrap_or_else(|| "the log takes events".to_owned()) }
+}
+
+/// Without checkpoints the log grows and the memory with it, until commands have to wait.
+fn state_is_healthy(api: &ApiState) -> Check {
+    let complaint = api.engine().store_error();
+    let is_ok = complaint.is_none();
+    let text = complaint.map_or_else(|| "checkpoints are made".to_owned(), |error| error.to_string());
+    Check { name: "state", is_ok, text }
 }
 
 /// A word, or with `?verbose` every check.
@@ -70,7 +80,7 @@ pub(super) async fn live(State(api): State<ApiState>, params: Params) -> Respons
 
 /// `GET /readyz`, `GET /healthz`: 503 while requests cannot be answered well.
 pub(super) async fn ready(State(api): State<ApiState>, params: Params) -> Response {
-    answer(vec![core_moves(&api), is_recovered(&api), log_is_healthy(&api)], &params)
+    answer(vec![core_moves(&api), is_recovered(&api), log_is_healthy(&api), state_is_healthy(&api)], &params)
 }
 
 /// The version, in Scale's shape.

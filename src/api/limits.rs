@@ -49,9 +49,6 @@ pub(super) const LOAD_ROWS: usize = 1_000;
 /// Most load rows of one answer.
 pub(super) const LOAD_ROWS_MAX: usize = 10_000;
 
-/// Jobs looked at for one answer, when they are filtered; the answer says where to go on.
-pub(super) const JOBS_SCANNED_MAX: usize = 100_000;
-
 /// Job types with metrics of their own. The rest is summed up, so that a scrape stays small.
 pub(super) const METRIC_TYPES_MAX: usize = 500;
 

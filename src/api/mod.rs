@@ -14,6 +14,7 @@
 mod body;
 mod errors;
 mod health;
+mod job_list;
 mod limits;
 mod metrics;
 mod paging;

@@ -55,6 +55,47 @@ impl Page {
     }
 }
 
+/// A page of a list that is cut by whoever knows it: where it begins and how many rows it takes at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) number: usize,
+    pub(super) skip: usize,
+    pub(super) len: usize,
+}
+
+/// The window that `params` ask for; `count` is asked for where that is the last page.
+pub(super) async fn window<E: From<InvalidPage>>(
+    params: &Params,
+    count: impl AsyncFnOnce() -> Result<usize, E>,
+) -> Result<Window, E> {
+    let page = Page::read(params)?;
+    let number = match page.number {
+        Some(number) => number,
+        None => count().await?.div_ceil(page.len).max(1),
+    };
+    Ok(Window { number, skip: (number - 1).saturating_mul(page.len), len: page.len })
+}
+
+/// The envelope of a window with these rows, of `count` in all.
+pub(super) fn enveloped<T>(
+    window: Window,
+    results: Vec<T>,
+    count: usize,
+    has_next: bool,
+    params: &Params,
+    url: &str,
+) -> Result<Envelope<T>, InvalidPage> {
+    if results.is_empty() && window.number > 1 {
+        return Err(InvalidPage);
+    }
+    Ok(Envelope {
+        count,
+        next: has_next.then(|| link(url, params, window.number + 1)),
+        previous: (window.number > 1).then(|| link(url, params, window.number - 1)),
+        results,
+    })
+}
+
 /// The page of `rows` that `params` ask for, each row made by `show`. `url` is the address without
 /// its query.
 pub(super) fn page<R, T>(

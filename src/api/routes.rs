@@ -46,6 +46,7 @@ const fn puts(path: &'static str, summary: &'static str, route: fn() -> MethodRo
 const SCALE: &[Endpoint] = &[
     reads("/queue/status/", "What is queued, by job type", || get(scale::queue::status)),
     reads("/load/", "Pending, queued and running jobs over time", || get(scale::load::list)),
+    reads("/jobs/", "Jobs by filters and order", || get(scale::jobs::list)),
     posts("/jobs/", "Queue a job", || post(scale::jobs::create)),
     reads("/jobs/{id}/", "A job in detail", || get(scale::jobs::detail)),
     reads("/version/", "The version", || get(health::scale_version)),
@@ -63,7 +64,7 @@ const OWN: &[Endpoint] = &[
     posts("/api/v1/job-types/{job_type}/pause", "Hold a job type back", || post(v1::job_types::pause)),
     posts("/api/v1/job-types/{job_type}/resume", "Let a job type go on", || post(v1::job_types::resume)),
     puts("/api/v1/job-types/{job_type}/limit", "How many of a job type run at once", || put(v1::job_types::limit)),
-    reads("/api/v1/jobs", "Jobs by id", || get(v1::jobs::list)),
+    reads("/api/v1/jobs", "Jobs by filters and order", || get(v1::jobs::list)),
     reads("/api/v1/jobs/{id}", "A job", || get(v1::jobs::detail)),
     reads("/api/v1/jobs/{id}/explain", "Why a job waits", || get(v1::jobs::explain)),
     posts("/api/v1/jobs/cancel", "End jobs, wherever they stand", || post(v1::jobs::cancel)),

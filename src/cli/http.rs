@@ -257,7 +257,7 @@ fn refused(answer: &Answer) -> Failure {
     let field = |name: &str| answer.body.as_ref()?.get(name)?.as_str();
     let exit = match answer.status {
         400 | 413 | 422 => Exit::Usage,
-        404 => Exit::NotFound,
+        404 | 410 => Exit::NotFound,
         408 | 504 => Exit::TimedOut,
         _ => Exit::Failed,
     };

@@ -141,6 +141,7 @@ fn state(state: &StateInspection) -> Value {
             "epoch": totals.epoch,
             "now": instant(totals.now),
             "n_jobs": totals.n_jobs,
+            "n_dropped": totals.n_dropped,
             "n_recipes": totals.n_recipes,
             "last_execution": totals.last_exe,
             "mode": match totals.mode { QueueMode::Fifo => "FIFO", QueueMode::Lifo => "LIFO" },
@@ -322,10 +323,11 @@ fn state_lines(out: &mut String, state: &Value) {
     } else {
         let _ = writeln!(
             out,
-            "  totals    watermark {}, epoch {}, {} jobs, {} recipes, last execution {}",
+            "  totals    watermark {}, epoch {}, {} jobs ({} dropped), {} recipes, last execution {}",
             part("/totals/watermark"),
             part("/totals/epoch"),
             part("/totals/n_jobs"),
+            part("/totals/n_dropped"),
             part("/totals/n_recipes"),
             part("/totals/last_execution"),
         );

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::driver::{LocalDriver, LocalOptions, machine_resources};
 use crate::engine::{CloseError, Engine, Options, Service, status_sink};
 use crate::model::{NodeId, NodeResources};
-use crate::store::OpenError;
+use crate::store::{OpenError, Retention};
 
 use super::failure::Failure;
 use super::supervisor;
@@ -33,6 +33,26 @@ pub(super) struct MachineArgs {
     checkpoint_bytes: Option<usize>,
 }
 
+/// Which jobs that are over are kept.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub(super) struct KeepArgs {
+    /// Keep jobs that are over so long after their last change, and drop them some time later (90s, 30d);
+    /// for ever where it is not said
+    #[arg(long, value_name = "LENGTH", value_parser = super::duration::duration)]
+    keep_for: Option<Duration>,
+    /// Keep so many jobs that are over, those that changed last; all where it is not said
+    #[arg(long, value_name = "N")]
+    keep_jobs: Option<u64>,
+}
+
+impl KeepArgs {
+    fn retention(self) -> Retention {
+        let mut retention = Retention::ALL;
+        (retention.age, retention.jobs) = (self.keep_for, self.keep_jobs);
+        retention
+    }
+}
+
 /// A machine whose store is open.
 pub(super) struct Machine {
     pub(super) engine: Engine,
@@ -50,8 +70,9 @@ struct AtWork {
 
 impl Machine {
     /// Opens the store, or makes it.
-    pub(super) fn open(store: &Path, args: &MachineArgs) -> Result<Self, Failure> {
-        let mut options = Options::default().load_period(Some(args.load_period));
+    pub(super) fn open(store: &Path, args: &MachineArgs, keep: KeepArgs) -> Result<Self, Failure> {
+        let options = Options::default().load_period(Some(args.load_period));
+        let mut options = options.retention(keep.retention());
         if let Some(bytes) = args.checkpoint_bytes {
             options = options.checkpoint_bytes(bytes);
         }

@@ -59,6 +59,7 @@ Examples:
   weighbridge submit work.json --wait        queue a workload there, and wait for its end
   weighbridge status                         what runs and what waits
   weighbridge explain 7                      why job 7 still waits
+  weighbridge jobs --status failed           what failed
   weighbridge cancel 3 10-20                 cancel jobs
 
   weighbridge inspect jobs                   what a stopped or damaged store holds
@@ -111,7 +112,7 @@ enum Command {
     Status(status::Args),
     /// What waits for a node, in the order it would start
     Queue(queue::Args),
-    /// Jobs by id
+    /// Jobs by filters and order
     Jobs(jobs::Args),
     /// One job in full
     Job(job::Args),

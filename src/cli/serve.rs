@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use super::Context;
 use super::failure::{Exit, Failure};
 use super::http::DEFAULT_LISTEN;
-use super::machine::{Machine, MachineArgs};
+use super::machine::{KeepArgs, Machine, MachineArgs};
 use super::output::{Output, print, print_json};
 use super::signals::Interrupts;
 use crate::api::{ApiState, ServeError, Server};
@@ -37,6 +37,8 @@ pub(super) struct Args {
     driver: Driver,
     #[command(flatten)]
     machine: MachineArgs,
+    #[command(flatten)]
+    keep: KeepArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -63,7 +65,7 @@ pub(super) fn bind_failure(error: &ServeError) -> Failure {
 pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let interrupts = Interrupts::listen()
         .map_err(|error| Failure::failed("signals", format_args!("could not listen for signals: {error}")))?;
-    let mut machine = Machine::open(&args.store, &args.machine)?;
+    let mut machine = Machine::open(&args.store, &args.machine, args.keep)?;
     let server = Server::bind(args.listen, ApiState::new(machine.engine.clone()));
     let server = server.map_err(|error| bind_failure(&error))?;
     match args.driver {

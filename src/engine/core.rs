@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use crate::decision::{self, Blocker, Why};
 use crate::limits::EVENT_JOBS_MAX;
 use crate::model::{
-    Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome, Timestamp,
-    Usage, cluster_id,
+    Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome, Timestamp, Usage,
 };
 use crate::offer::{Nodes, Offer};
 use crate::queue::{Amounts, Entry};
@@ -49,8 +48,6 @@ pub(crate) struct Core {
     pub(super) out: Output,
     /// What outstanding picks would take of each node.
     reserved: BTreeMap<NodeId, Amounts>,
-    /// The cluster ids' second part.
-    pub(super) framework: String,
     /// Launches that were refused since the engine was made.
     pub(super) n_returned: u64,
     /// When the last of them was, and why.
@@ -58,8 +55,8 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(state: State, framework: String) -> Self {
-        Self { state, framework, ..Self::default() }
+    pub(super) fn new(state: State) -> Self {
+        Self { state, ..Self::default() }
     }
 
     pub(super) fn emit(&mut self, event: Event) {
@@ -146,7 +143,6 @@ impl Core {
             name,
             job: id,
             exe_num: job.num_exes,
-            cluster_id: cluster_id(&self.framework, id, job.num_exes),
             job_type: kind.clone(),
             node,
             resources: job.resources.clone(),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, Options, Ticket};
+use super::{Engine, JobRecord, JobsError, Options, Ticket, TicketError};
 use crate::clock::{Clock, monotonic};
 use crate::intake::IntakeError;
 use crate::launch::{StatusUpdate, TaskState};
@@ -16,7 +16,8 @@ use crate::model::{
     Outcome, QueueMode, RecipeNode, RecipeRequest, StoreId, Submission, SubmissionId, Timestamp, Usage,
 };
 use crate::offer::Offer;
-use crate::store::{OpenError, open_on};
+use crate::state::digest;
+use crate::store::{OpenError, Retention, open_on};
 use crate::sync::{AtomicBool, AtomicI64, Ordering};
 use crate::testing::{Crashes, Op, Survives, TracedDisk};
 use crate::wal::{Disk, DiskFile, LogError, LogFile, ReadBatch};
@@ -166,7 +167,20 @@ impl Script {
     }
 
     fn cancel(&mut self, jobs: &[JobId]) {
-        told(|| self.engine().cancel(jobs.to_vec()));
+        // What was read of them counts no more where some of them were marked to be dropped meanwhile.
+        let is_changing = || {
+            let ticket = loop {
+                match self.engine().cancel(jobs.to_vec()) {
+                    Err(IntakeError::DiskFull) => std::thread::sleep(Duration::from_millis(1)),
+                    sent => break sent.expect("room"),
+                }
+            };
+            match ticket.wait_durable(WAIT) {
+                Err(TicketError::Refused(JobsError::Changing(_))) => true,
+                settled => settled.map(|_| false).expect("done"),
+            }
+        };
+        while is_changing() {}
         self.done();
     }
 
@@ -259,7 +273,13 @@ fn the_script_holds_every_event() {
 
 /// A store as a crash left it: opens, holds what was acknowledged before operation `n_ops`, and stands at
 /// the end of a whole command.
-fn check(image: &TracedDisk, known: &BTreeMap<EventNumber, &Known>, acknowledged: EventNumber, what: &str) {
+fn check(
+    image: &TracedDisk,
+    known: &BTreeMap<EventNumber, &Known>,
+    acknowledged: EventNumber,
+    retention_drops: bool,
+    what: &str,
+) {
     let disk: Arc<dyn Disk> = Arc::new(image.clone());
     let opened = match open_on(&disk, StoreId(1), CHECKPOINT_BYTES) {
         Ok(opened) => opened,
@@ -269,23 +289,61 @@ fn check(image: &TracedDisk, known: &BTreeMap<EventNumber, &Known>, acknowledged
     assert!(position >= acknowledged, "{what}: {acknowledged} was acknowledged, {position} is there");
     let jobs = opened.tables.jobs(JobId(0), opened.state.next_job(), 10_000).expect("readable");
     opened.state.check_invariants();
+    let head = opened.tables.head();
+    let digests = jobs.iter().map(|job| {
+        let state = opened.tables.state(job.id).expect("readable").expect("it was listed");
+        digest(job.id, &state)
+    });
+    let hash = digests.fold(head.dropped_hash, u64::wrapping_add);
+    assert_eq!(hash, opened.state.hash, "{what}: those that are there and those that were dropped");
+    assert_eq!(jobs.len() as u64 + head.n_dropped + 1, opened.state.next_job().0, "{what}");
     let Some(expected) = known.get(&position) else {
         // The end of a command that was not acknowledged by itself; the one after it was not either.
         let next = known.range(position..).next().expect("no more than what was done").1;
         assert!(acknowledged < next.position, "{what}: {position} is no end of a command");
         return;
     };
-    assert!(jobs == expected.jobs, "{what}: other jobs at {position}");
+    if !retention_drops {
+        assert!(jobs == expected.jobs, "{what}: other jobs at {position}");
+        return;
+    }
+    // What is in one and not in the other was dropped before or after.
+    let there: BTreeMap<JobId, &Job> = jobs.iter().map(|job| (job.id, job)).collect();
+    let known: BTreeMap<JobId, &Job> = expected.jobs.iter().map(|job| (job.id, job)).collect();
+    for (id, job) in there.iter().chain(&known) {
+        let is_same = there.get(id) == known.get(id);
+        let is_one_missing = !there.contains_key(id) || !known.contains_key(id);
+        assert!(
+            is_same || is_one_missing && job.status.is_final(),
+            "{what}: other jobs at {position}: {job:?}"
+        );
+    }
 }
 
 #[test]
 fn a_crash_at_every_write_and_sync_loses_nothing_and_halves_nothing() {
+    let n_points = try_all_crashes(14, Retention::ALL);
+    assert!(n_points >= 2_000, "{n_points} points");
+}
+
+#[test]
+fn a_crash_while_jobs_are_dropped_leaves_each_there_or_dropped() {
+    try_all_crashes(6, Retention::ALL.jobs(6));
+}
+
+/// Gives how many points there were.
+fn try_all_crashes(n_rounds: u32, retention: Retention) -> u64 {
+    let drops = retention != Retention::ALL;
     let new = TracedDisk::default();
     drop(Script::new(new.clone(), CHECKPOINT_BYTES));
     let base = new.files();
     let disk = TracedDisk::with(base.clone());
     let mut script = Script::new(disk.clone(), CHECKPOINT_BYTES);
+    script.n_rounds = n_rounds;
+    script.options.retention = retention;
+    script.open();
     script.run();
+    assert_eq!(script.engine().look_up(JobId(1)) == JobRecord::Dropped, drops);
     let n_checkpoints = script.n_checkpoints;
     assert!(n_checkpoints >= 2);
     script.engine = None;
@@ -301,7 +359,13 @@ fn a_crash_at_every_write_and_sync_loses_nothing_and_halves_nothing() {
     let (mut n_points, mut n_images) = (0, 0);
     let mut try_image = |crashes: &Crashes, n: usize, log: Survives, state: Survives| {
         let image = crashes.image(|file| if file == DiskFile::Log { log } else { state });
-        check(&image, &known, acknowledged(n), &format!("operation {n}, log {log:?}, state {state:?}"));
+        check(
+            &image,
+            &known,
+            acknowledged(n),
+            drops,
+            &format!("operation {n}, log {log:?}, state {state:?}"),
+        );
         n_images += 1;
     };
     for (n, (file, op)) in trace.iter().enumerate() {
@@ -341,7 +405,7 @@ fn a_crash_at_every_write_and_sync_loses_nothing_and_halves_nothing() {
         }
     }
     println!("{n_points} crash points, {n_images} images, {n_checkpoints} checkpoints");
-    assert!(n_points >= 2_000, "{n_points} points");
+    n_points
 }
 
 /// What a store holds that a crash left, and its newest event.

@@ -166,6 +166,13 @@ fn spec_bytes(spec: &JobTypeSpec) -> usize {
     plain.chain(env).sum()
 }
 
+/// What jobs of one type must give values for; requests in a row are often of one type.
+#[derive(Default)]
+struct Placeholders {
+    of: Option<JobTypeId>,
+    names: Vec<String>,
+}
+
 fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control)
 }
@@ -295,7 +302,8 @@ impl Core {
         if self.state.queue.n_lanes() + requests().count() > LANES_MAX {
             return Err(SubmitError::TooManyLanes);
         }
-        requests().try_for_each(|request| self.check_request(request))?;
+        let mut placeholders = Placeholders::default();
+        requests().try_for_each(|request| self.check_request(request, &mut placeholders))?;
         if !self.state.queue.dims().has_room(requests().filter_map(|request| request.resources.as_ref())) {
             return Err(SubmitError::TooManyResources);
         }
@@ -303,7 +311,7 @@ impl Core {
         Ok(n_jobs)
     }
 
-    fn check_request(&self, request: &JobRequest) -> Result<(), SubmitError> {
+    fn check_request(&self, request: &JobRequest, known: &mut Placeholders) -> Result<(), SubmitError> {
         let unknown = SubmitError::UnknownJobType(request.job_type);
         let kind = self.state.catalog.get(request.job_type).ok_or(unknown)?;
         if !kind.spec.is_active {
@@ -317,10 +325,16 @@ impl Core {
         if own.is_some_and(|own| kind.spec.resources.overridden_by(own).is_err()) {
             return Err(SubmitError::TooManyResources);
         }
-        let names = placeholders(Self::template_texts(&kind.spec)).expect("checked when the type came");
-        let is_given = |name: &String| request.values.iter().any(|(key, _)| key == name);
-        match names.into_iter().find(|name| !is_given(name)) {
-            Some(name) => Err(SubmitError::MissingValue { job_type: kind.spec.name.clone(), name }),
+        if known.of != Some(request.job_type) {
+            let names = placeholders(Self::template_texts(&kind.spec)).expect("checked when the type came");
+            *known = Placeholders { of: Some(request.job_type), names };
+        }
+        let is_given = |name: &&String| request.values.iter().any(|(key, _)| key == *name);
+        match known.names.iter().find(|name| !is_given(name)) {
+            Some(name) => {
+                let (job_type, name) = (kind.spec.name.clone(), name.clone());
+                Err(SubmitError::MissingValue { job_type, name })
+            }
             None => Ok(()),
         }
     }

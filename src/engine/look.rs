@@ -4,12 +4,46 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::shell::{Engine, RunningLaunch};
+use super::shell::Engine;
 use crate::decision::{Blocker, Why};
 use crate::limits::LIST_MAX;
 use crate::load::LoadRow;
-use crate::model::{ExeId, Job, JobId, JobStatus, JobTypeId, LaunchName, QueuedJobExecution, Timestamp};
-use crate::store::{Checkpoints, OpenError};
+#[cfg(test)]
+use crate::model::EventNumber;
+use crate::model::{
+    ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId, QueuedJobExecution,
+    Timestamp,
+};
+#[cfg(test)]
+use crate::state::State;
+use crate::store::{Checkpoints, ListError, OpenError};
+
+/// A launch that is on record as running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningLaunch {
+    /// Its name.
+    pub name: LaunchName,
+    /// Its job.
+    pub job: JobId,
+    /// The job's how-manieth execution.
+    pub exe_num: u32,
+    /// Where.
+    pub node: NodeId,
+    /// True when its job was canceled, so that it only has to end.
+    pub is_canceled: bool,
+}
+
+/// What is on record of an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobRecord {
+    /// A job.
+    Job(Box<Job>),
+    /// There was one. It is over, and was dropped: see [`Retention`](crate::Retention).
+    Dropped,
+    /// There never was one; or the store cannot be read, which [`Engine::store_error`] tells.
+    Unknown,
+}
 
 /// How long a reader waits for what was applied to become durable before it is shown what is.
 const CATCH_UP: Duration = Duration::from_secs(10);
@@ -17,7 +51,7 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 impl Engine {
     /// Waits until readers of the store see what was applied so far; a while at most.
     fn catch_up(&self) {
-        let position = self.0.owned.lock().core.state.last_event;
+        let position = self.0.enter().core.state.last_event;
         if !self.0.log.is_failed() {
             // Late: what is durable is shown all the same.
             self.0.outside.tables.wait_for(position, CATCH_UP);
@@ -40,13 +74,43 @@ impl Engine {
         self.read(self.0.outside.tables.job(id))
     }
 
+    /// The same, telling a job that retention dropped from one that never was.
+    pub fn look_up(&self, id: JobId) -> JobRecord {
+        let was_made = self.0.enter().core.state.was_made(id);
+        match self.job(id) {
+            Some(job) => JobRecord::Job(Box::new(job)),
+            None if was_made && self.store_error().is_none() => JobRecord::Dropped,
+            None => JobRecord::Unknown,
+        }
+    }
+
     /// Jobs after `after`, by id, at most `limit` (and at most a thousand), as they are on disk. Waits
     /// as [`Engine::job`].
     pub fn jobs(&self, after: JobId, limit: usize) -> Vec<Job> {
-        let position = self.0.owned.lock().core.state.next_job();
+        let position = self.0.enter().core.state.next_job();
         self.catch_up();
-        let jobs = self.0.outside.tables.jobs(after, position, limit.min(LIST_MAX));
-        self.read(jobs.map(Some)).unwrap_or_default()
+        match self.0.outside.tables.jobs(after, position, limit.min(LIST_MAX)) {
+            Ok(jobs) => jobs,
+            Err(ListError::Store(error)) => self.read(Err(error)).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// A page of jobs: which, in which order, from where on, as they are on disk. Waits as [`Engine::job`].
+    ///
+    /// Going on from page to page shows each job that does not change meanwhile exactly once. One that does
+    /// is shown where it stands when its page is made, so perhaps twice or not at all.
+    ///
+    /// Cost: what is newer than the state file is looked at in memory; of the file, a page of n jobs takes
+    /// about n segments at most (some 70 us each), however rare the jobs are. Where more than 512 would have
+    /// to be read the page is shorter, or the list is refused.
+    pub fn list_jobs(&self, query: &JobQuery) -> Result<JobPage, ListError> {
+        self.catch_up();
+        let page = self.0.outside.tables.list(query);
+        if let Err(ListError::Store(error)) = &page {
+            self.0.complain(error);
+        }
+        page
     }
 
     /// Makes a checkpoint of everything applied so far, and waits for it; `None` when `timeout` passes
@@ -69,7 +133,7 @@ impl Engine {
     /// The first executions in queue order, types of `without` left out; at most `limit` (and at
     /// most a thousand).
     pub fn queued(&self, without: &[JobTypeId], limit: usize) -> Vec<QueuedJobExecution> {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         let state = &owned.core.state;
         let entries = state.queue.iter(without).take(limit.min(LIST_MAX));
         entries
@@ -89,13 +153,13 @@ impl Engine {
     /// Executions on record as running, and picks that are neither committed nor put back. At this
     /// moment, while a view may be older.
     pub fn n_taken(&self) -> usize {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         owned.core.state.running.len() + owned.core.state.queue.n_picked()
     }
 
     /// Launches on record as running, by execution id.
     pub fn running(&self) -> Vec<RunningLaunch> {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         let state = &owned.core.state;
         let of = |(exe, running): (&ExeId, &crate::state::Running)| {
             let job = state.job(running.entry.job)?;
@@ -114,10 +178,10 @@ impl Engine {
     ///
     /// Cost: nodes, and a search in every lane; under the core's lock.
     pub fn why(&self, id: JobId) -> Option<Why> {
-        let why = self.0.owned.lock().core.why(id);
+        let why = self.0.enter().core.why(id);
         why.or_else(|| {
             let job = self.job(id)?;
-            let n_queued = self.0.owned.lock().core.state.queue.len();
+            let n_queued = self.0.enter().core.state.queue.len();
             let blocker = Blocker::NotQueued { status: job.status };
             let asks = (*job.resources).clone();
             Some(Why { job: id, status: job.status, asks, position: None, n_queued, blocker })
@@ -126,7 +190,7 @@ impl Engine {
 
     /// For each job type with waiting executions: why its first one waits.
     pub fn waiting(&self) -> Vec<(JobTypeId, Why)> {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         let mut firsts: HashMap<JobTypeId, JobId> = HashMap::new();
         for kind in owned.core.state.catalog.iter() {
             let first = owned.core.state.queue.first_of_type(kind.id);
@@ -140,8 +204,20 @@ impl Engine {
 
     /// Load rows measured in `started..=ended`, oldest first. Cost: those rows, copied.
     pub fn load(&self, started: Timestamp, ended: Option<Timestamp>) -> Vec<LoadRow> {
-        let owned = self.0.owned.lock();
+        let owned = self.0.enter();
         let rows = owned.core.state.history.since(started);
         rows.take_while(|row| ended.is_none_or(|ended| row.measured <= ended)).copied().collect()
+    }
+
+    /// A look at the state itself, for tests.
+    #[cfg(test)]
+    pub(crate) fn look_at<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.0.enter().core.state)
+    }
+
+    /// What the log was told to be in the state file, for tests.
+    #[cfg(test)]
+    pub(crate) fn covered(&self) -> EventNumber {
+        self.0.log.n_covered()
     }
 }

@@ -15,12 +15,17 @@ mod plan;
 mod service;
 mod shell;
 mod ticket;
+mod turn;
 mod view;
 
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
+#[cfg(test)]
+#[cfg(not(weighbridge_loom))]
+pub(crate) use service::reconcile;
 pub use service::{Reconciled, Service, ServiceError, status_sink};
-pub use shell::{CloseError, Engine, Options, RunningLaunch};
+pub use shell::{CloseError, Engine, Options};
 pub use ticket::{Ticket, TicketError};
 pub use view::{JobTypeView, NodeStatus, View};

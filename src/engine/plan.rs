@@ -2,13 +2,14 @@
 //!
 //! Filled by whoever carries it out, outside of the core and its lock.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::command::Status;
 use super::shell::Engine;
 use super::ticket::Promise;
 use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill};
-use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values};
+use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values, cluster_id};
 use crate::store::OpenError;
 use crate::wal::Durable;
 
@@ -18,7 +19,6 @@ pub(super) struct Plan {
     pub(super) name: LaunchName,
     pub(super) job: JobId,
     pub(super) exe_num: u32,
-    pub(super) cluster_id: String,
     pub(super) job_type: Arc<JobType>,
     pub(super) node: NodeId,
     pub(super) resources: Arc<NodeResources>,
@@ -33,14 +33,17 @@ impl Plan {
     }
 
     /// The launch, with the placeholders of its command and environment filled.
-    pub(super) fn fill(self, values: &Values) -> Result<Launch, TemplateError> {
+    pub(super) fn fill(self, framework: &str, values: &Values) -> Result<Launch, TemplateError> {
         let spec = &self.job_type.spec;
-        let texts =
-            [self.job.to_string(), self.exe_num.to_string(), self.name.exe.to_string(), spec.name.clone()];
-        let own = |name: &str| LAUNCH_NAMES.iter().zip(&texts).find(|(key, _)| **key == name);
+        let own = |name: &str| match LAUNCH_NAMES.iter().position(|known| *known == name)? {
+            0 => Some(Cow::Owned(self.job.to_string())),
+            1 => Some(Cow::Owned(self.exe_num.to_string())),
+            2 => Some(Cow::Owned(self.name.exe.to_string())),
+            _ => Some(Cow::Borrowed(spec.name.as_str())),
+        };
         let value = |name: &str| {
-            let given = values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-            given.or_else(|| own(name).map(|(_, text)| text.as_str()))
+            let given = values.iter().find(|(key, _)| key == name);
+            given.map(|(_, value)| Cow::Borrowed(value.as_str())).or_else(|| own(name))
         };
         let command = spec.command.iter().map(|part| fill(part, value)).collect::<Result<_, _>>()?;
         let env = spec.env.iter();
@@ -49,11 +52,11 @@ impl Plan {
             name: self.name,
             job: self.job,
             exe_num: self.exe_num,
-            cluster_id: self.cluster_id,
+            cluster_id: cluster_id(framework, self.job, self.exe_num),
             job_type: spec.name.clone(),
             job_type_version: spec.version.clone(),
             node: self.node,
-            resources: (*self.resources).clone(),
+            resources: self.resources,
             command,
             env,
             timeout_s: spec.timeout_s,
@@ -75,15 +78,17 @@ impl Engine {
             Outcome::Lost { reason: error.to_string() }
         };
         let not_started = |error: TemplateError| Outcome::NotStarted { reason: error.to_string() };
-        let filled = values().map_err(lost).and_then(|values| plan.fill(&values).map_err(not_started));
+        let filled = values()
+            .map_err(lost)
+            .and_then(|values| plan.fill(&self.0.options.framework, &values).map_err(not_started));
         match filled {
             Ok(launch) => Some(proof.map(|()| launch)),
             Err(outcome) => {
-                let (promise, _nobody_waits) = Promise::new(self.pump_fn());
+                let (promise, _nobody_waits) = Promise::new(self.pump_of());
                 let state = TaskState::Ended { outcome, usage: Usage::default() };
                 let now = self.now();
                 let update = StatusUpdate { name, state, when: now };
-                let mut owned = self.0.owned.lock();
+                let mut owned = self.0.enter();
                 let now = owned.core.clamp(now);
                 self.0.apply_status(&mut owned.core, Status(update, Some(promise)), now);
                 None

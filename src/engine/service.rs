@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::look::RunningLaunch;
 use super::outbox::Outgoing;
-use super::shell::{Engine, RunningLaunch};
+use super::shell::Engine;
 use crate::launch::{Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState};
 use crate::model::{NodeId, NodeResources, Outcome, Usage};
 use crate::sync::{AtomicBool, Mutex, Ordering};
@@ -196,7 +197,8 @@ fn hand_over(driver: &dyn Driver, launches: &mut Vec<Durable<Launch>>) -> Result
     if launches.is_empty() { Ok(()) } else { driver.launch(std::mem::take(launches)) }
 }
 
-fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconciled, DriverError> {
+/// Compares the launches on record with what the driver knows, and takes up the difference.
+pub(crate) fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconciled, DriverError> {
     // What an earlier service left in the outbox was decided, but never reached a driver: it is
     // settled by its name like everything else on record, and must not be carried out besides.
     engine.fresh_view(OUTBOX_WAIT);

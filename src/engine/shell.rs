@@ -38,38 +38,33 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 use super::command::{Command, Status};
-use super::core::{Core, Order};
+use super::core::Core;
 use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 use super::outbox::{Bell, Held, Outbox, Outgoing};
 use super::picks::{PendingLaunches, Picks};
 use super::plan::Plan;
 use super::ticket::{Promise, Pump, Ticket};
-use super::view::{VIEW_AGE_MAX, View, view};
+use super::view::{View, view};
 use crate::clock::{Clock, SystemClock, monotonic};
 use crate::intake::{Intake, IntakeError};
 use crate::launch::StatusUpdate;
 use crate::limits::{
     INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RECENT_BYTES, RECENT_BYTES_MAX, RUNNING_MAX,
-    STATUSES_LEN_MAX, TURN_LANES,
+    STATUSES_LEN_MAX,
 };
-use crate::load::is_due;
 use crate::model::{
-    Accepted, Durability, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId,
-    NodeResources, QueueMode, StoreId, Submission, SubmissionId, Timestamp,
+    Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, NodeResources,
+    QueueMode, StoreId, Submission, SubmissionId, Timestamp,
 };
 use crate::offer::Offer;
 use crate::queue::Entry;
 use crate::state::{Delta, State};
-use crate::store::{Facts, OpenError, Opened, StoreFiles, StoreLock, Tables, open};
+use crate::store::{Facts, OpenError, Opened, Retention, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
 
-/// Events of statuses that are handed to the log together.
-const STATUS_EVENTS: usize = 500;
-
-/// Accepted submissions whose answers are kept for callers that ask again at once. When there are
-/// as many, later ones are answered by the core.
-const ANSWERS_MAX: usize = 1 << 16;
+/// Room for statuses. Unit tests open engines by the thousand, and making the ring is most of it.
+const STATUSES_LEN: usize = if cfg!(test) { 1 << 10 } else { STATUSES_LEN_MAX };
 
 /// How an engine is set up.
 #[derive(Clone)]
@@ -88,6 +83,9 @@ pub struct Options {
     /// About how many bytes of memory what is newer than the state file may take before a checkpoint is
     /// made. With less, checkpoints are more frequent and a killed engine is back sooner.
     pub checkpoint_bytes: usize,
+    /// Which jobs that are over are kept; all of them, where nothing else is said. The others are dropped
+    /// with later checkpoints, a bounded number with each.
+    pub retention: Retention,
 }
 
 impl Default for Options {
@@ -99,6 +97,7 @@ impl Default for Options {
             load_rows: LOAD_ROWS_DEFAULT,
             intake_len: INTAKE_LEN_MAX,
             checkpoint_bytes: RECENT_BYTES,
+            retention: Retention::ALL,
         }
     }
 }
@@ -139,6 +138,13 @@ impl Options {
         self
     }
 
+    /// Sets which jobs that are over are kept.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Sets how much gathers in memory before a checkpoint is made; at most a few times the default.
     #[must_use]
     pub fn checkpoint_bytes(mut self, bytes: usize) -> Self {
@@ -151,6 +157,8 @@ impl Options {
 pub(super) enum Effect {
     /// A closure that answers somebody.
     Answer(Box<dyn FnOnce() + Send>),
+    /// What became of a status.
+    Status(Promise<StatusOutcome, Infallible>, StatusOutcome),
     /// What changed, for readers and the checkpointer.
     Delta(Box<Delta>),
     /// Launches for whoever committed them.
@@ -174,6 +182,7 @@ impl Outside {
         match effect.split() {
             (Effect::Delta(delta), _) => self.tables.add(*delta),
             (Effect::Answer(answer), _) => answer(),
+            (Effect::Status(promise, outcome), _) => drop(promise.answer(Ok(outcome))),
             (Effect::Launches(launches, promise), proof) => {
                 let given_up = promise.answer(Ok(proof.map(|()| launches)));
                 if let Some(Ok(launches)) = given_up {
@@ -191,7 +200,7 @@ impl Outside {
 }
 
 /// Answers `promise` with `value` once that is durable.
-fn answer<T: Send + 'static, E: Send + 'static>(promise: Promise<T, E>, value: T) -> Effect {
+pub(super) fn answer<T: Send + 'static, E: Send + 'static>(promise: Promise<T, E>, value: T) -> Effect {
     Effect::Answer(Box::new(move || drop(promise.answer(Ok(value)))))
 }
 
@@ -199,23 +208,24 @@ fn answer<T: Send + 'static, E: Send + 'static>(promise: Promise<T, E>, value: T
 pub(super) struct Owned {
     pub(super) core: Core,
     /// When, on the monotonic clock, the newest view was made, and of which event.
-    viewed: (Instant, EventNumber),
+    pub(super) viewed: (Instant, EventNumber),
     /// Since when load is counted as taken, before the first row.
-    load_since: Timestamp,
+    pub(super) load_since: Timestamp,
     picks: Vec<Entry>,
 }
 
 pub(super) struct Inner {
-    intake: Intake<Command, Status>,
+    pub(super) intake: Intake<Command, Status>,
+    /// Taken by `enter`.
     pub(super) owned: Mutex<Owned>,
     pub(super) log: Log<Effect>,
     pub(super) outside: Arc<Outside>,
     bell: Bell,
-    answers: Arc<DashMap<Arc<str>, Accepted>>,
+    pub(super) answers: Arc<DashMap<Arc<str>, Accepted>>,
     is_closed: AtomicBool,
     /// When the rings were last drained.
-    moved: AtomicI64,
-    options: Options,
+    pub(super) moved: AtomicI64,
+    pub(super) options: Options,
     n_replayed: u64,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
     /// Last, so that the store is unlocked only after its files are closed.
@@ -236,21 +246,6 @@ pub enum CloseError {
     /// The state could not be written; the next start reads the log instead.
     #[error("could not write the state: {0}")]
     State(OpenError),
-}
-
-/// A launch that is on record as running.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunningLaunch {
-    /// Its name.
-    pub name: LaunchName,
-    /// Its job.
-    pub job: JobId,
-    /// The job's how-manieth execution.
-    pub exe_num: u32,
-    /// Where.
-    pub node: NodeId,
-    /// True when its job was canceled, so that it only has to end.
-    pub is_canceled: bool,
 }
 
 fn random_store_id() -> StoreId {
@@ -300,16 +295,16 @@ impl Engine {
         Self(Arc::new(inner.expect("the system gives a thread")))
     }
 
-    pub(super) fn pump_fn(&self) -> Pump {
-        let engine = self.clone();
-        Arc::new(move || engine.pump())
+    /// What waiters move the engine along with.
+    pub(super) fn pump_of(&self) -> Arc<dyn Pump> {
+        self.0.clone()
     }
 
     fn send<T, E>(
         &self,
         command: impl FnOnce(Promise<T, E>) -> Command,
     ) -> Result<Ticket<T, E>, IntakeError> {
-        let (promise, ticket) = Promise::new(self.pump_fn());
+        let (promise, ticket) = Promise::new(self.pump_of());
         if self.is_closed() {
             return Err(IntakeError::Closed);
         }
@@ -336,7 +331,7 @@ impl Engine {
     pub fn submit(&self, submission: Submission) -> Result<Ticket<Accepted, SubmitError>, IntakeError> {
         let known = self.0.answers.get(submission.id.as_str()).map(|answer| *answer.value());
         if let Some(first) = known {
-            let (promise, ticket) = Promise::new(self.pump_fn());
+            let (promise, ticket) = Promise::new(self.pump_of());
             drop(promise.answer(Ok(Accepted { is_repeat: true, ..first })));
             return Ok(ticket);
         }
@@ -400,7 +395,7 @@ impl Engine {
 
     /// Takes news of a launch. Acknowledge it to its source once the ticket is durable.
     pub fn status(&self, update: StatusUpdate) -> Result<Ticket<StatusOutcome, Infallible>, IntakeError> {
-        let (promise, ticket) = Promise::new(self.pump_fn());
+        let (promise, ticket) = Promise::new(self.pump_of());
         self.send_status(Status(update, Some(promise)))?;
         Ok(ticket)
     }
@@ -413,7 +408,7 @@ impl Engine {
     /// Applies everything in the intake, takes load down when due, and publishes a view when the
     /// last one is old. Waits for the core's lock.
     pub fn pump(&self) {
-        let mut owned = self.0.owned.lock();
+        let mut owned = self.0.enter();
         self.0.drain(&mut owned);
     }
 
@@ -445,7 +440,7 @@ impl Engine {
         node: NodeId,
         decide: impl FnOnce(&mut Core, usize, Timestamp, &mut Vec<Entry>),
     ) -> Picks<'_> {
-        let mut owned = self.0.owned.lock();
+        let mut owned = self.0.enter();
         let now = self.0.drain(&mut owned);
         let Owned { core, picks, .. } = &mut *owned;
         picks.clear();
@@ -461,13 +456,13 @@ impl Engine {
     pub fn declare_node(&self, node: NodeId, name: &str, total: &NodeResources) {
         let offer = Offer::new(node, total.clone()).named(name);
         let now = self.0.options.clock.now();
-        self.0.owned.lock().core.nodes.declared(&offer, now);
+        self.0.enter().core.nodes.declared(&offer, now);
         self.0.bell.ring();
     }
 
     pub(super) fn put_back(&self, node: NodeId, picks: &[Entry]) {
         if !picks.is_empty() {
-            self.0.owned.lock().core.put_back(node, picks);
+            self.0.enter().core.put_back(node, picks);
         }
     }
 
@@ -477,9 +472,9 @@ impl Engine {
     }
 
     pub(super) fn commit(&self, node: NodeId, picks: &[Entry]) -> PendingLaunches {
-        let (promise, ticket) = Promise::new(self.pump_fn());
+        let (promise, ticket) = Promise::new(self.pump_of());
         let now = self.0.options.clock.now();
-        let mut owned = self.0.owned.lock();
+        let mut owned = self.0.enter();
         let launches = owned.core.commit(node, picks, now);
         self.0.flush(&mut owned.core, [Effect::Launches(launches, promise)]);
         PendingLaunches::new(ticket, self.clone())
@@ -490,7 +485,7 @@ impl Engine {
             return 0;
         }
         let now = self.0.options.clock.now();
-        let mut owned = self.0.owned.lock();
+        let mut owned = self.0.enter();
         let launches = owned.core.commit(node, picks, now);
         let n_launches = launches.len();
         self.0.flush(&mut owned.core, launches.into_iter().map(|plan| Effect::Launch(Box::new(plan))));
@@ -517,9 +512,9 @@ impl Engine {
     /// `timeout` passes before. Cost: job types with their lanes, and nodes, under the core's lock.
     pub fn fresh_view(&self, timeout: Duration) -> Arc<View> {
         // By an answer behind the view, not by its position: nodes and picks change without events.
-        let (promise, ticket) = Promise::<(), Infallible>::new(self.pump_fn());
+        let (promise, ticket) = Promise::<(), Infallible>::new(self.pump_of());
         {
-            let mut owned = self.0.owned.lock();
+            let mut owned = self.0.enter();
             let now = self.0.drain(&mut owned);
             self.0.publish(&mut owned, now);
             self.0.flush(&mut owned.core, [answer(promise, ())]);
@@ -532,7 +527,7 @@ impl Engine {
     /// Waits until everything applied so far is on disk, so that what was looked at before this call
     /// cannot be undone any more. False when `timeout` passes before, or the log failed.
     pub fn settle(&self, timeout: Duration) -> bool {
-        let position = self.0.owned.lock().core.state.last_event;
+        let position = self.0.enter().core.state.last_event;
         let end = monotonic() + timeout;
         while self.durable() < position {
             if monotonic() > end || self.0.log.is_failed() {
@@ -547,7 +542,7 @@ impl Engine {
     /// durable. Returns the newest event it shows. Cost: job types with their lanes, and nodes, under
     /// the core's lock.
     pub fn publish(&self) -> EventNumber {
-        let mut owned = self.0.owned.lock();
+        let mut owned = self.0.enter();
         let now = self.0.drain(&mut owned);
         self.0.publish(&mut owned, now);
         owned.core.state.last_event
@@ -566,7 +561,7 @@ impl Engine {
     /// True when a submission of that id was applied. It may not be durable yet: submit again
     /// under the same id to be sure.
     pub fn knows_submission(&self, id: &SubmissionId) -> bool {
-        self.0.owned.lock().core.state.submission(id.as_str()).is_some()
+        self.0.enter().core.state.submission(id.as_str()).is_some()
     }
 
     /// The newest event that is on disk.
@@ -581,13 +576,13 @@ impl Engine {
 
     /// Launches that their drivers refused, since the engine was made.
     pub fn n_returned(&self) -> u64 {
-        self.0.owned.lock().core.n_returned
+        self.0.enter().core.n_returned
     }
 
     /// When a driver last refused a launch, and why, since the engine was made. A refused launch
     /// goes back to the queue and is tried again, so this is where to look when nothing starts.
     pub fn last_refusal(&self) -> Option<(Timestamp, String)> {
-        self.0.owned.lock().core.last_refusal.clone()
+        self.0.enter().core.last_refusal.clone()
     }
 
     /// Events read from the log when the store was opened.
@@ -622,7 +617,7 @@ impl Engine {
     /// # Panics
     /// Where one does not hold.
     pub fn check_invariants(&self) {
-        self.0.owned.lock().core.state.check_invariants();
+        self.0.enter().core.state.check_invariants();
     }
 
     /// Applies what is in the intake, syncs it, writes the state and closes. Other clones answer
@@ -631,7 +626,7 @@ impl Engine {
     /// Cost: writes the whole state.
     pub fn close(self) -> Result<(), CloseError> {
         self.0.is_closed.store(true, Ordering::Release);
-        let mut owned = self.0.owned.lock();
+        let mut owned = self.0.enter();
         // While the log is behind, one pass does not empty the intake.
         while self.0.intake.n_commands() + self.0.intake.n_statuses() > 0 {
             self.0.drain(&mut owned);
@@ -667,7 +662,7 @@ impl Inner {
         lock: Option<StoreLock>,
         n_replayed: u64,
     ) -> Result<Self, OpenError> {
-        let mut core = Core::new(state, options.framework.clone());
+        let mut core = Core::new(state);
         // A switch that was under way: nobody waits yet.
         while !core.state.queue.turn_some(usize::MAX) {}
         let now = core.clamp(options.clock.now());
@@ -676,7 +671,7 @@ impl Inner {
         core.emit(Event::EngineStarted { epoch, when: now });
         let owned = Owned { core, viewed: (monotonic(), EventNumber(0)), load_since: now, picks: Vec::new() };
         let inner = Self {
-            intake: Intake::new(options.intake_len, STATUSES_LEN_MAX),
+            intake: Intake::new(options.intake_len, STATUSES_LEN),
             owned: Mutex::new(owned),
             log,
             outside,
@@ -690,13 +685,14 @@ impl Inner {
             lock: Mutex::new(lock),
         };
         let tables = inner.outside.tables.clone();
+        tables.set_retention(inner.options.retention);
         let thread = std::thread::Builder::new().name("weighbridge-checkpoint".to_owned());
         let covered = inner.log.covered();
         let thread = thread.spawn(move || tables.run(covered));
         let thread = thread.map_err(OpenError::Thread)?;
         *inner.checkpointer.lock() = Some(thread);
         {
-            let mut owned = inner.owned.lock();
+            let mut owned = inner.enter();
             inner.publish(&mut owned, now);
         }
         Ok(inner)
@@ -724,163 +720,6 @@ impl Inner {
     pub(super) fn complain(&self, error: &OpenError) {
         tracing::error!(%error, "the state file cannot be read");
         self.outside.tables.set_error(error);
-    }
-
-    /// True while the core should take no more commands.
-    fn is_full(&self) -> bool {
-        self.log.is_full() || self.outside.tables.is_behind()
-    }
-
-    /// Hands the events of the command at hand to the log, with what waits for them.
-    fn flush(&self, core: &mut Core, effects: impl IntoIterator<Item = Effect>) {
-        let orders = core.out.orders.drain(..).map(|order| match order {
-            Order::Kill(name) => Effect::Kill(name),
-            Order::Acknowledge(name) => Effect::Acknowledge(name),
-        });
-        let mut effects = effects.into_iter().chain(orders).peekable();
-        if core.out.events.is_empty() {
-            if effects.peek().is_some() {
-                self.log.append(&[], effects);
-            }
-            return;
-        }
-        let delta = Effect::Delta(Box::new(core.state.take_delta()));
-        self.log.append(&core.out.events, std::iter::once(delta).chain(effects));
-        core.out.events.clear();
-    }
-
-    /// Applies what the rings hold at this moment. Returns the time it used.
-    fn drain(&self, owned: &mut Owned) -> Timestamp {
-        let now = owned.core.clamp(self.options.clock.now());
-        // Relaxed: a sign of life that orders nothing.
-        self.moved.store(now.0, Ordering::Relaxed);
-        if self.log.is_failed() {
-            // Nothing can be put on record any more: what waits is dropped, and so told.
-            while self.intake.pop_status().is_some() || self.intake.pop_command().is_some() {}
-            return now;
-        }
-        self.drain_statuses(&mut owned.core, now);
-        for _ in 0..self.intake.n_commands() {
-            if self.is_full() {
-                break;
-            }
-            let Some(command) = self.intake.pop_command() else { break };
-            self.apply(&mut owned.core, command, now);
-        }
-        owned.core.state.queue.turn_some(TURN_LANES);
-        self.take_load(owned, now);
-        let (viewed, position) = owned.viewed;
-        if position != owned.core.state.last_event && monotonic() - viewed >= VIEW_AGE_MAX {
-            self.publish(owned, now);
-        }
-        now
-    }
-
-    fn take_load(&self, owned: &mut Owned, now: Timestamp) {
-        let Some(period) = self.options.load_period else { return };
-        let last = owned.core.state.history.last().unwrap_or(owned.load_since);
-        if is_due(now, last, period) {
-            owned.core.take_load(now, self.options.load_rows);
-            self.flush(&mut owned.core, []);
-        }
-    }
-
-    fn publish(&self, owned: &mut Owned, now: Timestamp) {
-        owned.viewed = (monotonic(), owned.core.state.last_event);
-        let view = view(&mut owned.core, now);
-        self.flush(&mut owned.core, [Effect::Publish(view)]);
-    }
-
-    /// Applies what the ring of statuses holds, and hands it to the log many at a time: drivers report
-    /// ends by the hundred.
-    fn drain_statuses(&self, core: &mut Core, now: Timestamp) {
-        let mut answers = Vec::new();
-        for _ in 0..self.intake.n_statuses() {
-            let Some(Status(update, promise)) = self.intake.pop_status() else { break };
-            // Whoever holds a ticket acknowledges by it; else the outbox says when.
-            let outcome = core.status(update, promise.is_none(), now);
-            answers.extend(promise.map(|promise| answer(promise, outcome)));
-            if core.out.events.len() >= STATUS_EVENTS {
-                self.flush(core, answers.drain(..));
-            }
-        }
-        self.flush(core, answers);
-    }
-
-    pub(super) fn apply_status(&self, core: &mut Core, Status(update, promise): Status, now: Timestamp) {
-        // Whoever holds a ticket acknowledges by it; else the outbox says when.
-        let outcome = core.status(update, promise.is_none(), now);
-        let answer = promise.map(|promise| answer(promise, outcome));
-        self.flush(core, answer);
-    }
-
-    fn apply(&self, core: &mut Core, command: Command, now: Timestamp) {
-        match command {
-            Command::PutJobType(spec, promise) => {
-                let result = core.put_job_type(*spec, now);
-                self.settle(core, result, promise);
-            }
-            Command::Submit(submission, promise) => {
-                let result = core.submit(&submission, now);
-                self.settle_submission(core, &submission, result, promise);
-            }
-            Command::Cancel(jobs, facts, promise) => {
-                let result = core.cancel(&jobs, &facts, now);
-                self.settle(core, result, promise);
-            }
-            Command::SetPriority(jobs, priority, promise) => {
-                let result = core.set_priority(&jobs, priority, now);
-                self.settle(core, result, promise);
-            }
-            Command::Pause(job_type, is_paused, promise) => {
-                let result = core.pause(job_type, is_paused, now);
-                self.settle(core, result, promise);
-            }
-            Command::Limit(job_type, limit, promise) => {
-                let result = core.limit(job_type, limit, now);
-                self.settle(core, result, promise);
-            }
-            Command::SetMode(job_type, mode, promise) => {
-                let result = core.set_mode(job_type, mode);
-                self.settle(core, result, promise);
-            }
-        }
-    }
-
-    /// A refusal is answered at once, a success when it is durable.
-    fn settle<T: Send + 'static, E: Send + 'static>(
-        &self,
-        core: &mut Core,
-        result: Result<T, E>,
-        promise: Promise<T, E>,
-    ) {
-        match result {
-            Err(error) => drop(promise.answer(Err(error))),
-            Ok(value) => self.flush(core, [answer(promise, value)]),
-        }
-    }
-
-    fn settle_submission(
-        &self,
-        core: &mut Core,
-        submission: &Submission,
-        result: Result<Accepted, SubmitError>,
-        promise: Promise<Accepted, SubmitError>,
-    ) {
-        let Ok(accepted) = result else { return self.settle(core, result, promise) };
-        if submission.durability == Durability::Buffered {
-            self.flush(core, []);
-            drop(promise.answer(Ok(accepted)));
-            return;
-        }
-        let (answers, id) = (self.answers.clone(), Arc::from(submission.id.as_str()));
-        let answer = move || {
-            if answers.len() < ANSWERS_MAX {
-                answers.insert(id, accepted);
-            }
-            drop(promise.answer(Ok(accepted)));
-        };
-        self.flush(core, [Effect::Answer(Box::new(answer))]);
     }
 }
 

@@ -51,21 +51,27 @@ struct Shared<T> {
 /// How often somebody who waits moves the engine along.
 const PUMP_PERIOD: Duration = Duration::from_millis(20);
 
-/// Whoever waits on a ticket moves the engine along with this.
-pub(super) type Pump = Arc<dyn Fn() + Send + Sync>;
+/// A waiter that has less time than this leaves writing to the thread of the log.
+const COMMIT_TIME_MIN: Duration = Duration::from_millis(100);
+
+/// What whoever waits on a ticket moves along.
+pub(super) trait Pump: Send + Sync {
+    /// Applies what is in the intake and has it written, on this thread where `may_commit` says so.
+    fn pump(&self, may_commit: bool);
+}
 
 /// A command's answer to be.
 #[must_use = "without it nobody learns whether the command was accepted"]
 pub struct Ticket<T, E> {
     shared: Arc<Shared<Result<T, E>>>,
-    pump: Pump,
+    pump: Arc<dyn Pump>,
 }
 
 /// The other end: answers once, or tells by being dropped that no answer will come.
 pub(super) struct Promise<T, E>(Arc<Shared<Result<T, E>>>);
 
 impl<T, E> Promise<T, E> {
-    pub(super) fn new(pump: Pump) -> (Self, Ticket<T, E>) {
+    pub(super) fn new(pump: Arc<dyn Pump>) -> (Self, Ticket<T, E>) {
         let waiting = Mutex::new(Waiting { slot: Slot::Waiting, waker: None });
         let shared = Arc::new(Shared { waiting, answered: Condvar::new() });
         (Self(shared.clone()), Ticket { shared, pump })
@@ -118,7 +124,8 @@ impl<T: Clone, E: Clone> Ticket<T, E> {
     }
 
     /// Waits until the command is durable. The waiting thread applies what is in the intake, so it
-    /// needs no other thread that does.
+    /// needs no other thread that does; and it may write the log for all who wait, so that it may come
+    /// back one commit later than `timeout` says where that is longer than 100 ms.
     pub fn wait_durable(&self, timeout: Duration) -> Result<T, TicketError<E>> {
         self.wait_ready(timeout);
         self.poll().unwrap_or(Err(TicketError::TimedOut(timeout)))
@@ -132,8 +139,9 @@ impl<T, E> Ticket<T, E> {
     fn wait_ready(&self, timeout: Duration) {
         let end = monotonic() + timeout;
         while matches!(self.shared.waiting.lock().slot, Slot::Waiting) {
-            (self.pump)();
-            let slice = end.min(monotonic() + PUMP_PERIOD);
+            let now = monotonic();
+            self.pump.pump(end.saturating_duration_since(now) >= COMMIT_TIME_MIN);
+            let slice = end.min(now + PUMP_PERIOD);
             let mut waiting = self.shared.waiting.lock();
             while matches!(waiting.slot, Slot::Waiting) {
                 if self.shared.answered.wait_until(&mut waiting, slice).timed_out() {
@@ -191,6 +199,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
+    struct Idle;
+
+    impl Pump for Idle {
+        fn pump(&self, _: bool) {}
+    }
+
     #[derive(Default)]
     struct Woken(AtomicUsize);
 
@@ -208,7 +222,7 @@ mod tests {
     #[test]
     fn an_awaited_ticket_is_woken_by_its_answer_and_answers_again() {
         let woken = Arc::new(Woken::default());
-        let (promise, mut ticket) = Promise::new(Arc::new(|| {}));
+        let (promise, mut ticket) = Promise::new(Arc::new(Idle));
         assert!(look(&mut ticket, &woken).is_pending());
         assert!(look(&mut ticket, &woken).is_pending());
         promise.answer(Ok(7));
@@ -220,7 +234,7 @@ mod tests {
     #[test]
     fn a_promise_that_is_dropped_wakes_and_says_so() {
         let woken = Arc::new(Woken::default());
-        let (promise, mut ticket) = Promise::new(Arc::new(|| {}));
+        let (promise, mut ticket) = Promise::new(Arc::new(Idle));
         assert!(look(&mut ticket, &woken).is_pending());
         drop(promise);
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);

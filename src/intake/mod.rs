@@ -51,6 +51,11 @@ impl<C, S> Intake<C, S> {
         self.statuses.pop()
     }
 
+    /// True where neither holds anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.statuses.is_empty()
+    }
+
     pub(crate) fn n_commands(&self) -> usize {
         self.commands.len()
     }

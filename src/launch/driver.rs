@@ -26,7 +26,7 @@ pub struct Launch {
     /// Where.
     pub node: NodeId,
     /// What it may use there.
-    pub resources: NodeResources,
+    pub resources: Arc<NodeResources>,
     /// Program and arguments, placeholders filled. The driver starts it in a directory of its own.
     pub command: Vec<String>,
     /// Environment, filled likewise.

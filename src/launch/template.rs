@@ -2,7 +2,8 @@
 //!
 //! A name between braces stands for a value of the job; `{{` and `}}` are braces.
 
-/// Names that are filled at each launch, for every job.
+/// Names that are filled at each launch, for every job; what each stands for is in `engine::plan`, in
+/// this order.
 pub(crate) const LAUNCH_NAMES: [&str; 4] = ["job_id", "exe_num", "exe_id", "job_type"];
 
 /// Why a text is no template, or cannot be filled.
@@ -82,13 +83,13 @@ impl Template {
     }
 
     /// The text with each placeholder replaced by what `value` gives for it.
-    pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> Result<String, TemplateError> {
+    pub fn fill<V: AsRef<str>>(&self, value: impl Fn(&str) -> Option<V>) -> Result<String, TemplateError> {
         let mut out = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Name(name) => match value(name) {
-                    Some(text) => out.push_str(text),
+                    Some(text) => out.push_str(text.as_ref()),
                     None => return Err(TemplateError::NoValue { name: name.clone() }),
                 },
             }
@@ -98,7 +99,10 @@ impl Template {
 }
 
 /// Fills one text; see [`Template::fill`].
-pub fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> Result<String, TemplateError> {
+pub fn fill<V: AsRef<str>>(text: &str, value: impl Fn(&str) -> Option<V>) -> Result<String, TemplateError> {
+    if !text.contains(['{', '}']) {
+        return Ok(text.to_owned());
+    }
     Template::parse(text)?.fill(value)
 }
 
@@ -131,7 +135,7 @@ mod tests {
     #[test]
     fn bad_templates_are_refused() {
         let check = |text: &str, part: &str| {
-            let error = fill(text, |_| None).expect_err(text).to_string();
+            let error = fill(text, |_| None::<&str>).expect_err(text).to_string();
             assert!(error.contains(part), "{text}: {error}");
         };
         check("{", "single");

@@ -6,6 +6,7 @@
 mod event;
 mod ids;
 mod job;
+mod job_list;
 mod job_state;
 mod job_type;
 mod quantity;
@@ -19,6 +20,10 @@ pub use ids::{
     ParseLaunchNameError, RecipeId, StoreId, TenantId, cluster_id,
 };
 pub use job::{ExeEnd, Job, JobExe, JobStatus, Outcome, QueuedJobExecution, Usage, Values};
+pub use job_list::{
+    ErrorCategory, JobColumn, JobCursor, JobCursorError, JobError, JobFilter, JobOrder, JobPage, JobQuery,
+    JobTotal, ORDER_LEN_MAX,
+};
 pub(crate) use job_state::{Creation, JobState, More};
 pub use job_type::{JobType, JobTypeSpec, MAX_TRIES_DEFAULT, PRIORITY_DEFAULT, QueueMode};
 pub use quantity::{ParseQuantityError, QUANTITY_MAX, Quantity, THOUSANDTHS};

@@ -56,10 +56,13 @@ pub(crate) struct Changed {
     pub(crate) parents: Vec<JobId>,
 }
 
-/// What changed.
+/// What changed. Of the jobs each once, or, where it was over for a moment, each time; those that are
+/// over stand first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Delta {
     pub(crate) totals: Totals,
+    /// Which facts of the store counted when it was taken; see `store/retention`.
+    pub(crate) generation: u64,
     pub(crate) jobs: Vec<Changed>,
     pub(crate) created: Vec<Arc<Creation>>,
     pub(crate) job_types: Vec<Arc<JobType>>,

@@ -19,6 +19,7 @@ use foldhash::HashMap;
 
 use super::delta::{Changed, Delta, Kind, Totals};
 use super::paged::Paged;
+use super::submissions::Submissions;
 use crate::catalog::Catalog;
 use crate::limits::LEFT_MAX;
 use crate::load::{Counters, History, StatusCounts};
@@ -62,16 +63,40 @@ pub(crate) struct State {
     pub(crate) last_exe: ExeId,
     /// What runs on each node, by what it got.
     in_use: BTreeMap<NodeId, Amounts>,
-    pub(super) jobs: Paged<JobState>,
+    pub(super) jobs: Paged<Held>,
     last_resources: Arc<NodeResources>,
-    pub(super) submissions: BTreeMap<Arc<str>, Accepted>,
+    pub(super) submissions: Submissions,
     /// Jobs that were over after the last event; they leave before the next one that does not queue
     /// them again.
     ending: Vec<JobId>,
     left: Left,
     delta: Delta,
-    /// The newest run of jobs that were made, as places in `delta`: first id, first place, how many.
-    made: (u64, usize, u64),
+    /// Jobs that were changed and are not in `delta` yet.
+    noted: Vec<JobId>,
+}
+
+/// A job that is here.
+pub(super) struct Held {
+    job: JobState,
+    /// It stands in `noted`.
+    is_noted: bool,
+    /// What it was when it was noted; none where it was new.
+    before: Option<Kind>,
+}
+
+impl Held {
+    pub(super) fn new(job: JobState) -> Self {
+        Self { job, is_noted: false, before: None }
+    }
+
+    /// True where it was not noted before. `before` is what it was.
+    fn note(&mut self, before: Option<Kind>) -> bool {
+        let is_new = !std::mem::replace(&mut self.is_noted, true);
+        if is_new {
+            self.before = before;
+        }
+        is_new
+    }
 }
 
 /// Jobs that were over lately, so that facts read from the store can be told from stale ones.
@@ -121,7 +146,13 @@ fn open_digest(id: JobId, job: &JobState) -> u64 {
 impl State {
     /// A job that is not over, or that somebody who is not over waits for.
     pub(crate) fn job(&self, id: JobId) -> Option<&JobState> {
-        self.jobs.get(id.0)
+        self.jobs.get(id.0).map(|held| &held.job)
+    }
+
+    /// The jobs that are here, by id, for tests.
+    #[cfg(test)]
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = (JobId, &JobState)> {
+        self.jobs.iter().map(|(id, held)| (JobId(id), &held.job))
     }
 
     /// True for a job that ever was made.
@@ -142,7 +173,7 @@ impl State {
     }
 
     pub(crate) fn submission(&self, id: &str) -> Option<Accepted> {
-        self.submissions.get(id).copied()
+        self.submissions.get(id)
     }
 
     pub(crate) fn next_job(&self) -> JobId {
@@ -172,8 +203,16 @@ impl State {
     /// What changed since this was asked last.
     pub(crate) fn take_delta(&mut self) -> Delta {
         self.let_go();
-        self.made = (0, 0, 0);
         let mut delta = Delta { totals: self.totals(), ..std::mem::take(&mut self.delta) };
+        delta.jobs.reserve_exact(self.noted.len());
+        for id in self.noted.drain(..) {
+            // Those that left are there already.
+            let Some(held) = self.jobs.get_mut(id.0).filter(|held| held.is_noted) else { continue };
+            held.is_noted = false;
+            let (before, job) = (held.before, held.job.clone());
+            let parents = if job.is_open() { self.graph.parents(id).to_vec() } else { Vec::new() };
+            delta.jobs.push(Changed { id, before, job, parents });
+        }
         for changed in &delta.jobs {
             let id = changed.job.job_type;
             if delta.counts.last().is_none_or(|(last, _)| *last != id) {
@@ -185,50 +224,56 @@ impl State {
 
     /// Changes a job and keeps hash, counters and delta true.
     fn change(&mut self, id: JobId, change: impl FnOnce(&mut JobState)) {
-        let Some(job) = self.jobs.get_mut(id.0) else { return };
-        let before = (digest(id, job), open_digest(id, job), Kind::of(job));
+        let Some(held) = self.jobs.get_mut(id.0) else { return };
+        let job = &mut held.job;
+        let (before, was_open, kind) = (digest(id, job), job.is_open(), Kind::of(job));
         change(job);
-        let after = (digest(id, job), open_digest(id, job));
-        self.hash = self.hash.wrapping_sub(before.0).wrapping_add(after.0);
-        self.open_hash = self.open_hash.wrapping_sub(before.1).wrapping_add(after.1);
-        self.counters.moved(job.job_type, before.2.status, job.status);
-        let (job, is_open) = (job.clone(), job.is_open());
+        let (after, is_open) = (digest(id, job), job.is_open());
+        self.hash = self.hash.wrapping_sub(before).wrapping_add(after);
+        let part = |is_open, digest| if is_open { digest } else { 0 };
+        self.open_hash =
+            self.open_hash.wrapping_sub(part(was_open, before)).wrapping_add(part(is_open, after));
+        self.counters.moved(job.job_type, kind.status, job.status);
         if !is_open {
             self.ending.push(id);
         }
-        let (first, place, n_made) = self.made;
-        if let Some(at) = id.0.checked_sub(first).filter(|at| *at < n_made) {
-            self.delta.jobs[place + usize::try_from(at).expect("a place")].job = job;
-            return;
+        if held.note(Some(kind)) {
+            self.noted.push(id);
         }
-        let parents = if is_open { self.graph.parents(id).to_vec() } else { Vec::new() };
-        self.delta.jobs.push(Changed { id, before: Some(before.2), job, parents });
     }
 
     /// Forgets the jobs that are over.
     fn let_go(&mut self) {
-        for id in std::mem::take(&mut self.ending) {
-            if self.jobs.get(id.0).is_none_or(JobState::is_open) {
+        if self.ending.is_empty() {
+            return;
+        }
+        let mut ending = std::mem::take(&mut self.ending);
+        let mut free = Vec::new();
+        for id in ending.drain(..) {
+            if self.job(id).is_none_or(JobState::is_open) {
                 continue;
             }
-            let mut free = Vec::new();
             self.graph.end(id, |parent| free.push(parent));
-            free.push(id);
-            for id in free {
-                self.leave(id);
+            for parent in free.drain(..) {
+                self.leave(parent);
             }
+            self.leave(id);
         }
+        self.ending = ending;
     }
 
     fn leave(&mut self, id: JobId) {
         let holds = |job: &JobState| {
             job.is_open() || (job.status != JobStatus::Completed && self.graph.has_open_children(id))
         };
-        if self.jobs.get(id.0).is_none_or(holds) {
+        if self.job(id).is_none_or(holds) {
             return;
         }
-        let Some(job) = self.jobs.remove(id.0) else { return };
+        let Some(Held { job, is_noted, before }) = self.jobs.remove(id.0) else { return };
         self.left.add(self.last_event, id, job.status);
+        if is_noted {
+            self.delta.jobs.push(Changed { id, before, job, parents: Vec::new() });
+        }
     }
 
     pub(super) fn add_parents(&mut self, child: JobId, parents: &[JobId]) {
@@ -239,13 +284,7 @@ impl State {
 
     fn give_parents(&mut self, child: JobId, parents: &[JobId]) {
         self.add_parents(child, parents);
-        let (first, place, n_made) = self.made;
-        match child.0.checked_sub(first).filter(|at| *at < n_made) {
-            Some(at) => {
-                self.delta.jobs[place + usize::try_from(at).expect("a place")].parents = parents.to_vec();
-            }
-            None => self.change(child, |_| {}),
-        }
+        self.change(child, |_| {});
     }
 
     fn set_status(job: &mut JobState, status: JobStatus, when: Timestamp) {
@@ -349,7 +388,7 @@ impl State {
                 for (id, job) in &recalled.0 {
                     if self.jobs.get(id.0).is_none() && !job.is_open() {
                         self.graph.recall(*id);
-                        self.jobs.insert(id.0, job.clone());
+                        self.jobs.insert(id.0, Held::new(job.clone()));
                     }
                 }
             }
@@ -406,14 +445,15 @@ impl State {
             max_tries,
             status: JobStatus::Pending,
         };
-        self.note_made(first, u64::from(request.count));
         for id in (0..u64::from(request.count)).map(|n| JobId(first.0 + n)) {
             let digest = digest(id, &job);
             self.hash = self.hash.wrapping_add(digest);
             self.open_hash = self.open_hash.wrapping_add(digest);
             self.counters.add(job.job_type, job.status);
-            self.jobs.insert(id.0, job.clone());
-            self.delta.jobs.push(Changed { id, before: None, job: job.clone(), parents: Vec::new() });
+            let mut held = Held::new(job.clone());
+            held.note(None);
+            self.jobs.insert(id.0, held);
+            self.noted.push(id);
         }
         self.n_jobs += u64::from(request.count);
         let creation = Creation { first, request: request.clone(), recipe: recipe.cloned() };
@@ -426,14 +466,6 @@ impl State {
             self.last_resources = Arc::new(resources);
         }
         self.last_resources.clone()
-    }
-
-    /// Jobs that are made next stand in `delta` in the order of their ids.
-    fn note_made(&mut self, first: JobId, count: u64) {
-        let (begun, place, n_made) = self.made;
-        let next = self.delta.jobs.len();
-        let goes_on = n_made > 0 && begun + n_made == first.0 && place as u64 + n_made == next as u64;
-        self.made = if goes_on { (begun, place, n_made + count) } else { (first.0, next, count) };
     }
 
     pub(super) fn entry_of(
@@ -593,7 +625,7 @@ impl State {
         self.queue.check_invariants();
         let mut counters = Counters::default();
         let (mut hash, mut n_exes) = (0_u64, 0);
-        for (id, job) in self.jobs.iter().map(|(id, job)| (JobId(id), job)) {
+        for (id, job) in self.jobs.iter().map(|(id, held)| (JobId(id), &held.job)) {
             counters.add(job.job_type, job.status);
             hash = hash.wrapping_add(open_digest(id, job));
             let exe = job.exe.unwrap_or_default();

@@ -7,6 +7,7 @@ mod delta;
 mod fold;
 mod paged;
 mod restore;
+mod submissions;
 
 pub(crate) use delta::{Changed, Delta, Kind, Totals};
 pub(crate) use fold::{Gone, Running, State, digest};

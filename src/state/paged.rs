@@ -1,10 +1,16 @@
 //! A table by dense, rising ids of which most are gone at any time: pages of 64 ids that hold just
 //! what is there.
 //!
-//! P1  A page without an entry is gone; one with entries holds them in order of their ids, without
-//!     gaps, and has room for at most twice as many.
+//! P1  A page without an entry is gone. An entry's place in its page stands under its id; places have
+//!     no gaps, and there is room for at most twice as many.
 
 use foldhash::HashMap;
+
+/// Ids of a page; `place` says it too.
+const PAGE_IDS: usize = 64;
+
+/// The place of an id that is not there.
+const NOWHERE: u8 = u8::MAX;
 
 /// See the file.
 #[derive(Clone, Debug)]
@@ -15,14 +21,13 @@ pub(crate) struct Paged<T> {
 
 #[derive(Clone, Debug)]
 struct Page<T> {
-    /// Which of its 64 ids are there.
-    there: u64,
+    places: [u8; PAGE_IDS],
     entries: Vec<T>,
 }
 
-/// The page of an id, and its bit there.
-const fn place(id: u64) -> (u64, u64) {
-    (id / 64, 1 << (id % 64))
+/// The page of an id, and where it stands there.
+const fn place(id: u64) -> (u64, usize) {
+    (id / PAGE_IDS as u64, (id % 64) as usize)
 }
 
 impl<T> Default for Paged<T> {
@@ -31,9 +36,9 @@ impl<T> Default for Paged<T> {
     }
 }
 
-impl<T> Page<T> {
-    fn rank(&self, bit: u64) -> usize {
-        (self.there & (bit - 1)).count_ones() as usize
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self { places: [NOWHERE; PAGE_IDS], entries: Vec::with_capacity(8) }
     }
 }
 
@@ -44,44 +49,50 @@ impl<T> Paged<T> {
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<&T> {
-        let (page, bit) = place(id);
-        let page = self.pages.get(&page).filter(|page| page.there & bit != 0)?;
-        page.entries.get(page.rank(bit))
+        let (page, at) = place(id);
+        let page = self.pages.get(&page)?;
+        page.entries.get(usize::from(page.places[at]))
     }
 
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut T> {
-        let (page, bit) = place(id);
-        let page = self.pages.get_mut(&page).filter(|page| page.there & bit != 0)?;
-        let at = page.rank(bit);
-        page.entries.get_mut(at)
+        let (page, at) = place(id);
+        let page = self.pages.get_mut(&page)?;
+        page.entries.get_mut(usize::from(page.places[at]))
     }
 
     /// Puts `value` in; what was there comes out.
     pub(crate) fn insert(&mut self, id: u64, value: T) -> Option<T> {
-        let (number, bit) = place(id);
-        let page =
-            self.pages.entry(number).or_insert_with(|| Page { there: 0, entries: Vec::with_capacity(8) });
-        let at = page.rank(bit);
-        if page.there & bit != 0 {
-            return Some(std::mem::replace(&mut page.entries[at], value));
+        let (number, at) = place(id);
+        let page = self.pages.entry(number).or_default();
+        if let Some(known) = page.entries.get_mut(usize::from(page.places[at])) {
+            return Some(std::mem::replace(known, value));
         }
-        page.there |= bit;
-        page.entries.insert(at, value);
+        page.places[at] = u8::try_from(page.entries.len()).expect("fewer than a page has ids");
+        page.entries.push(value);
         self.len += 1;
         None
     }
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<T> {
-        let (number, bit) = place(id);
-        let page = self.pages.get_mut(&number).filter(|page| page.there & bit != 0)?;
-        let at = page.rank(bit);
-        let value = page.entries.remove(at);
-        page.there &= !bit;
+        let (number, at) = place(id);
+        let page = self.pages.get_mut(&number)?;
+        let place = std::mem::replace(&mut page.places[at], NOWHERE);
+        if place == NOWHERE {
+            return None;
+        }
+        let value = page.entries.swap_remove(usize::from(place));
         self.len -= 1;
-        if page.there == 0 {
+        let n_left = page.entries.len();
+        if n_left == 0 {
             self.pages.remove(&number);
-        } else if page.entries.capacity() > 2 * page.entries.len() + 8 {
-            page.entries.shrink_to_fit();
+            return Some(value);
+        }
+        // The last one is where this one was.
+        if let Some(moved) = page.places.iter_mut().find(|known| usize::from(**known) == n_left) {
+            *moved = place;
+        }
+        if page.entries.capacity() > 2 * n_left + 8 {
+            page.entries.shrink_to(n_left + n_left / 2);
         }
         Some(value)
     }
@@ -92,8 +103,9 @@ impl<T> Paged<T> {
         numbers.sort_unstable();
         numbers.into_iter().flat_map(|number| {
             let page = &self.pages[&number];
-            let ids = (0..64).filter(|bit| page.there >> bit & 1 == 1).map(move |bit| number * 64 + bit);
-            ids.zip(&page.entries)
+            let entry = |at: usize| page.entries.get(usize::from(page.places[at]));
+            let id = move |at: usize| number * PAGE_IDS as u64 + at as u64;
+            (0..PAGE_IDS).filter_map(move |at| entry(at).map(|entry| (id(at), entry)))
         })
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::delta::Totals;
-use super::fold::{Running, State, digest};
+use super::fold::{Held, Running, State, digest};
 use crate::load::{LoadRow, StatusCounts};
 use crate::model::{Accepted, JobId, JobState, JobStatus, JobType, JobTypeId};
 use crate::queue::Entry;
@@ -71,7 +71,7 @@ impl State {
         if !parents.is_empty() {
             restoring.parents.push((id, parents));
         }
-        self.jobs.insert(id.0, job);
+        self.jobs.insert(id.0, Held::new(job));
     }
 
     /// Puts the edges back. `over` tells how a job stands that is over, and is asked for each parent of
@@ -88,7 +88,7 @@ impl State {
                 if self.job(*parent).is_none() {
                     let failed = over(*parent)?.filter(|job| job.status != JobStatus::Completed);
                     if let Some(job) = failed {
-                        self.jobs.insert(parent.0, job);
+                        self.jobs.insert(parent.0, Held::new(job));
                     }
                 }
             }

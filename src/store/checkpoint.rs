@@ -12,29 +12,36 @@
 //! A crash before 3 ends leaves numbers that are used again; after it, the log's rows are read and
 //! skipped.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::HashMap;
-use redb::{Durability, ReadableTableMetadata, WriteTransaction};
+use redb::{Durability, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::file::{
-    COUNTS, CREATIONS, DIRECTORY, FORMAT, Head, LOAD, META, PLACES, Rows, SEGMENTS, SUBMISSIONS, TYPES, seal,
-    storage,
+    COUNTS, CREATIONS, DIRECTORY, FORMAT, Head, LOAD, META, PLACES, RECIPES, Rows, SEGMENTS, SUBMISSIONS,
+    TYPES, seal, storage, unseal,
 };
 use super::index::{Index, place_in, put_places};
+use super::list::RecipeJobs;
 use super::recent::Recent;
 use super::recovery::{OpenError, contained};
 use super::segment::{Builder, Place, Segment, SegmentInfo};
 use super::survey::STATE;
 use super::tables::{Tables, segment_error};
 use crate::clock::monotonic;
-use crate::limits::{CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES};
-use crate::model::{EventNumber, JobId};
+use crate::limits::{CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES, SUBMISSIONS_MAX};
+use crate::model::{Accepted, EventNumber, JobId};
 
 /// Load rows that one checkpoint removes at most: more than it can add.
 const LOAD_ROWS_REMOVED_MAX: u64 = 10_000;
+
+/// Submissions in one piece of their table.
+const SUBMISSIONS_AT_ONCE: usize = 1_000;
+
+/// Recipes in one piece of their table.
+const RECIPES_AT_ONCE: usize = 1_000;
 
 /// Between two looks for room on a disk that is full.
 const ROOM_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 250 });
@@ -45,8 +52,12 @@ pub(super) struct Changes {
     infos: HashMap<u32, SegmentInfo>,
     gone: Vec<u32>,
     /// New places, by id; true for a job that is over.
-    places: BTreeMap<JobId, (Place, bool)>,
-    head: Head,
+    places: HashMap<JobId, (Place, bool)>,
+    pub(super) head: Head,
+    /// Jobs that retention dropped.
+    pub(super) dropped: BTreeSet<JobId>,
+    /// What was marked to be dropped was looked at.
+    pub(super) has_dropped: bool,
 }
 
 impl Tables {
@@ -136,10 +147,18 @@ impl Tables {
             Ok(changes) => {
                 let position = changes.head.totals.last_event;
                 shared.checkpoints.position = position;
+                let n_written = changes.places.len();
+                if changes.has_dropped {
+                    shared.marked.clear();
+                }
                 shared.index.follow(changes);
                 shared.frozen = None;
                 shared.error = None;
                 drop(shared);
+                // What cannot be read is told by whoever needs it; nothing is dropped then.
+                if let Err(error) = self.mark(n_written) {
+                    self.set_error(&error);
+                }
                 Ok(position)
             }
             Err(error) => {
@@ -158,9 +177,12 @@ impl Tables {
         self.write_jobs(frozen, &mut changes)?;
         self.kill_old(frozen, &mut changes)?;
         let txn = self.begin()?;
+        self.drop_marked(&txn, frozen, &mut changes)?;
         self.rewrite(&txn, &mut changes)?;
         self.write_index(&txn, &mut changes)?;
+        Self::write_recipes(&txn, frozen)?;
         Self::write_rest(&txn, frozen)?;
+        Self::write_submissions(&txn, frozen, &mut changes.head)?;
         let rows = Rows::after(&txn)?;
         {
             let mut meta = txn.open_table(META).map_err(storage("write"))?;
@@ -286,15 +308,7 @@ impl Tables {
                 None => place_in(&places, changed.id)?,
             };
             let Some(place) = place else { continue };
-            let info = match changes.infos.entry(place.segment) {
-                std::collections::hash_map::Entry::Occupied(info) => info.into_mut(),
-                std::collections::hash_map::Entry::Vacant(slot) => {
-                    match shared.index.directory.get(&place.segment) {
-                        Some(info) => slot.insert(info.clone()),
-                        None => continue,
-                    }
-                }
-            };
+            let Some(info) = changes.info(&shared.index, place.segment) else { continue };
             info.kill(place.row, changed.job.job_type, before, open.is_some());
         }
         Ok(())
@@ -362,23 +376,68 @@ impl Tables {
         for (number, info) in &changes.infos {
             directory.insert(number, seal([info]).as_slice()).map_err(storage("write"))?;
         }
-        let is_over = |(id, (place, is_over)): (&JobId, &(Place, bool))| is_over.then_some((*id, *place));
-        let mut over: BTreeMap<JobId, Place> = changes.places.iter().filter_map(is_over).collect();
+        let n_over = changes.places.values().filter(|(_, is_over)| *is_over).count();
         let known = {
             let shared = self.shared.lock();
-            let n_over = shared.index.over.len() + over.len();
-            (n_over > PLACES_MAX).then(|| shared.index.over.clone())
+            (shared.index.over.len() + n_over > PLACES_MAX).then(|| shared.index.over.clone())
         };
         let Some(known) = known else { return Ok(()) };
-        for (id, place) in known {
-            if !changes.places.contains_key(&id) {
-                over.insert(id, place);
-            }
-        }
-        let over: Vec<(JobId, Place)> = over.into_iter().collect();
+        let is_over = |(id, (place, is_over)): (&JobId, &(Place, bool))| is_over.then_some((*id, *place));
+        let mut over: Vec<(JobId, Place)> = changes.places.iter().filter_map(is_over).collect();
+        over.extend(
+            known
+                .into_iter()
+                .filter(|(id, _)| !changes.places.contains_key(id) && !changes.dropped.contains(id)),
+        );
+        over.sort_unstable_by_key(|(id, _)| *id);
         let mut places = txn.open_table(PLACES).map_err(storage("write"))?;
         put_places(&mut places, &over)?;
         changes.head.placed_below = changes.head.next_segment;
+        Ok(())
+    }
+
+    /// Where the jobs of recipes are, whose ids rise with those of the recipes.
+    fn write_recipes(txn: &WriteTransaction, frozen: &Recent) -> Result<(), OpenError> {
+        let mut all: Vec<RecipeJobs> = Vec::new();
+        for creation in frozen.created() {
+            let Some(nodes) = &creation.recipe else { continue };
+            match all.last_mut().filter(|(recipe, _, _)| *recipe == nodes.recipe.0) {
+                Some((_, _, n)) => *n += creation.request.count,
+                None => all.push((nodes.recipe.0, creation.first.0, creation.request.count)),
+            }
+        }
+        let mut table = txn.open_table(RECIPES).map_err(storage("write"))?;
+        for piece in all.chunks(RECIPES_AT_ONCE) {
+            table.insert(piece[0].0, seal(piece).as_slice()).map_err(storage("write"))?;
+        }
+        Ok(())
+    }
+
+    /// Answers to submissions; whole pieces of the oldest ones go.
+    fn write_submissions(txn: &WriteTransaction, frozen: &Recent, head: &mut Head) -> Result<(), OpenError> {
+        if frozen.submissions.is_empty() {
+            return Ok(());
+        }
+        let mut table = txn.open_table(SUBMISSIONS).map_err(storage("write"))?;
+        let mut n_pieces = 0;
+        for (at, piece) in frozen.submissions.chunks(SUBMISSIONS_AT_ONCE).enumerate() {
+            n_pieces += 1;
+            head.n_submissions += piece.len() as u64;
+            let piece = seal(piece.iter().map(|(id, accepted)| (id.to_string(), *accepted)));
+            let key = (head.totals.last_event.0 << 16) + at as u64;
+            table.insert(key, piece.as_slice()).map_err(storage("write"))?;
+        }
+        // More than come: pieces may be small.
+        for _ in 0..4 * n_pieces + 4 {
+            let first = table.first().map_err(storage("read"))?;
+            let first = first.map(|(_, bytes)| unseal::<(String, Accepted)>(bytes.value())).transpose()?;
+            let n = first.map_or(0, |piece| piece.len() as u64);
+            if n == 0 || head.n_submissions - n < SUBMISSIONS_MAX as u64 {
+                break;
+            }
+            table.pop_first().map_err(storage("write"))?;
+            head.n_submissions -= n;
+        }
         Ok(())
     }
 
@@ -391,14 +450,6 @@ impl Tables {
         let mut counts = txn.open_table(COUNTS).map_err(storage("write"))?;
         for (id, count) in &frozen.counts {
             counts.insert(id.0, seal([count]).as_slice()).map_err(storage("write"))?;
-        }
-        if !frozen.submissions.is_empty() {
-            let mut submissions = txn.open_table(SUBMISSIONS).map_err(storage("write"))?;
-            for (at, piece) in frozen.submissions.chunks(1_000).enumerate() {
-                let piece = seal(piece.iter().map(|(id, accepted)| (id.to_string(), *accepted)));
-                let key = (totals.last_event.0 << 16) + at as u64;
-                submissions.insert(key, piece.as_slice()).map_err(storage("write"))?;
-            }
         }
         let mut load = txn.open_table(LOAD).map_err(storage("write"))?;
         for row in &frozen.load {
@@ -416,6 +467,16 @@ impl Tables {
 }
 
 impl Changes {
+    /// What is known of a segment by now.
+    pub(super) fn info(&mut self, index: &Index, number: u32) -> Option<&mut SegmentInfo> {
+        match self.infos.entry(number) {
+            std::collections::hash_map::Entry::Occupied(info) => Some(info.into_mut()),
+            std::collections::hash_map::Entry::Vacant(slot) => {
+                index.directory.get(&number).map(|info| slot.insert(info.clone()))
+            }
+        }
+    }
+
     /// Gives a segment its number, and its order where it has none.
     fn seal(&mut self, builder: Builder, order: Option<u64>) -> (u32, Vec<u8>) {
         let order = order.unwrap_or_else(|| {
@@ -441,6 +502,9 @@ impl Index {
         }
         if changes.head.placed_below > self.head.placed_below {
             self.over.clear();
+        }
+        for id in &changes.dropped {
+            self.over.remove(id);
         }
         let is_placed = changes.head.placed_below > self.head.placed_below;
         for (id, (place, is_over)) in changes.places {

@@ -80,6 +80,71 @@ impl Reader<'_> {
     }
 }
 
+/// The beginning of a row.
+pub(super) struct Seen {
+    pub(super) id: JobId,
+    pub(super) status: u8,
+    pub(super) outcome: u8,
+    pub(super) job_type: JobTypeId,
+    pub(super) priority: i32,
+    pub(super) created: i64,
+    pub(super) changed: i64,
+    pub(super) queued: Option<i64>,
+    pub(super) recipe: Option<RecipeId>,
+    pub(super) started: Option<i64>,
+    pub(super) ended: Option<i64>,
+}
+
+impl Reader<'_> {
+    /// Reads a row up to its outcome, for lists: no text, no set of resources.
+    pub(super) fn glance(&mut self) -> Option<Seen> {
+        let id = JobId(self.number()?);
+        let status = self.byte()?;
+        let flags = self.number()?;
+        let has = |flag: u64| flags & flag != 0;
+        let job_type = JobTypeId(self.small()?);
+        let (_revision, _tenant) = (self.number()?, self.number()?);
+        let priority = i32::try_from(self.signed()?).ok()?;
+        for _executions_launches_tries_most_tries_resources in 0..5 {
+            self.number()?;
+        }
+        let created = Timestamp(self.signed()?);
+        let changed = self.instant(created)?.0;
+        let queued = if has(QUEUED) { Some(self.instant(created)?.0) } else { None };
+        if has(EXE) {
+            self.number()?;
+        }
+        let recipe = if has(RECIPE) { Some(RecipeId(self.number()?)) } else { None };
+        let started = if has(STARTED) { Some(self.instant(created)?.0) } else { None };
+        let ended = if has(ENDED) { Some(self.instant(created)?.0) } else { None };
+        if has(NODE) {
+            self.number()?;
+        }
+        let outcome = if has(END) {
+            for _execution_launch_number in 0..3 {
+                self.number()?;
+            }
+            self.byte()?
+        } else {
+            0
+        };
+        let created = created.0;
+        Some(Seen {
+            id,
+            status,
+            outcome,
+            job_type,
+            priority,
+            created,
+            changed,
+            queued,
+            recipe,
+            started,
+            ended,
+        })
+    }
+}
+
 const QUEUED: u64 = 1;
 const EXE: u64 = 1 << 1;
 const MORE: u64 = 1 << 2;

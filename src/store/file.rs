@@ -19,7 +19,7 @@ use crate::limits::BATCH_BYTES_MAX;
 use crate::model::StoreId;
 use crate::state::Totals;
 use crate::sync::Mutex;
-use crate::wal::{Disk, DiskFile, Refusal};
+use crate::wal::{Disk, DiskFile, Held, Refusal};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
 pub(super) const FORMAT: u16 = 3;
@@ -30,12 +30,16 @@ pub(super) const SEGMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("s
 pub(super) const DIRECTORY: TableDefinition<u32, &[u8]> = TableDefinition::new("directory");
 /// What jobs were given when they were made: pieces under the first id in each.
 pub(super) const CREATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("creations");
+/// First jobs of recipes: pieces under the first recipe in each.
+pub(super) const RECIPES: TableDefinition<u64, &[u8]> = TableDefinition::new("recipes");
 /// Where jobs that are over stand: blocks by id.
 pub(super) const PLACES: TableDefinition<u64, &[u8]> = TableDefinition::new("places");
 /// Job types by id.
 pub(super) const TYPES: TableDefinition<u32, &[u8]> = TableDefinition::new("job_types");
 /// Counts of jobs by type.
 pub(super) const COUNTS: TableDefinition<u32, &[u8]> = TableDefinition::new("counts");
+/// Counts of jobs that were dropped, by type.
+pub(super) const DROPPED: TableDefinition<u32, &[u8]> = TableDefinition::new("dropped");
 /// Answers to submissions: pieces under the last event in each.
 pub(super) const SUBMISSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("submissions");
 /// Load rows by instant and type.
@@ -46,7 +50,7 @@ pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta
 /// redb's page cache: directory and places of many jobs, and the segments read last.
 const CACHE_BYTES: usize = 48 << 20;
 
-const CODEC: Configuration<LittleEndian, Fixint, Limit<BATCH_BYTES_MAX>> =
+pub(super) const CODEC: Configuration<LittleEndian, Fixint, Limit<BATCH_BYTES_MAX>> =
     bincode::config::legacy().with_limit::<BATCH_BYTES_MAX>();
 
 pub(super) fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) {
@@ -111,7 +115,7 @@ pub(super) fn damaged(cause: impl std::fmt::Display) -> OpenError {
 
 /// What a checkpoint leaves for the next one, beside the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Head {
+pub(crate) struct Head {
     pub(super) format: u16,
     pub(super) store: u128,
     pub(super) totals: Totals,
@@ -121,6 +125,11 @@ pub(super) struct Head {
     pub(super) next_order: u64,
     /// Jobs of segments below this number that are over have their places in the table.
     pub(super) placed_below: u32,
+    /// Jobs that retention dropped, and their part of the hash in the totals.
+    pub(crate) n_dropped: u64,
+    pub(crate) dropped_hash: u64,
+    /// Ids in the table of submissions.
+    pub(super) n_submissions: u64,
 }
 
 /// How many rows the tables have: what is left of one of which pages are lost does not tell.
@@ -132,6 +141,7 @@ pub(super) struct Rows {
     pub(super) load: u64,
     pub(super) directory: u64,
     pub(super) places: u64,
+    pub(super) recipes: u64,
     /// At least: an unfinished checkpoint may leave more.
     pub(super) segments: u64,
     /// At least, too.
@@ -154,6 +164,7 @@ impl Rows {
             load: n(txn, LOAD)?,
             directory: n(txn, DIRECTORY)?,
             places: n(txn, PLACES)?,
+            recipes: n(txn, RECIPES)?,
             segments: n(txn, SEGMENTS)?,
             creations: n(txn, CREATIONS)?,
         })
@@ -173,8 +184,10 @@ impl Rows {
             table.len().map_err(storage("read"))
         };
         let segments = txn.open_table(SEGMENTS).map_err(storage("read"))?.len().map_err(storage("read"))?;
-        let are_whole =
-            n(PLACES)? == self.places && n(CREATIONS)? >= self.creations && segments >= self.segments;
+        let are_whole = n(PLACES)? == self.places
+            && n(RECIPES)? == self.recipes
+            && n(CREATIONS)? >= self.creations
+            && segments >= self.segments;
         if are_whole { Ok(()) } else { Err(damaged("rows of segments, creations or places are missing")) }
     }
 }
@@ -204,24 +217,24 @@ pub(super) fn for_each<K: Number>(
 pub(super) struct StateFile {
     /// None for one in memory.
     disk: Option<Arc<dyn Disk>>,
-    db: Mutex<Option<Arc<Database>>>,
+    db: Mutex<Option<Arc<Held>>>,
 }
 
 impl StateFile {
     pub(super) fn open(disk: &Arc<dyn Disk>) -> Result<Self, OpenError> {
         let db = disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?;
-        Self::with(db, Some(disk.clone()))
+        Self::with(Held::new(db), Some(disk.clone()))
     }
 
     /// One that is forgotten with the process.
     pub(super) fn in_memory() -> Result<Self, OpenError> {
         let backend = redb::backends::InMemoryBackend::new();
         let db = Database::builder().create_with_backend(backend).map_err(storage("make"))?;
-        Self::with(db, None)
+        Self::with(Held::new(db), None)
     }
 
     /// The database, while it is open.
-    pub(super) fn db(&self) -> Result<Arc<Database>, OpenError> {
+    pub(super) fn db(&self) -> Result<Arc<Held>, OpenError> {
         self.db.lock().clone().ok_or_else(|| OpenError::Storage {
             file: "state.redb",
             action: "read",
@@ -247,12 +260,12 @@ impl StateFile {
             }));
         }
         *db = None;
-        *db = Some(Arc::new(disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?));
+        *db = Some(Arc::new(Held::new(disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?)));
         Ok(())
     }
 
     /// Makes the tables that are missing.
-    fn with(db: Database, disk: Option<Arc<dyn Disk>>) -> Result<Self, OpenError> {
+    fn with(db: Held, disk: Option<Arc<dyn Disk>>) -> Result<Self, OpenError> {
         let is_new = {
             let txn = db.begin_read().map_err(storage("read"))?;
             txn.list_tables().map_err(storage("read"))?.count() == 0
@@ -261,10 +274,10 @@ impl StateFile {
             let mut txn = db.begin_write().map_err(storage("write"))?;
             txn.set_quick_repair(true);
             txn.open_table(META).map_err(storage("write"))?;
-            for table in [SEGMENTS, DIRECTORY, TYPES, COUNTS] {
+            for table in [SEGMENTS, DIRECTORY, TYPES, COUNTS, DROPPED] {
                 txn.open_table(table).map_err(storage("write"))?;
             }
-            for table in [CREATIONS, PLACES, SUBMISSIONS] {
+            for table in [CREATIONS, RECIPES, PLACES, SUBMISSIONS] {
                 txn.open_table(table).map_err(storage("write"))?;
             }
             txn.open_table(LOAD).map_err(storage("write"))?;

@@ -115,6 +115,8 @@ pub struct StateTotals {
     pub now: Timestamp,
     /// Jobs that ever were made.
     pub n_jobs: u64,
+    /// Jobs of these that retention dropped.
+    pub n_dropped: u64,
     /// Recipes that ever were made.
     pub n_recipes: u64,
     /// The newest execution.
@@ -299,6 +301,7 @@ fn inspect_state(site: &Site, faults: &mut StoreFaults) -> (StateInspection, Sur
             epoch: totals.epoch,
             now: totals.now,
             n_jobs: totals.n_jobs,
+            n_dropped: head.n_dropped,
             n_recipes: totals.n_recipes,
             last_exe: totals.last_exe,
             mode: totals.mode,

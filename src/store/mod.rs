@@ -8,12 +8,16 @@ mod codec;
 mod directory;
 mod faults;
 mod file;
+mod glance;
 mod index;
 mod inspect;
+mod list;
 mod look;
 mod recent;
 mod recovery;
+mod retention;
 mod segment;
+mod skim;
 mod survey;
 mod tables;
 mod untouched;
@@ -26,10 +30,12 @@ pub use inspect::{
     FileInspection, Inspection, LogInspection, Opens, SegmentsInspection, StateInspection, StateTotals,
     inspect,
 };
+pub use list::ListError;
 pub use recovery::OpenError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use recovery::open_on;
 pub(crate) use recovery::{Opened, open};
+pub use retention::Retention;
 pub use survey::{Gap, LogRows, LookError};
 pub use tables::Checkpoints;
 pub(crate) use tables::{Facts, Tables};

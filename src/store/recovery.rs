@@ -19,7 +19,7 @@ use super::look::guarded;
 use super::segment::{Place, Segment, SegmentInfo};
 use super::tables::{Tables, segment_error};
 use crate::load::{LoadRow, StatusCounts};
-use crate::model::{Accepted, EventNumber, JobType, JobTypeId, StoreId};
+use crate::model::{Accepted, JobType, JobTypeId, StoreId};
 use crate::state::{Restoring, State, Totals};
 use crate::wal::{BatchError, Directory, Disk, DiskFile, FORMAT, LogError, LogFile, ReadBatch};
 
@@ -130,13 +130,13 @@ pub(crate) fn open_on(
 
 /// What `body` gives. The storage library panics on pages that are not what it wrote: that is an error
 /// like any other damage.
-pub(super) fn contained<T>(
+pub(super) fn contained<T, E: From<OpenError>>(
     file: &'static str,
-    body: impl FnOnce() -> Result<T, OpenError>,
-) -> Result<T, OpenError> {
+    body: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
     guarded(body).unwrap_or_else(|text| {
         let cause = format!("the storage gave up on it ({text})");
-        Err(OpenError::Damaged { file, place: "one of its pages".to_owned(), cause })
+        Err(OpenError::Damaged { file, place: "one of its pages".to_owned(), cause }.into())
     })
 }
 
@@ -253,8 +253,10 @@ fn put_edges_back(reading: &mut Reading, tables: &Tables) -> Result<(), OpenErro
     if adds_up { Ok(()) } else { Err(damaged("its rows do not add up to the state it names")) }
 }
 
+/// Applies the rows of the log that the state does not hold. A checkpoint may have been made between two
+/// commands of one row, so the state may hold the first part of a row.
 fn replay(log: &LogFile, id: StoreId, state: &mut State, tables: &Tables) -> Result<u64, OpenError> {
-    let mut n_replayed = 0;
+    let (mut n_replayed, mut last) = (0, None);
     log.for_each(|row, bytes| {
         let damaged =
             |cause: String| OpenError::Damaged { file: "log.redb", place: format!("row {row}"), cause };
@@ -263,17 +265,21 @@ fn replay(log: &LogFile, id: StoreId, state: &mut State, tables: &Tables) -> Res
             BatchError::Store(_) => OpenError::Mixed,
             other => damaged(other.to_string()),
         })?;
-        if batch.last <= state.last_event {
+        let most = last.unwrap_or(state.last_event.0).saturating_add(1);
+        if batch.first.0 > most || (last.is_some() && batch.first.0 != most) {
+            return Err(damaged(format!("it begins with event {}, expected was {most}", batch.first)));
+        }
+        last = Some(batch.last.0);
+        let n_known = (state.last_event.0 + 1).saturating_sub(batch.first.0);
+        let n_known = usize::try_from(n_known).unwrap_or(usize::MAX).min(batch.events.len());
+        let events = &batch.events[n_known..];
+        if events.is_empty() {
             return Ok(());
         }
-        let next = EventNumber(state.last_event.0 + 1);
-        if batch.first != next {
-            return Err(damaged(format!("it begins with event {}, expected was {next}", batch.first)));
-        }
-        for event in &batch.events {
+        for event in events {
             state.apply(event);
         }
-        n_replayed += batch.events.len() as u64;
+        n_replayed += events.len() as u64;
         if state.hash != batch.state_hash {
             return Err(damaged(format!("its events give another state than in epoch {}", batch.epoch)));
         }
@@ -281,4 +287,40 @@ fn replay(log: &LogFile, id: StoreId, state: &mut State, tables: &Tables) -> Res
         Ok(())
     })?;
     Ok(n_replayed)
+}
+
+#[cfg(test)]
+#[cfg(not(weighbridge_loom))]
+mod tests {
+    use super::*;
+    use crate::model::{Epoch, Event, EventNumber, JobTypeSpec, Timestamp};
+    use crate::testing::TracedDisk;
+    use crate::wal::Log;
+
+    #[test]
+    fn a_checkpoint_between_two_commands_of_one_row_is_followed_by_the_rest_of_the_row() {
+        let disk: Arc<dyn Disk> = Arc::new(TracedDisk::default());
+        let put = |n: u32| {
+            let spec = JobTypeSpec::new(format!("kind{n}"), "1");
+            Event::JobTypePut { id: JobTypeId(n), spec, when: Timestamp(1) }
+        };
+        let mut opened = open_on(&disk, StoreId(1), 1 << 20).expect("made");
+        let log = Log::<()>::start(opened.log, (StoreId(1), Epoch(1)), EventNumber(1), |_| ());
+        let log = log.expect("a thread");
+        for n in 1..=3 {
+            opened.state.apply(&put(n));
+            log.append(&[(put(n), opened.state.hash)], []);
+            if n == 2 {
+                opened.tables.add(opened.state.take_delta());
+                assert_eq!(opened.tables.checkpoint_all().expect("written"), EventNumber(2));
+            }
+        }
+        // All three in one row.
+        drop(log.close().expect("the file"));
+        assert_eq!(log.n_commits(), 1);
+        drop((log, opened.tables));
+        let again = open_on(&disk, StoreId(1), 1 << 20).expect("opened");
+        assert_eq!((again.n_replayed, again.state.last_event), (1, EventNumber(3)));
+        assert_eq!((again.state.hash, again.state.catalog.len()), (opened.state.hash, 3));
+    }
 }

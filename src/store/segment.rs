@@ -8,6 +8,7 @@
 //!
 //! G1  A segment is never changed: a row that is not true any more is marked in the directory.
 //! G2  `kinds` of a segment counts its rows that are true, by type, status and outcome.
+//! G3  `zones` has one for each of `kinds`, or one for all of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use bincode::{Decode, Encode};
 use foldhash::HashMap;
 
 use super::codec::{self, StoredJob};
+use super::glance::{Glance, Zone};
 use crate::limits::SEGMENT_BYTES;
 use crate::model::{JobId, JobState, JobTypeId, NodeResources, Timestamp};
 use crate::state::Kind;
@@ -27,6 +29,9 @@ const HEADER_BYTES: usize = 14;
 
 /// Most rows of a segment: their places are sixteen bits wide.
 const ROWS_MAX: usize = 1 << 14;
+
+/// Kinds of a segment that have a zone each; where there are more, they share one.
+const ZONES_MAX: usize = 32;
 
 /// Where a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +67,16 @@ pub(super) struct SegmentInfo {
     pub(super) kinds: Vec<KindCount>,
     /// How many of its true rows are of jobs that are not over.
     pub(super) n_open: u16,
+    /// Bounds of what lists are ordered by, over rows that were true when it was written.
+    pub(super) zones: Vec<Zone>,
 }
 
 impl SegmentInfo {
+    /// The bounds of what is of the kind at that place of `kinds`.
+    pub(super) fn zone(&self, at: usize) -> Option<&Zone> {
+        if self.zones.len() == self.kinds.len() { self.zones.get(at) } else { self.zones.first() }
+    }
+
     pub(super) fn is_dead(&self, row: u16) -> bool {
         self.dead.get(usize::from(row) / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
@@ -98,7 +110,7 @@ pub(super) struct Builder {
     ends: Vec<u32>,
     sets: Vec<Arc<NodeResources>>,
     set_at: HashMap<Arc<NodeResources>, u64>,
-    kinds: BTreeMap<(JobTypeId, u8, u8), u16>,
+    kinds: BTreeMap<(JobTypeId, u8, u8), (u16, Zone)>,
     ids: Option<(JobId, JobId)>,
     changed: Option<(Timestamp, Timestamp)>,
     n_open: u16,
@@ -134,8 +146,10 @@ impl Builder {
         codec::put_job(&mut self.rows, id, job, parents, set);
         let row = u16::try_from(self.ends.len()).expect("below ROWS_MAX");
         self.ends.push(u32::try_from(self.rows.len()).expect("rows are far below 4 GiB"));
-        let kind = Kind::of(job);
-        *self.kinds.entry((job.job_type, kind.status as u8, kind.outcome)).or_default() += 1;
+        let glance = Glance::of(id, job);
+        let (n, zone) = self.kinds.entry(glance.kind()).or_insert_with(|| (0, Zone::of(&glance.columns)));
+        *n += 1;
+        zone.widen(&glance.columns);
         widen(&mut self.ids, id);
         widen(&mut self.changed, job.last_status_change);
         self.n_open += u16::from(job.is_open());
@@ -165,6 +179,14 @@ impl Builder {
         let crc = crc32fast::hash(&body[6..]);
         body[2..6].copy_from_slice(&crc.to_le_bytes());
         let n_rows = u16::try_from(self.ends.len()).expect("below ROWS_MAX");
+        let mut zones: Vec<Zone> = self.kinds.values().map(|(_, zone)| *zone).collect();
+        if zones.len() > ZONES_MAX {
+            let (first, rest) = zones.split_at_mut(1);
+            for zone in rest {
+                first[0].join(zone);
+            }
+            zones.truncate(1);
+        }
         let kinds = self.kinds.into_iter();
         let info = SegmentInfo {
             order,
@@ -175,9 +197,10 @@ impl Builder {
             ids: self.ids.unwrap_or_default(),
             dead: vec![0; usize::from(n_rows).div_ceil(64)],
             kinds: kinds
-                .map(|((job_type, status, outcome), n)| KindCount { job_type, status, outcome, n })
+                .map(|((job_type, status, outcome), (n, _))| KindCount { job_type, status, outcome, n })
                 .collect(),
             n_open: self.n_open,
+            zones,
         };
         (body, info)
     }
@@ -237,6 +260,11 @@ impl<'b> Segment<'b> {
 
     pub(super) fn n_rows(&self) -> usize {
         self.row_ends.len() / 4
+    }
+
+    /// What lists look at of a row.
+    pub(super) fn glance(&self, row: usize) -> Option<Glance> {
+        Glance::read(piece(self.row_ends, row, self.rows)?)
     }
 
     pub(super) fn job(&mut self, row: usize) -> Option<StoredJob> {
@@ -310,6 +338,15 @@ mod tests {
         let mut segment = Segment::read(&bytes).expect("a segment");
         let read: Vec<_> = (0..segment.n_rows()).map(|row| segment.job(row).expect("a row")).collect();
         assert_eq!(read, rows());
+        for (row, stored) in read.iter().enumerate() {
+            let glance = segment.glance(row).expect("a row");
+            assert_eq!(glance, Glance::of(stored.id, &stored.job));
+            let at = info
+                .kinds
+                .iter()
+                .position(|count| (count.job_type, count.status, count.outcome) == glance.kind());
+            assert!(info.zone(at.expect("its kind")).expect("a zone").holds(&glance.columns));
+        }
         assert_eq!((info.n_rows, info.n_live(), info.order), (8, 8, 5));
         assert_eq!(info.kinds.iter().map(|count| count.n).sum::<u16>(), 8);
     }

@@ -9,7 +9,7 @@ use redb::TableDefinition;
 
 use super::directory::{Held, StoreFiles};
 use super::faults::{FaultKind, StoreFaults};
-use super::file::{COUNTS, DIRECTORY, FORMAT, Head, META, TYPES, unseal, unseal_one};
+use super::file::{COUNTS, DIRECTORY, DROPPED, FORMAT, Head, META, TYPES, unseal, unseal_one};
 use super::look::{Look, Number, Told};
 use super::recovery::OpenError;
 use super::segment::SegmentInfo;
@@ -131,6 +131,8 @@ pub(super) struct Survey {
     pub(super) types: BTreeMap<u32, JobType>,
     pub(super) counts: BTreeMap<u32, StatusCounts>,
     pub(super) directory: BTreeMap<u32, SegmentInfo>,
+    /// Counts of jobs that retention dropped.
+    pub(super) dropped: BTreeMap<u32, StatusCounts>,
 }
 
 impl Survey {
@@ -143,6 +145,7 @@ impl Survey {
         survey.types = single(look, "job type", TYPES, faults);
         survey.counts = single(look, "counts of job type", COUNTS, faults);
         survey.directory = single(look, "directory of segment", DIRECTORY, faults);
+        survey.dropped = single(look, "dropped of job type", DROPPED, faults);
         survey
     }
 

@@ -12,26 +12,29 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{ReadTransaction, ReadableDatabase};
+use foldhash::HashMap;
+use redb::{AccessGuard, ReadTransaction, ReadableDatabase};
 
 use super::checkpoint::Changes;
 use super::codec::StoredJob;
 use super::file::{CREATIONS, PLACES, SEGMENTS, StateFile, storage, unseal};
 use super::index::{Index, place_in};
+use super::list::ListError;
 use super::recent::Recent;
 use super::recovery::{OpenError, contained};
+use super::retention::{Marked, Retention};
 use super::segment::{Place, Segment, SegmentError};
 use super::survey::STATE;
 use crate::clock::monotonic;
-use crate::limits::RECENT_BYTES_MAX;
-use crate::model::{Creation, EventNumber, Job, JobId, JobState, StoreId, Values};
+use crate::limits::{LIST_DEPTH_MAX, RECENT_BYTES_MAX};
+use crate::model::{Creation, EventNumber, Job, JobCursor, JobId, JobQuery, JobState, StoreId, Values};
 use crate::state::Delta;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{AtomicU64, Condvar, Mutex};
 
 /// How often a reader looks again for a segment that a checkpoint is about to move.
-const LOOKS_MAX: usize = 1_000;
+pub(super) const LOOKS_MAX: usize = 1_000;
 
-const LOOK_PAUSE: Duration = Duration::from_micros(200);
+pub(super) const LOOK_PAUSE: Duration = Duration::from_micros(200);
 
 /// Pieces of creations that are kept decoded.
 const PIECES_MAX: usize = 32;
@@ -60,11 +63,11 @@ pub(super) struct Shared {
     /// A checkpoint is wanted, whatever has gathered.
     pub(super) is_wanted: bool,
     pub(super) is_closed: bool,
+    pub(super) retention: Retention,
+    pub(super) marked: Marked,
     pub(super) error: Option<Arc<str>>,
     /// The newest event that was added.
     position: EventNumber,
-    /// Jobs that ever were made.
-    n_jobs: u64,
     n_waiting: u32,
 }
 
@@ -81,12 +84,16 @@ pub(crate) struct Tables {
     /// How much gathers before a checkpoint is made.
     pub(super) recent_bytes: usize,
     pieces: Mutex<VecDeque<(u64, Piece)>>,
+    /// See `retention`.
+    pub(super) generation: AtomicU64,
 }
 
 /// What a command has to know of jobs that are over, as of a position of the log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) position: EventNumber,
+    /// They count while that of the tables is the same.
+    pub(crate) generation: u64,
     /// By id.
     pub(crate) over: Vec<(JobId, JobState)>,
 }
@@ -111,11 +118,30 @@ pub(super) fn segment_error(number: u32) -> impl Fn(SegmentError) -> OpenError {
     }
 }
 
+fn not_given(id: JobId) -> OpenError {
+    super::file::damaged(format!("what job {id} was given is missing"))
+}
+
+fn found_in(piece: &Piece, id: JobId) -> Option<Arc<Creation>> {
+    let at = piece.partition_point(|creation| creation.first <= id).checked_sub(1)?;
+    piece.get(at).filter(|creation| creation.holds(id)).cloned().map(Arc::new)
+}
+
+/// The piece that holds what a job was given, and its first id.
+fn creations_of(
+    txn: &ReadTransaction,
+    id: JobId,
+) -> Result<(u64, AccessGuard<'static, &'static [u8]>), OpenError> {
+    let table = txn.open_table(CREATIONS).map_err(storage("read"))?;
+    let row = table.range(..=id.0).map_err(storage("read"))?.next_back().ok_or_else(|| not_given(id))?;
+    let (first, bytes) = row.map_err(storage("read"))?;
+    Ok((first.value(), bytes))
+}
+
 impl Tables {
     pub(super) fn new(file: StateFile, store: StoreId, index: Index, recent_bytes: usize) -> Self {
         let position = index.head.totals.last_event;
-        let n_jobs = index.head.totals.n_jobs;
-        let shared = Mutex::new(Shared { index, position, n_jobs, ..Shared::default() });
+        let shared = Mutex::new(Shared { index, position, ..Shared::default() });
         Self {
             file,
             store,
@@ -124,6 +150,7 @@ impl Tables {
             added: Condvar::new(),
             recent_bytes,
             pieces: Mutex::default(),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -135,7 +162,7 @@ impl Tables {
     /// Takes over what became durable.
     pub(crate) fn add(&self, delta: Delta) {
         let mut shared = self.shared.lock();
-        (shared.position, shared.n_jobs) = (delta.totals.last_event, delta.totals.n_jobs);
+        shared.position = delta.totals.last_event;
         shared.recent.add(delta);
         if shared.n_waiting > 0 {
             self.added.notify_all();
@@ -195,8 +222,14 @@ impl Tables {
         (shared.index.head.totals.last_event >= position).then_some(shared.checkpoints)
     }
 
+    #[cfg(test)]
+    pub(crate) fn head(&self) -> super::file::Head {
+        self.shared.lock().index.head
+    }
+
     /// How those of `jobs` stand that are over.
     pub(crate) fn facts(&self, jobs: &[JobId]) -> Result<Facts, OpenError> {
+        let generation = self.generation();
         let position = self.shared.lock().position;
         let mut over = Vec::new();
         for &id in jobs {
@@ -211,7 +244,10 @@ impl Tables {
         }
         over.sort_unstable_by_key(|(id, _)| *id);
         over.dedup_by_key(|(id, _)| *id);
-        Ok(Facts { position, over })
+        let shared = self.shared.lock();
+        over.retain(|(id, _)| !shared.marked.holds(*id));
+        drop(shared);
+        Ok(Facts { position, generation, over })
     }
 
     fn look(&self, id: JobId) -> Found {
@@ -222,11 +258,6 @@ impl Tables {
         }
         let place = shared.index.open.get(id.0).or_else(|| shared.index.over.get(&id));
         place.map_or(Found::Nowhere, |place| Found::At(*place))
-    }
-
-    /// True for a job that has a place somewhere.
-    fn was_made(&self, id: JobId) -> bool {
-        (1..=self.shared.lock().n_jobs).contains(&id.0)
     }
 
     pub(super) fn read(&self) -> Result<ReadTransaction, OpenError> {
@@ -251,7 +282,6 @@ impl Tables {
                     let Some(place) = place_in(&places, id)? else {
                         // It may have come into memory, or gone from there into the file, meanwhile.
                         match self.look(id) {
-                            Found::Nowhere if self.was_made(id) => break,
                             Found::Nowhere => return Ok(None),
                             _ => continue,
                         }
@@ -282,43 +312,60 @@ impl Tables {
     /// What a job was given. A job that was made and has none is damage.
     ///
     /// Cost: a look under a lock, or one piece of the file, which is kept for the next ones.
-    fn creation(&self, id: JobId) -> Result<Arc<Creation>, OpenError> {
+    pub(super) fn creation(&self, id: JobId) -> Result<Arc<Creation>, OpenError> {
+        if let Some(known) = self.creation_here(id) {
+            return Ok(known);
+        }
+        let (first, piece) = contained(STATE, || {
+            let txn = self.read()?;
+            let (first, bytes) = creations_of(&txn, id)?;
+            let piece: Piece = Arc::new(unseal(bytes.value())?);
+            let is_first = piece.first().is_some_and(|creation| creation.first.0 == first);
+            let others = || super::file::damaged(format!("creations under {first} are others"));
+            is_first.then_some((first, piece)).ok_or_else(others)
+        })?;
+        let found = found_in(&piece, id);
+        let mut pieces = self.pieces.lock();
+        pieces.push_front((first, piece));
+        pieces.truncate(PIECES_MAX);
+        found.ok_or_else(|| not_given(id))
+    }
+
+    /// The same for jobs of which the file has rows, sorted by id. Each piece is read once, and not kept.
+    pub(super) fn creations_by(
+        &self,
+        txn: &ReadTransaction,
+        mut ids: &[JobId],
+    ) -> Result<HashMap<JobId, Arc<Creation>>, OpenError> {
+        let mut all = HashMap::default();
+        while let Some((&id, others)) = ids.split_first() {
+            if let Some(known) = self.creation_here(id) {
+                all.insert(id, known);
+                ids = others;
+                continue;
+            }
+            let (first, bytes) = creations_of(txn, id)?;
+            let found = super::skim::creations_in(bytes.value(), first, ids)?;
+            if found.is_empty() {
+                return Err(not_given(id));
+            }
+            let (these, others) = ids.split_at(found.len());
+            all.extend(these.iter().copied().zip(found));
+            ids = others;
+        }
+        Ok(all)
+    }
+
+    /// What is in memory of what a job was given.
+    fn creation_here(&self, id: JobId) -> Option<Arc<Creation>> {
         {
             let shared = self.shared.lock();
             let frozen = || shared.frozen.as_ref().and_then(|frozen| frozen.creation(id));
             if let Some(creation) = shared.recent.creation(id).or_else(frozen) {
-                return Ok(creation.clone());
+                return Some(creation.clone());
             }
         }
-        let missing = || super::file::damaged(format!("what job {id} was given is missing"));
-        let find = |piece: &Piece| {
-            let at = piece.partition_point(|creation| creation.first <= id).checked_sub(1)?;
-            piece.get(at).filter(|creation| creation.holds(id)).cloned().map(Arc::new)
-        };
-        let known = self.pieces.lock().iter().find_map(|(_, piece)| find(piece));
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let piece = contained(STATE, || self.piece_of(id))?;
-        let found = find(&piece);
-        let mut pieces = self.pieces.lock();
-        pieces.push_front((piece[0].first.0, piece));
-        pieces.truncate(PIECES_MAX);
-        found.ok_or_else(missing)
-    }
-
-    /// The piece of creations that would hold a job's.
-    fn piece_of(&self, id: JobId) -> Result<Piece, OpenError> {
-        let missing = || super::file::damaged(format!("what job {id} was given is missing"));
-        let txn = self.read()?;
-        let table = txn.open_table(CREATIONS).map_err(storage("read"))?;
-        let row = table.range(..=id.0).map_err(storage("read"))?.next_back().ok_or_else(missing)?;
-        let (first, bytes) = row.map_err(storage("read"))?;
-        let piece: Piece = Arc::new(unseal(bytes.value())?);
-        if piece.first().map(|creation| creation.first.0) != Some(first.value()) {
-            return Err(super::file::damaged(format!("creations under {} are others", first.value())));
-        }
-        Ok(piece)
+        self.pieces.lock().iter().find_map(|(_, piece)| found_in(piece, id))
     }
 
     /// The values of a job.
@@ -334,13 +381,15 @@ impl Tables {
 
     /// Jobs after `after` and before `end`, by id, at most `limit`.
     ///
-    /// Cost: each like [`Tables::job`].
-    pub(crate) fn jobs(&self, after: JobId, end: JobId, limit: usize) -> Result<Vec<Job>, OpenError> {
-        let mut jobs = Vec::new();
-        let mut next = after.0 + 1;
-        while next < end.0 && jobs.len() < limit {
-            jobs.extend(self.job(JobId(next))?);
-            next += 1;
+    /// Cost: each segment that holds some of them, once.
+    pub(crate) fn jobs(&self, after: JobId, end: JobId, limit: usize) -> Result<Vec<Job>, ListError> {
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut cursor = JobCursor::after(after);
+        while jobs.len() < limit {
+            let page = self.list(&JobQuery::new((limit - jobs.len()).min(LIST_DEPTH_MAX)).after(cursor))?;
+            jobs.extend(page.jobs.into_iter().filter(|job| job.id < end));
+            let Some(next) = page.next else { break };
+            cursor = next;
         }
         Ok(jobs)
     }

@@ -5,6 +5,8 @@
 mod builders;
 #[cfg(test)]
 mod disk;
+#[cfg(all(test, not(weighbridge_loom)))]
+mod faulty;
 pub mod fuzz;
 mod traced;
 
@@ -14,4 +16,6 @@ pub(crate) use builders::job;
 pub(crate) use builders::job_state;
 #[cfg(test)]
 pub(crate) use disk::FailingDisk;
+#[cfg(all(test, not(weighbridge_loom)))]
+pub(crate) use faulty::FaultyDisk;
 pub(crate) use traced::{Crashes, Op, Survives, TracedDisk};

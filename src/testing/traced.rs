@@ -37,7 +37,7 @@ struct World {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TracedDisk(Arc<Mutex<World>>);
 
-const fn at(file: DiskFile) -> usize {
+pub(super) const fn at(file: DiskFile) -> usize {
     match file {
         DiskFile::Log => 0,
         DiskFile::State => 1,
@@ -105,7 +105,7 @@ struct TracedFile {
 }
 
 impl Op {
-    fn apply(&self, bytes: &mut Vec<u8>) {
+    pub(super) fn apply(&self, bytes: &mut Vec<u8>) {
         let place = |n: u64| usize::try_from(n).expect("files of tests are small");
         match self {
             Self::Write(offset, data) => {
@@ -194,6 +194,28 @@ fn coin(seed: u64, n: usize) -> bool {
     (x ^ (x >> 31)) & 1 == 1
 }
 
+/// Brings to `bytes` what survives of unsynced operations on them.
+pub(super) fn survive(bytes: &mut Vec<u8>, ops: &[Op], survives: Survives) {
+    for (n, op) in ops.iter().enumerate() {
+        let is_kept = match survives {
+            Survives::All | Survives::Torn(_) => true,
+            Survives::Prefix(len) => n < len,
+            Survives::Without(lost) => n != lost,
+            Survives::WithoutBoth(one, other) => n != one && n != other,
+            Survives::Some(seed) => coin(seed, n),
+        };
+        let torn = match (survives, op) {
+            (Survives::Torn(len), Op::Write(offset, data)) if n + 1 == ops.len() => {
+                Some(Op::Write(*offset, data[..len.min(data.len())].to_vec()))
+            }
+            _ => None,
+        };
+        if is_kept {
+            torn.as_ref().unwrap_or(op).apply(bytes);
+        }
+    }
+}
+
 impl Crashes {
     /// Before the first operation of a trace that began with `files`, all of them on disk.
     pub(crate) fn new(files: [Vec<u8>; 2]) -> Self {
@@ -221,25 +243,7 @@ impl Crashes {
     pub(crate) fn image(&self, survives: impl Fn(DiskFile) -> Survives) -> TracedDisk {
         let mut files = self.synced.clone();
         for file in [DiskFile::Log, DiskFile::State] {
-            let (bytes, ops) = (&mut files[at(file)], &self.pending[at(file)]);
-            for (n, op) in ops.iter().enumerate() {
-                let is_kept = match survives(file) {
-                    Survives::All | Survives::Torn(_) => true,
-                    Survives::Prefix(len) => n < len,
-                    Survives::Without(lost) => n != lost,
-                    Survives::WithoutBoth(one, other) => n != one && n != other,
-                    Survives::Some(seed) => coin(seed, n),
-                };
-                let torn = match (survives(file), op) {
-                    (Survives::Torn(len), Op::Write(offset, data)) if n + 1 == ops.len() => {
-                        Some(Op::Write(*offset, data[..len.min(data.len())].to_vec()))
-                    }
-                    _ => None,
-                };
-                if is_kept {
-                    torn.as_ref().unwrap_or(op).apply(bytes);
-                }
-            }
+            survive(&mut files[at(file)], &self.pending[at(file)], survives(file));
         }
         TracedDisk::with(files)
     }

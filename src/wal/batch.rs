@@ -26,7 +26,8 @@ pub(crate) struct Batch {
     first: EventNumber,
     last: EventNumber,
     state_hash: u64,
-    body: Vec<u8>,
+    /// Room for the header, then the body.
+    row: Vec<u8>,
 }
 
 /// A row that was read back.
@@ -71,21 +72,23 @@ impl Batch {
     /// An empty batch whose first event will be `first`.
     pub(crate) fn new(first: EventNumber) -> Self {
         let last = EventNumber(first.0 - 1);
-        Self { first, last, state_hash: 0, body: Vec::with_capacity(256) }
+        let mut row = Vec::with_capacity(512);
+        row.resize(HEADER_BYTES, 0);
+        Self { first, last, state_hash: 0, row }
     }
 
     /// Adds the next event; `state_hash` is the state's after it.
     pub(crate) fn push(&mut self, event: &Event, state_hash: u64) {
-        let before = self.body.len();
-        bincode::encode_into_std_write(event, &mut self.body, CODEC).expect("a vector takes all bytes");
-        let bytes = self.body.len() - before;
+        let before = self.row.len();
+        bincode::encode_into_std_write(event, &mut self.row, CODEC).expect("a vector takes all bytes");
+        let bytes = self.row.len() - before;
         assert!(bytes <= BATCH_BYTES_MAX - BATCH_BYTES, "an event of {bytes} bytes could not be read back");
         self.last.0 += 1;
         self.state_hash = state_hash;
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.body.len()
+        self.row.len() - HEADER_BYTES
     }
 
     pub(crate) fn last(&self) -> EventNumber {
@@ -93,18 +96,25 @@ impl Batch {
     }
 
     /// The row.
-    pub(crate) fn seal(&self, store: StoreId, epoch: Epoch) -> Vec<u8> {
-        let mut row = Vec::with_capacity(HEADER_BYTES + self.body.len());
-        row.extend(FORMAT.to_le_bytes());
-        row.extend(store.0.to_le_bytes());
-        row.extend(epoch.0.to_le_bytes());
-        row.extend(self.first.0.to_le_bytes());
-        row.extend(self.last.0.to_le_bytes());
-        row.extend(self.state_hash.to_le_bytes());
-        row.extend(u32::try_from(self.body.len()).expect("below BATCH_BYTES_MAX").to_le_bytes());
-        row.extend(checksum(&row, &self.body).to_le_bytes());
-        row.extend(&self.body);
-        row
+    pub(crate) fn seal(mut self, store: StoreId, epoch: Epoch) -> Vec<u8> {
+        let n_bytes = u32::try_from(self.bytes()).expect("below BATCH_BYTES_MAX");
+        let (header, body) = self.row.split_at_mut(HEADER_BYTES);
+        let mut rest = &mut header[..];
+        let mut put = |bytes: &[u8]| {
+            let (here, after) = std::mem::take(&mut rest).split_at_mut(bytes.len());
+            here.copy_from_slice(bytes);
+            rest = after;
+        };
+        put(&FORMAT.to_le_bytes());
+        put(&store.0.to_le_bytes());
+        put(&epoch.0.to_le_bytes());
+        put(&self.first.0.to_le_bytes());
+        put(&self.last.0.to_le_bytes());
+        put(&self.state_hash.to_le_bytes());
+        put(&n_bytes.to_le_bytes());
+        let crc = checksum(&header[..HEADER_BYTES - 4], body);
+        header[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        self.row
     }
 }
 

@@ -13,6 +13,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, StorageBackend};
@@ -78,6 +79,37 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
 
     /// Opens a file, or makes an empty one. redb repairs one that was not closed.
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal>;
+}
+
+/// A database that is open. To close it is to read and write its file, which may make the storage panic
+/// on pages that are not what it wrote: while a panic is under way it is left open until the process
+/// ends, since a second one would end the process.
+pub(crate) struct Held(Option<Database>);
+
+impl Held {
+    pub(crate) fn new(database: Database) -> Self {
+        Self(Some(database))
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        if std::thread::panicking() {
+            std::mem::forget(database);
+        } else {
+            // What was synced is on disk already.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        }
+    }
 }
 
 /// A directory of the file system.
@@ -180,16 +212,73 @@ impl StorageBackend for DataFile {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
+    use std::sync::Arc;
 
     use redb::{ReadableDatabase, TableDefinition};
 
     use super::*;
+    use crate::sync::{AtomicBool, Ordering};
 
     const TABLE: TableDefinition<u64, u64> = TableDefinition::new("t");
 
     fn value(database: &Database) -> u64 {
         let table = database.begin_read().expect("readable").open_table(TABLE).expect("there");
         table.get(1).expect("readable").expect("there").value()
+    }
+
+    /// A disk in memory whose every read panics once it is told to.
+    #[derive(Debug, Default)]
+    struct Panicking(redb::backends::InMemoryBackend, Arc<AtomicBool>);
+
+    impl Panicking {
+        fn check(&self) {
+            assert!(!self.1.load(Ordering::Relaxed), "a page is not what was written");
+        }
+    }
+
+    impl StorageBackend for Panicking {
+        fn len(&self) -> io::Result<u64> {
+            self.check();
+            self.0.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.check();
+            self.0.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.check();
+            self.0.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.check();
+            self.0.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.check();
+            self.0.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_closed_ends_nobody_also_while_a_panic_is_under_way() {
+        let open = || {
+            let backend = Panicking::default();
+            let is_panicking = backend.1.clone();
+            let held = Held::new(Database::builder().create_with_backend(backend).expect("made"));
+            is_panicking.store(true, Ordering::Relaxed);
+            held
+        };
+        drop(open());
+        let held = open();
+        let panic = catch_unwind(AssertUnwindSafe(move || {
+            let _held = held;
+            panic!("the first one");
+        }));
+        assert_eq!(panic.expect_err("it panicked").downcast_ref(), Some(&"the first one"));
     }
 
     #[test]

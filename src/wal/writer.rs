@@ -1,13 +1,19 @@
-//! The log writer: one thread that appends what has gathered while the last commit ran, then
-//! releases what waited for it.
+//! The log writer: appends what has gathered while the last commit ran, then releases what waited
+//! for it.
+//!
+//! A commit is made by the thread of the log, or by a caller who would only wait for it and finds the
+//! file free: that saves waking one thread and waiting to be woken by it.
 //!
 //! W1  Events reach the file in the order of `append`; events of one `append` are in one
 //!     transaction.
-//! W2  An effect is released after the sync that covers its `append`, in order, and only then.
-//! W3  A disk that is full is waited for: what gathered is kept, in order, and written when there is
-//!     room.
+//! W2  An effect is released after the sync that covers its `append`, in order, and only then. Whoever
+//!     commits takes its turn to release before it lets go of the file.
+//! W3  A disk that is full is waited for, by the thread: what gathered is kept, in order, and written
+//!     when there is room.
 //! W4  After a commit that failed otherwise nothing is appended and no effect is released any more; effects that
 //!     wait are dropped.
+//! W5  What gathers while somebody has the file is seen to: who lets go of the file looks again, and
+//!     wakes the thread.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,23 +26,66 @@ use super::file::{LogError, LogFile, Row};
 use crate::clock::monotonic;
 use crate::limits::{BATCH_BYTES, GATHER_BYTES_MAX};
 use crate::model::{Epoch, Event, EventNumber, StoreId};
-use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 
 /// Between two looks for room on a disk that is full.
 const ROOM_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 250 });
+
+/// With more than this it is better that the thread writes, and callers prepare what comes next.
+const HELP_BYTES_MAX: usize = 32 << 10;
 
 /// What has gathered since the last commit began.
 struct Gather<E> {
     batches: Vec<Batch>,
     effects: Vec<E>,
     next: EventNumber,
+    /// The thread has something to write again.
+    is_stuck: bool,
     is_closed: bool,
     failure: Option<LogError>,
 }
 
-struct Shared<E> {
+/// Where rows go.
+trait Rows {
+    /// Appends in one transaction, and syncs.
+    fn append(&mut self, rows: &[Row], covered: EventNumber) -> Result<(), LogError>;
+
+    /// The same again, after it failed for want of room.
+    fn resume(&mut self, rows: &[Row], covered: EventNumber) -> Result<(), LogError>;
+}
+
+impl Rows for LogFile {
+    fn append(&mut self, rows: &[Row], covered: EventNumber) -> Result<(), LogError> {
+        Self::append(self, rows, covered)
+    }
+
+    fn resume(&mut self, rows: &[Row], covered: EventNumber) -> Result<(), LogError> {
+        Self::resume(self, rows, covered)
+    }
+}
+
+/// What one commit writes, and what waits for it.
+struct Commit<E> {
+    rows: Vec<Row>,
+    effects: Vec<E>,
+}
+
+/// What whoever commits has to itself.
+struct Writer<E, F> {
+    /// None once the log is closed.
+    file: Option<F>,
+    id: (StoreId, Epoch),
+    /// What there was no room for.
+    stuck: Option<Commit<E>>,
+}
+
+struct Shared<E, F> {
     gather: Mutex<Gather<E>>,
     wake: Condvar,
+    writer: Mutex<Writer<E, F>>,
+    /// Whoever releases.
+    turn: Mutex<()>,
+    release: Box<dyn Fn(Durable<E>) + Send + Sync>,
     /// The newest event that is on disk.
     durable: AtomicU64,
     /// Commits so far.
@@ -48,23 +97,23 @@ struct Shared<E> {
     is_disk_full: AtomicBool,
 }
 
-/// Where events go. With a file they are synced by a thread; without one they are forgotten, and
-/// effects are released at once: nothing is promised, so nothing is waited for.
+/// Where events go. With a file they are synced; without one they are forgotten, and effects are
+/// released at once: nothing is promised, so nothing is waited for.
 pub(crate) struct Log<E> {
-    shared: Arc<Shared<E>>,
-    release: Arc<dyn Fn(Durable<E>) + Send + Sync>,
-    thread: Mutex<Option<JoinHandle<Option<LogFile>>>>,
+    shared: Arc<Shared<E, LogFile>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     has_file: bool,
 }
 
 impl<E: Send + 'static> Log<E> {
     /// A log that keeps nothing. `next` is the number of the first event.
     pub(crate) fn volatile(next: EventNumber, release: impl Fn(Durable<E>) + Send + Sync + 'static) -> Self {
-        let thread = Mutex::new(None);
-        Self { shared: Shared::new(next), release: Arc::new(release), thread, has_file: false }
+        let shared = Shared::new(None, (StoreId(0), Epoch(0)), next, release);
+        Self { shared, thread: Mutex::new(None), has_file: false }
     }
 
-    /// Starts the writer on `file`. `release` runs on its thread and must not block on the core.
+    /// Starts the writer on `file`. `release` runs on its thread, or on that of a caller who waits, and
+    /// must not block on the core.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -74,22 +123,20 @@ impl<E: Send + 'static> Log<E> {
         next: EventNumber,
         release: impl Fn(Durable<E>) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let shared = Shared::new(next);
-        let release: Arc<dyn Fn(Durable<E>) + Send + Sync> = Arc::new(release);
-        let (its, releases) = (shared.clone(), release.clone());
-        let thread = std::thread::Builder::new()
-            .name("weighbridge-log".into())
-            .spawn(move || its.write_until_closed(file, id, &*releases))?;
-        Ok(Self { shared, release, thread: Mutex::new(Some(thread)), has_file: true })
+        let shared = Shared::new(Some(file), id, next, release);
+        let its = shared.clone();
+        let thread = std::thread::Builder::new().name("weighbridge-log".into());
+        let thread = thread.spawn(move || its.write_until_closed())?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), has_file: true })
     }
 
     /// Takes the events of one command and the effects that wait for them. Called by the owner of
-    /// the core, in order.
+    /// the core, in order; once it has let go of the core, it calls [`Log::wake`] or [`Log::help`].
     pub(crate) fn append(&self, events: &[(Event, u64)], effects: impl IntoIterator<Item = E>) {
         if !self.has_file {
             self.shared.gather.lock().next.0 += events.len() as u64;
             self.shared.durable.fetch_add(events.len() as u64, Ordering::Relaxed);
-            effects.into_iter().for_each(|effect| (self.release)(Durable::after_sync(effect)));
+            effects.into_iter().for_each(|effect| (self.shared.release)(Durable::after_sync(effect)));
             return;
         }
         let mut gather = self.shared.gather.lock();
@@ -100,8 +147,19 @@ impl<E: Send + 'static> Log<E> {
             gather.push(event, *state_hash);
         }
         gather.effects.extend(effects);
-        drop(gather);
+    }
+
+    /// Has the thread write what has gathered.
+    pub(crate) fn wake(&self) {
         self.shared.wake.notify_one();
+    }
+
+    /// Writes what has gathered on this thread, where it is little and nobody else is writing; else the
+    /// thread of the log does. May take as long as one commit; with a full disk it returns at once.
+    pub(crate) fn help(&self) {
+        if self.has_file {
+            self.shared.help();
+        }
     }
 
     /// True while so much waits that the core should take no more commands.
@@ -111,8 +169,7 @@ impl<E: Send + 'static> Log<E> {
 
     /// True once a commit failed.
     pub(crate) fn is_failed(&self) -> bool {
-        // Who sees it finds the reason under the lock, inside of which it is set.
-        self.shared.is_failed.load(Ordering::Acquire)
+        self.shared.is_failed()
     }
 
     /// True while there is no room on the disk of the log. It goes on by itself when there is.
@@ -129,6 +186,12 @@ impl<E: Send + 'static> Log<E> {
         move |covered| shared.covered.store(covered.0, Ordering::Relaxed)
     }
 
+    /// What it was told of that, for tests.
+    #[cfg(test)]
+    pub(crate) fn n_covered(&self) -> EventNumber {
+        EventNumber(self.shared.covered.load(Ordering::Relaxed))
+    }
+
     /// Why the log takes nothing any more, if so.
     pub(crate) fn failure(&self) -> Option<LogError> {
         self.shared.gather.lock().failure.clone()
@@ -136,8 +199,7 @@ impl<E: Send + 'static> Log<E> {
 
     /// The newest event that is on disk.
     pub(crate) fn durable(&self) -> EventNumber {
-        // Acquire, with the Release in `write_all`: who sees the number sees its effects' causes.
-        EventNumber(self.shared.durable.load(Ordering::Acquire))
+        self.shared.durable()
     }
 
     /// Commits so far.
@@ -147,19 +209,44 @@ impl<E: Send + 'static> Log<E> {
 
     /// Writes what has gathered, ends the thread and gives the file back; `None` without one.
     pub(crate) fn close(&self) -> Option<LogFile> {
-        self.shared.gather.lock().is_closed = true;
-        self.shared.wake.notify_all();
-        self.thread.lock().take()?.join().ok()?
+        self.end();
+        self.shared.writer.lock().file.take()
     }
 }
 
-impl<E> Shared<E> {
-    fn new(next: EventNumber) -> Arc<Self> {
-        let gather =
-            Gather { batches: Vec::new(), effects: Vec::new(), next, is_closed: false, failure: None };
+impl<E> Log<E> {
+    /// Ends the thread; what has gathered is written first.
+    fn end(&self) {
+        self.shared.gather.lock().is_closed = true;
+        self.shared.wake.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic of the writer was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<E, F: Rows> Shared<E, F> {
+    fn new(
+        file: Option<F>,
+        id: (StoreId, Epoch),
+        next: EventNumber,
+        release: impl Fn(Durable<E>) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let gather = Gather {
+            batches: Vec::new(),
+            effects: Vec::new(),
+            next,
+            is_stuck: false,
+            is_closed: false,
+            failure: None,
+        };
         Arc::new(Self {
             gather: Mutex::new(gather),
             wake: Condvar::new(),
+            writer: Mutex::new(Writer { file, id, stuck: None }),
+            turn: Mutex::new(()),
+            release: Box::new(release),
             durable: AtomicU64::new(next.0 - 1),
             n_commits: AtomicU64::new(0),
             covered: AtomicU64::new(0),
@@ -168,41 +255,108 @@ impl<E> Shared<E> {
         })
     }
 
-    /// The writer thread. A panic of the storage is a failure like any other.
-    fn write_until_closed(
-        &self,
-        mut file: LogFile,
-        id: (StoreId, Epoch),
-        release: &dyn Fn(Durable<E>),
-    ) -> Option<LogFile> {
-        let write = || self.write_all(|rows, covered| self.append_to(&mut file, rows, covered), id, release);
-        let written = std::panic::catch_unwind(AssertUnwindSafe(write));
-        written
-            .inspect_err(|_| {
-                let cause = "the log writer panicked; its message is on standard error".to_owned();
-                self.fail(LogError::Storage { action: "write the log", cause });
-            })
-            .ok()?;
-        Some(file)
+    fn is_failed(&self) -> bool {
+        // Who sees it finds the reason under the lock, inside of which it is set.
+        self.is_failed.load(Ordering::Acquire)
     }
 
-    /// Appends, and again and again while the disk is full, until the log is closed.
-    fn append_to(&self, file: &mut LogFile, rows: &[Row], covered: EventNumber) -> Result<(), LogError> {
-        let mut result = file.append(rows, covered);
-        while let Err(LogError::Full { .. }) = result {
-            self.is_disk_full.store(true, Ordering::Relaxed);
-            {
-                let mut gather = self.gather.lock();
-                let end = monotonic() + ROOM_PAUSE;
-                while !gather.is_closed && !self.wake.wait_until(&mut gather, end).timed_out() {}
-                if gather.is_closed {
-                    return result;
-                }
+    fn durable(&self) -> EventNumber {
+        // Acquire, with the Release in `write`: who sees the number sees its effects' causes.
+        EventNumber(self.durable.load(Ordering::Acquire))
+    }
+
+    /// The thread of the log.
+    fn write_until_closed(&self) {
+        while self.wait_for_something() {
+            let is_stuck = self.commit(self.writer.lock());
+            if is_stuck && !self.pause() {
+                let cause = "it was closed before there was room".to_owned();
+                self.fail(LogError::Full { action: "write the log", cause });
             }
-            result = file.resume(rows, EventNumber(self.covered.load(Ordering::Relaxed)));
         }
-        self.is_disk_full.store(false, Ordering::Relaxed);
-        result
+    }
+
+    fn help(&self) {
+        if self.gather.lock().bytes() > HELP_BYTES_MAX {
+            self.wake.notify_one();
+            return;
+        }
+        // Whoever has it looks again when it has done.
+        let Some(writer) = self.writer.try_lock() else { return };
+        if writer.stuck.is_none() && self.commit(writer) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// One commit of what has gathered, or of what there was no room for. True where there is no room.
+    /// A panic of the storage is a failure like any other.
+    fn commit(&self, writer: MutexGuard<'_, Writer<E, F>>) -> bool {
+        let written = std::panic::catch_unwind(AssertUnwindSafe(|| self.write(writer)));
+        let is_stuck = written.unwrap_or_else(|_| {
+            let cause = "the log writer panicked; its message is on standard error".to_owned();
+            self.fail(LogError::Storage { action: "write the log", cause });
+            false
+        });
+        self.look_again();
+        is_stuck
+    }
+
+    /// Wakes the thread where something has gathered.
+    fn look_again(&self) {
+        if self.gather.lock().has_something() {
+            self.wake.notify_one();
+        }
+    }
+
+    fn write(&self, mut writer: MutexGuard<'_, Writer<E, F>>) -> bool {
+        let (store, epoch) = writer.id;
+        let again = writer.stuck.take();
+        let is_again = again.is_some();
+        let commit = again.unwrap_or_else(|| {
+            let (batches, effects) = self.gather.lock().take();
+            let rows = batches.into_iter().map(|batch| (batch.last(), batch.seal(store, epoch)));
+            Commit { rows: rows.collect(), effects }
+        });
+        if commit.rows.is_empty() && commit.effects.is_empty() {
+            return false;
+        }
+        let covered = EventNumber(self.covered.load(Ordering::Relaxed));
+        let result = match writer.file.as_mut() {
+            _ if commit.rows.is_empty() => Ok(()),
+            None => Err(LogError::Poisoned),
+            Some(file) if is_again => file.resume(&commit.rows, covered),
+            Some(file) => file.append(&commit.rows, covered),
+        };
+        let is_full = matches!(result, Err(LogError::Full { .. }));
+        if is_full || is_again {
+            self.is_disk_full.store(is_full, Ordering::Relaxed);
+            self.gather.lock().is_stuck = is_full;
+        }
+        match result {
+            Err(LogError::Full { .. }) => {
+                writer.stuck = Some(commit);
+                return true;
+            }
+            Err(error) => {
+                // Before the file is let go: nobody may write after this.
+                self.fail(error);
+                return false;
+            }
+            Ok(()) => {}
+        }
+        if let Some((last, _)) = commit.rows.last() {
+            self.durable.store(last.0, Ordering::Release);
+            self.n_commits.fetch_add(1, Ordering::Relaxed);
+        }
+        let turn = self.turn.lock();
+        drop(writer);
+        // So that the next commit runs while this one's effects are released.
+        self.look_again();
+        for effect in commit.effects {
+            (self.release)(Durable::after_sync(effect));
+        }
+        drop(turn);
+        false
     }
 
     /// Takes nothing any more and drops what waits. Effects are dropped outside the lock: whoever
@@ -210,6 +364,7 @@ impl<E> Shared<E> {
     fn fail(&self, error: LogError) {
         let mut gather = self.gather.lock();
         gather.failure = Some(error);
+        gather.is_stuck = false;
         // Before the lock is released: see `is_failed`.
         self.is_failed.store(true, Ordering::Release);
         let waiting = std::mem::take(&mut gather.effects);
@@ -218,43 +373,24 @@ impl<E> Shared<E> {
         drop(waiting);
     }
 
-    /// Writes until the log is closed; `append` puts rows on disk.
-    fn write_all(
-        &self,
-        mut append: impl FnMut(&[Row], EventNumber) -> Result<(), LogError>,
-        (store, epoch): (StoreId, Epoch),
-        release: &dyn Fn(Durable<E>),
-    ) {
-        while let Some((batches, effects)) = self.next_gathering() {
-            let rows: Vec<Row> =
-                batches.iter().map(|batch| (batch.last(), batch.seal(store, epoch))).collect();
-            let covered = EventNumber(self.covered.load(Ordering::Relaxed));
-            let result = if rows.is_empty() { Ok(()) } else { append(&rows, covered) };
-            if let Err(error) = result {
-                self.fail(error);
-                drop(effects);
-                continue;
-            }
-            if let Some(batch) = batches.last() {
-                self.durable.store(batch.last().0, Ordering::Release);
-                self.n_commits.fetch_add(1, Ordering::Relaxed);
-            }
-            for effect in effects {
-                release(Durable::after_sync(effect));
-            }
-        }
-    }
-
-    /// Waits for something to write; `None` when the log is closed and all is written.
-    fn next_gathering(&self) -> Option<(Vec<Batch>, Vec<E>)> {
+    /// Waits for something to write; false when the log is closed and all is written.
+    fn wait_for_something(&self) -> bool {
         let mut gather = self.gather.lock();
-        while gather.batches.is_empty() && gather.effects.is_empty() {
+        while !gather.has_something() {
             if gather.is_closed {
-                return None;
+                return false;
             }
             self.wake.wait(&mut gather);
         }
-        Some((std::mem::take(&mut gather.batches), std::mem::take(&mut gather.effects)))
+        true
+    }
+
+    /// Waits a moment for room; false when the log is closed.
+    fn pause(&self) -> bool {
+        let mut gather = self.gather.lock();
+        let end = monotonic() + ROOM_PAUSE;
+        while !gather.is_closed && !self.wake.wait_until(&mut gather, end).timed_out() {}
+        !gather.is_closed
     }
 }
 
@@ -270,17 +406,19 @@ impl<E> Gather<E> {
     fn bytes(&self) -> usize {
         self.batches.iter().map(Batch::bytes).sum()
     }
+
+    fn has_something(&self) -> bool {
+        self.is_stuck || !self.batches.is_empty() || !self.effects.is_empty()
+    }
+
+    fn take(&mut self) -> (Vec<Batch>, Vec<E>) {
+        (std::mem::take(&mut self.batches), std::mem::take(&mut self.effects))
+    }
 }
 
 impl<E> Drop for Log<E> {
-    /// Ends the thread; what has gathered is written first.
     fn drop(&mut self) {
-        self.shared.gather.lock().is_closed = true;
-        self.shared.wake.notify_all();
-        if let Some(thread) = self.thread.lock().take() {
-            // A panic of the writer was reported by its thread.
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 
@@ -338,6 +476,11 @@ mod tests {
         let (log, released, drops) = start(&disk);
         for n in 1..=500 {
             log.append(&[event(n), event(n)], [Effect(n, drops.clone())]);
+            if n % 3 == 0 {
+                log.help();
+            } else {
+                log.wake();
+            }
         }
         let file = log.close().expect("the file");
         assert_eq!(*released.lock(), (1..=500).collect::<Vec<_>>());
@@ -354,14 +497,39 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_may_commit_and_nothing_is_left_lying() {
+        let disk = FailingDisk::default();
+        let (log, released, drops) = start(&disk);
+        let next = Mutex::new(1..=400_u32);
+        std::thread::scope(|scope| {
+            let work = || loop {
+                let mut next = next.lock();
+                let Some(n) = next.next() else { return };
+                log.append(&[event(n)], [Effect(n, drops.clone())]);
+                drop(next);
+                // Nobody wakes the thread; what is released comes by helping, or by who was helping.
+                log.help();
+                until(|| released.lock().contains(&n));
+            };
+            for _ in 0..4 {
+                scope.spawn(work);
+            }
+        });
+        assert_eq!(*released.lock(), (1..=400).collect::<Vec<_>>());
+        assert!(log.n_commits() <= 400);
+    }
+
+    #[test]
     fn after_a_failed_commit_nothing_is_released_and_every_effect_is_dropped() {
         let disk = FailingDisk::default();
         let (log, released, drops) = start(&disk);
         log.append(&[event(1)], [Effect(1, drops.clone())]);
+        log.wake();
         until(|| released.lock().len() == 1);
         disk.fail();
         for n in 2..=10 {
             log.append(&[event(n)], [Effect(n, drops.clone())]);
+            log.wake();
         }
         until(|| drops.load(Ordering::Relaxed) == 10);
         assert!(log.is_failed() && log.failure().is_some());

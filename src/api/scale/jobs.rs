@@ -10,12 +10,14 @@ use serde_json::{Map, Value};
 
 use crate::api::body::{self, BodyError};
 use crate::api::errors::{ScaleError, scale_unsettled};
+use crate::api::job_list::{self, scale_refused};
 use crate::api::limits::BODY_BYTES_MAX;
-use crate::api::query::Address;
+use crate::api::paging::{Envelope, enveloped, window};
+use crate::api::query::{Address, Params};
 use crate::api::state::ApiState;
 use crate::api::views::scale::{JobDetails, job_details, to_text};
 use crate::engine::SubmitError;
-use crate::model::{JobId, JobRequest, JobTypeId, Submission};
+use crate::model::{Job, JobColumn, JobId, JobOrder, JobPage, JobQuery, JobRequest, JobTypeId, Submission};
 
 /// Members of a job's configuration.
 const CONFIGURATION: [&str; 5] = ["version", "mounts", "output_workspaces", "priority", "settings"];
@@ -125,6 +127,44 @@ pub(in crate::api) async fn create(
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+/// What a list does not show of a job.
+const DETAILS: [&str; 6] =
+    ["execution", "input", "output", "configuration", "resources", "superseded_by_job"];
+
+/// `GET jobs/`.
+pub(in crate::api) async fn list(
+    State(api): State<ApiState>,
+    address: Address,
+    params: Params,
+) -> Result<Json<Envelope<Value>>, ScaleError> {
+    let view = api.view().await;
+    let filter = job_list::filter(&params, &view, api.engine().now(), true)?;
+    let default = || vec![JobOrder::by(JobColumn::Changed)];
+    let order = job_list::order(&params, true)?.unwrap_or_else(default);
+    let query = |len| JobQuery::new(len).filter(filter.clone()).order(order.clone()).counted();
+    let ask = async |query: JobQuery| {
+        let page = api.ask(move |engine| engine.list_jobs(&query)).await;
+        page.map_err(|error| scale_refused(&error))
+    };
+    let count = |page: &JobPage| page.total.map_or(0, |total| usize::try_from(total.n).unwrap_or(usize::MAX));
+    let window = window(&params, async || Ok::<_, ScaleError>(count(&ask(query(1)).await?))).await?;
+    let page = ask(query(window.len).skip(window.skip)).await?;
+    let mut view = view;
+    if let Some(newest) = page.jobs.iter().map(|job| job.job_type).max() {
+        view = api.view_with(newest).await;
+    }
+    let line = |job: &Job| {
+        let kind = view.job_type(job.job_type)?;
+        let details = job_details(job, &kind.job_type, &view, api.engine().framework());
+        let Ok(Value::Object(mut line)) = serde_json::to_value(details) else { return None };
+        line.retain(|name, _| !DETAILS.contains(&name.as_str()));
+        Some(Value::Object(line))
+    };
+    let lines: Vec<Value> = page.jobs.iter().filter_map(line).collect();
+    let count = count(&page).max(window.skip + lines.len());
+    Ok(Json(enveloped(window, lines, count, page.next.is_some(), &params, &address.url())?))
 }
 
 /// `GET jobs/{id}/`.

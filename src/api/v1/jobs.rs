@@ -6,79 +6,81 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{ChangedView, limit, number, view};
+use super::{ChangedView, limit, view};
 use crate::api::body;
 use crate::api::errors::{Problem, unsettled};
-use crate::api::limits::{BODY_BYTES_MAX, JOBS_SCANNED_MAX};
+use crate::api::job_list;
+use crate::api::limits::BODY_BYTES_MAX;
 use crate::api::query::Params;
 use crate::api::state::{ApiState, Unsettled};
 use crate::api::views::own::{Explanation, JobView};
-use crate::engine::{Changed, Engine, JobsError};
-use crate::limits::LIST_MAX;
-use crate::model::{EventNumber, Job, JobId, JobStatus};
+use crate::engine::{Changed, JobRecord, JobsError, View};
+use crate::model::{EventNumber, JobCursor, JobCursorError, JobId, JobQuery, Timestamp};
 
-/// Jobs by id.
+/// A page of jobs.
 #[derive(Debug, Serialize)]
 pub(in crate::api) struct Jobs {
     jobs: Vec<JobView>,
     /// The `after` of what comes next; none at the end.
-    next: Option<u64>,
+    next: Option<Next>,
+    /// How many there are in all, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<Total>,
 }
 
-fn read_statuses(params: &Params) -> Result<Vec<JobStatus>, Problem> {
-    let read = |text: &str| {
-        let known = JobStatus::ALL.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text));
-        known.ok_or_else(|| {
-            let words: Vec<&str> = JobStatus::ALL.iter().map(|status| status.as_str()).collect();
-            Problem::parameter("status", format!("{text:?} is no status: {}", words.join(", ")))
-        })
-    };
-    params.all("status").flat_map(|list| list.split(',')).map(read).collect()
+/// A cursor: the id of a job in the order of ids, else a text.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum Next {
+    Id(u64),
+    Text(String),
 }
 
-/// Up to `limit` jobs after `after` in one of `statuses` (none: any), and the `after` of the next.
-fn select(
-    engine: &Engine,
-    mut after: JobId,
-    limit: usize,
-    statuses: &[JobStatus],
-) -> (Vec<Job>, Option<JobId>) {
-    let mut found = Vec::new();
-    let mut n_scanned = 0;
-    loop {
-        let page = engine.jobs(after, LIST_MAX);
-        let is_last = page.len() < LIST_MAX;
-        for job in page {
-            after = job.id;
-            n_scanned += 1;
-            if statuses.is_empty() || statuses.contains(&job.status) {
-                found.push(job);
-            }
-            if found.len() == limit {
-                // There may be none after it; then the next page is empty.
-                return (found, Some(after));
-            }
-        }
-        if is_last {
-            return (found, None);
-        }
-        if n_scanned >= JOBS_SCANNED_MAX {
-            return (found, Some(after));
-        }
+#[derive(Debug, Serialize)]
+struct Total {
+    n: u64,
+    is_exact: bool,
+}
+
+impl From<JobCursor> for Next {
+    fn from(cursor: JobCursor) -> Self {
+        let text = cursor.to_string();
+        text.parse().map_or(Self::Text(text), Self::Id)
+    }
+}
+
+fn read_query(params: &Params, view: &View, now: Timestamp) -> Result<JobQuery, Problem> {
+    let mut query = JobQuery::new(limit(params)?)
+        .filter(job_list::filter(params, view, now, false)?)
+        .order(job_list::order(params, false)?.unwrap_or_default());
+    // Zero is before the first job.
+    if let Some(after) = params.last("after").filter(|after| *after != "0") {
+        let after = after.parse().map_err(|error: JobCursorError| {
+            Problem::parameter("after", format!("{error}; it is the `next` of a page, not {after:?}"))
+        })?;
+        query = query.after(after);
+    }
+    match params.last("count") {
+        None | Some("false") => Ok(query),
+        Some("true") => Ok(query.counted()),
+        Some(_) => Err(Problem::parameter("count", "count must be true or false")),
     }
 }
 
 /// `GET jobs`.
 pub(in crate::api) async fn list(State(api): State<ApiState>, params: Params) -> Result<Json<Jobs>, Problem> {
-    let (limit, after) = (limit(&params)?, JobId(number(&params, "after")?.unwrap_or(0)));
-    let statuses = read_statuses(&params)?;
     let mut view = view(&api, &params).await?;
-    let (jobs, next) = api.ask(move |engine| select(engine, after, limit, &statuses)).await;
-    if let Some(newest) = jobs.iter().map(|job| job.job_type).max() {
+    let query = read_query(&params, &view, api.engine().now())?;
+    let page = api.ask(move |engine| engine.list_jobs(&query)).await;
+    let page = page.map_err(|error| job_list::refused(&error))?;
+    if let Some(newest) = page.jobs.iter().map(|job| job.job_type).max() {
         view = api.view_with(newest).await;
     }
-    let jobs = jobs.iter().map(|job| JobView::new(job, &view)).collect();
-    Ok(Json(Jobs { jobs, next: next.map(|id| id.0) }))
+    Ok(Json(Jobs {
+        jobs: page.jobs.iter().map(|job| JobView::new(job, &view)).collect(),
+        next: page.next.map(Next::from),
+        total: page.total.map(|total| Total { n: total.n, is_exact: total.is_exact }),
+    }))
 }
 
 fn read_id(text: &str) -> Result<JobId, Problem> {
@@ -86,7 +88,11 @@ fn read_id(text: &str) -> Result<JobId, Problem> {
     text.parse().map_err(wrong)
 }
 
-fn no_such_job(id: JobId) -> Problem {
+async fn not_there(api: &ApiState, id: JobId) -> Problem {
+    if api.ask(move |engine| engine.look_up(id)).await == JobRecord::Dropped {
+        let detail = format!("job {id} is over, and was dropped by retention");
+        return Problem::new(StatusCode::GONE, "job-dropped", "The job was dropped", detail);
+    }
     Problem::no_such_job(format!("no job {id}"))
 }
 
@@ -98,7 +104,9 @@ pub(in crate::api) async fn detail(
 ) -> Result<Json<JobView>, Problem> {
     let id = read_id(&id)?;
     view(&api, &params).await?;
-    let job = api.ask(move |engine| engine.job(id)).await.ok_or_else(|| no_such_job(id))?;
+    let JobRecord::Job(job) = api.ask(move |engine| engine.look_up(id)).await else {
+        return Err(not_there(&api, id).await);
+    };
     Ok(Json(JobView::new(&job, &*api.view_with(job.job_type).await)))
 }
 
@@ -110,7 +118,9 @@ pub(in crate::api) async fn explain(
 ) -> Result<Json<Explanation>, Problem> {
     let id = read_id(&id)?;
     let view = view(&api, &params).await?;
-    let why = api.ask(move |engine| engine.why(id)).await.ok_or_else(|| no_such_job(id))?;
+    let Some(why) = api.ask(move |engine| engine.why(id)).await else {
+        return Err(not_there(&api, id).await);
+    };
     Ok(Json(Explanation::new(&why, &view)))
 }
 

@@ -82,6 +82,16 @@ fn find_job_type(text: &str, view: &View) -> Result<JobTypeId, Problem> {
     }
 }
 
+/// The job types that `text` means for a list: an id, `name:version`, or all versions of a name.
+pub(super) fn find_job_types(text: &str, view: &View) -> Result<Vec<JobTypeId>, Problem> {
+    let named = view.types.iter().map(|kind| &kind.job_type).filter(|kind| kind.spec.name == text);
+    let named: Vec<JobTypeId> = named.map(|kind| kind.id).collect();
+    if text.parse::<JobTypeId>().is_err() && !named.is_empty() {
+        return Ok(named);
+    }
+    find_job_type(text, view).map(|id| vec![id])
+}
+
 /// The same among all types there are at this moment, so that no write goes by an old name.
 async fn job_type(api: &ApiState, text: &str) -> Result<(JobTypeId, Arc<View>), Problem> {
     let view = api.newest_view().await;

@@ -34,7 +34,7 @@ use crate::workload::{Expanded, Workload, WorkloadError};
 
 use super::Context;
 use super::failure::{Exit, Failure};
-use super::machine::{Machine, MachineArgs, NODE};
+use super::machine::{KeepArgs, Machine, MachineArgs, NODE};
 use super::output::{Output, counted, note, print, print_json};
 use super::serve::{address, bind_failure, log_failure};
 use super::signals::Interrupts;
@@ -126,7 +126,7 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let expanded = if is_begun { None } else { Some(source.expand(&out)?) };
     let interrupts = Interrupts::listen()
         .map_err(|error| Failure::failed("signals", format_args!("could not listen for Ctrl-C: {error}")))?;
-    let mut machine = Machine::open(&store, &args.machine)?;
+    let mut machine = Machine::open(&store, &args.machine, KeepArgs::default())?;
     let before = machine.engine.fresh_view(SYNC_WAIT);
     let is_resumed = before.totals.total() > 0;
     let out = if is_resumed {

@@ -176,7 +176,7 @@ mod tests {
             job_type: "t".into(),
             job_type_version: "1".into(),
             node: NodeId(0),
-            resources: NodeResources::new(),
+            resources: NodeResources::new().into(),
             command: command.iter().map(ToString::to_string).collect(),
             env: vec![],
             timeout_s: None,

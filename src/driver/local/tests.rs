@@ -239,7 +239,7 @@ fn launch(exe: u64, command: &[&str]) -> Launch {
         job_type: "kind".into(),
         job_type_version: "1.0".into(),
         node: NodeId(0),
-        resources: NodeResources::new(),
+        resources: NodeResources::new().into(),
         command: command.iter().map(ToString::to_string).collect(),
         env: vec![],
         timeout_s: None,

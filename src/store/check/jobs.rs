@@ -7,6 +7,7 @@ use redb::ReadableTableMetadata;
 use super::super::codec::StoredJob;
 use super::super::faults::{FaultKind, StoreFaults};
 use super::super::file::{CREATIONS, Head, PLACES, SEGMENTS};
+use super::super::glance::Glance;
 use super::super::index::{BLOCK_IDS, Block, NOWHERE, block_of};
 use super::super::inspect::{SEGMENT_MISSING, segment_fault};
 use super::super::look::Look;
@@ -99,6 +100,8 @@ struct Rows<'a> {
     n_open: u16,
     ids: Option<(JobId, JobId)>,
     changed: Option<(Timestamp, Timestamp)>,
+    /// The first job that its zone does not hold.
+    outside: Option<JobId>,
 }
 
 fn widen<T: Copy + Ord>(range: &mut Option<(T, T)>, value: T) {
@@ -113,6 +116,15 @@ impl Rows<'_> {
             let kind = Kind::of(&stored.job);
             *self.kinds.entry((stored.job.job_type, kind.status as u8, kind.outcome)).or_default() += 1;
             self.n_open += u16::from(stored.job.is_open());
+            let glance = Glance::of(stored.id, &stored.job);
+            let is_held = |at: usize| self.info.zone(at).is_some_and(|zone| zone.holds(&glance.columns));
+            let at = self
+                .info
+                .kinds
+                .binary_search_by_key(&glance.kind(), |count| (count.job_type, count.status, count.outcome));
+            if !at.is_ok_and(is_held) {
+                self.outside.get_or_insert(stored.id);
+            }
         }
     }
 
@@ -135,6 +147,9 @@ impl Rows<'_> {
         same("kinds", format!("{kinds:?}"), format!("{:?}", self.kinds));
         if !info.kinds.is_sorted_by_key(key) {
             told.push("its kinds are not sorted".to_owned());
+        }
+        if let Some(job) = self.outside {
+            told.push(format!("job {job} is outside of the bounds of its kind"));
         }
         told
     }
@@ -206,7 +221,7 @@ impl Checking<'_> {
         }
         report.n_jobs = jobs.n;
         jobs.all_there(head, &mut report.faults);
-        jobs.dead_are_replaced(&mut report.faults);
+        jobs.dead_are_replaced(head, &mut report.faults);
         jobs
     }
 
@@ -274,7 +289,14 @@ impl Checking<'_> {
         self.tell("creations", 0, n_all);
         let Self { report, progress } = self;
         let end = head.totals.n_jobs.saturating_add(1);
-        let mut pieces = Pieces { jobs, next: 1, runs: Runs::default(), last: Vec::new(), last_key: 0 };
+        let mut pieces = Pieces {
+            jobs,
+            next: 1,
+            runs: Runs::default(),
+            last: Vec::new(),
+            last_key: 0,
+            has_dropped: head.n_dropped > 0,
+        };
         let mut n_done = 0;
         values(look, "creations", CREATIONS, &mut report.faults, |faults, key, all: Vec<Creation>, _| {
             n_done += 1;
@@ -305,20 +327,22 @@ impl Checking<'_> {
             }
         }
         for id in survey.types.keys().map(|id| JobTypeId(*id)).filter(|id| id.0 as usize <= JOB_TYPES_MAX) {
-            let (says, is) = (kept.of(id), jobs.counters.of(id));
+            let dropped = survey.dropped.get(&id.0).copied().unwrap_or_default();
+            let (says, is) = (kept.of(id), jobs.counters.of(id).plus(&dropped));
             if says != is {
                 let cause = format!("it says {says:?}, a recount {is:?}");
                 faults.add(FaultKind::Counts, STATE, format_args!("job type {id}"), cause);
             }
         }
-        let Some(totals) = survey.head.map(|head| head.totals) else { return };
+        let Some(head) = survey.head else { return };
+        let totals = head.totals;
         let mut same = |what: &str, says: u64, is: u64| {
             if says != is {
                 let cause = format!("{what} is {says:016x}, the sum over all rows {is:016x}");
                 faults.add(FaultKind::Hash, STATE, "meta head", cause);
             }
         };
-        same("the hash of all jobs", totals.hash, jobs.hash);
+        same("the hash of all jobs", totals.hash, jobs.hash.wrapping_add(head.dropped_hash));
         same("the hash of jobs that are not over", totals.open_hash, jobs.open_hash);
     }
 }
@@ -351,7 +375,8 @@ impl Jobs {
             let cause = format!("the directory says rows {}, the segment {}", info.n_rows, segment.n_rows());
             faults.add(FaultKind::Directory, STATE, &at, cause);
         }
-        let mut found = Rows { info, kinds: BTreeMap::new(), n_open: 0, ids: None, changed: None };
+        let mut found =
+            Rows { info, kinds: BTreeMap::new(), n_open: 0, ids: None, changed: None, outside: None };
         for row in 0..u16::try_from(segment.n_rows()).unwrap_or(u16::MAX) {
             let place = Place { segment: number, row };
             let Some(stored) = segment.job(usize::from(row)) else {
@@ -423,10 +448,24 @@ impl Jobs {
     /// Every id has a row.
     fn all_there(&self, head: &Head, faults: &mut StoreFaults) {
         let hint = if self.is_partial { "; some rows could not be read" } else { "" };
+        let end = head.totals.n_jobs.saturating_add(1);
+        let n_there = self.n + head.n_dropped;
+        if head.n_dropped > 0 && !self.is_partial {
+            // Nothing is left of those that retention dropped.
+            if n_there != end - 1 {
+                let cause = format_args!(
+                    "{} jobs have rows and {} were dropped, of {}",
+                    self.n,
+                    head.n_dropped,
+                    end - 1
+                );
+                faults.add(FaultKind::JobMissing, STATE, "meta head", cause);
+            }
+            return;
+        }
         let mut tell = |jobs: String| {
             faults.add(FaultKind::JobMissing, STATE, jobs, format_args!("no row is true of it{hint}"));
         };
-        let end = head.totals.n_jobs.saturating_add(1);
         let (mut runs, mut next) = (Runs::default(), 1);
         for (number, block) in &self.blocks {
             for (at, _) in block.iter().enumerate().filter(|(_, seen)| seen.is_some()) {
@@ -442,11 +481,11 @@ impl Jobs {
     }
 
     /// Rows that are marked as replaced are: the newer row stands in a later segment.
-    fn dead_are_replaced(&self, faults: &mut StoreFaults) {
+    fn dead_are_replaced(&self, head: &Head, faults: &mut StoreFaults) {
         for (id, place) in &self.dead {
             let live = self.get(*id);
             if live.is_some_and(|live| live.place.segment > place.segment)
-                || (live.is_none() && self.is_partial)
+                || (live.is_none() && (self.is_partial || head.n_dropped > 0))
             {
                 continue;
             }
@@ -468,6 +507,7 @@ struct Pieces<'j> {
     /// The piece in which a job is looked up: the last one whose key is not above its id.
     last: Vec<Creation>,
     last_key: u64,
+    has_dropped: bool,
 }
 
 impl Pieces<'_> {
@@ -475,7 +515,15 @@ impl Pieces<'_> {
     fn end_at(&mut self, end: u64, faults: &mut StoreFaults) {
         let from = self.next.max(self.last_key);
         let tell_missing = |faults: &mut StoreFaults, runs: &mut Runs, ids: std::ops::Range<u64>| {
-            runs.add(ids, |jobs| faults.add(FaultKind::Creation, STATE, jobs, "no creation holds it"));
+            let mut tell =
+                |jobs: String| faults.add(FaultKind::Creation, STATE, jobs, "no creation holds it");
+            if self.has_dropped {
+                // What was given to those that retention dropped goes with the last of them.
+                let there = ids.filter(|id| self.jobs.get(JobId(*id)).is_some());
+                there.for_each(|id| runs.add(id..id + 1, &mut tell));
+            } else {
+                runs.add(ids, tell);
+            }
         };
         tell_missing(faults, &mut self.runs, self.next..from.min(end).max(self.next));
         let mut next = from;

@@ -1,12 +1,13 @@
 //! What is not about single jobs: job types, submissions, load rows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::super::faults::FaultKind;
 use super::super::file::{Head, LOAD, SUBMISSIONS};
 use super::super::look::Look;
 use super::super::survey::{STATE, Survey, values};
 use super::Checking;
+use crate::limits::SUBMISSIONS_MAX;
 use crate::load::LoadRow;
 use crate::model::Accepted;
 
@@ -32,7 +33,8 @@ impl Checking<'_> {
     pub(super) fn submissions(&mut self, look: &mut Look, head: &Head) {
         self.tell("submissions", 0, 0);
         let totals = head.totals;
-        let mut ids = HashSet::new();
+        let mut ids: HashMap<String, u64> = HashMap::new();
+        let mut n = 0;
         let faults = &mut self.report.faults;
         values(look, "submissions", SUBMISSIONS, faults, |faults, key, all: Vec<(String, Accepted)>, _| {
             let mut bad =
@@ -53,12 +55,18 @@ impl Checking<'_> {
                         format!("it made {n_recipes} recipes from {recipe} on"),
                     );
                 }
-                if ids.contains(&id) {
+                n += 1;
+                // One that was forgotten may have come again.
+                if ids.get(&id).is_some_and(|before| n - before < SUBMISSIONS_MAX as u64) {
                     bad(format!("submission {id:?}"), "it is there twice".to_owned());
                 }
-                ids.insert(id);
+                ids.insert(id, n);
             }
         });
+        if n != head.n_submissions {
+            let cause = format_args!("it says that there are {}, there are {n}", head.n_submissions);
+            faults.add(FaultKind::Submission, STATE, "meta head", cause);
+        }
     }
 
     /// Load rows stand under their instants and types.

@@ -1,0 +1,262 @@
+//! A filter and an order in the form in which rows and bounds are held against them.
+
+use super::super::glance::{Glance, Zone};
+use super::super::segment::{KindCount, SegmentInfo};
+use crate::model::{JobColumn, JobError};
+use crate::model::{JobCursor, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, ORDER_LEN_MAX, RecipeId};
+
+/// Place of a column in glances and zones.
+const ID: usize = 0;
+const CHANGED: usize = 2;
+
+/// Every status, or every outcome.
+const ALL: u8 = u8::MAX;
+
+/// Which jobs.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    statuses: u8,
+    outcomes: u8,
+    /// Sorted.
+    job_types: Option<Vec<JobTypeId>>,
+    changed: (i64, i64),
+    /// Ranges of ids, sorted, apart from each other.
+    pub(super) ids: Option<Vec<(u64, u64)>>,
+    /// Sorted.
+    pub(super) recipes: Option<Vec<RecipeId>>,
+}
+
+fn sorted<T: Ord + Clone>(list: &[T]) -> Vec<T> {
+    let mut list = list.to_vec();
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+/// Sorts ranges and joins those that touch.
+fn joined(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    ranges.retain(|(first, end)| first < end);
+    ranges.sort_unstable();
+    let mut all: Vec<(u64, u64)> = Vec::new();
+    for (first, end) in ranges {
+        match all.last_mut().filter(|last| last.1 >= first) {
+            Some(last) => last.1 = last.1.max(end),
+            None => all.push((first, end)),
+        }
+    }
+    all
+}
+
+fn has_id(ids: &[(u64, u64)], id: u64) -> bool {
+    let at = ids.partition_point(|(first, _)| *first <= id);
+    at > 0 && id < ids[at - 1].1
+}
+
+impl Wanted {
+    pub(super) fn new(filter: &JobFilter) -> Self {
+        let bit = |number: u8| 1_u8 << number;
+        let mut statuses = filter
+            .statuses
+            .as_ref()
+            .map_or(ALL, |list| list.iter().fold(0, |bits, status| bits | bit(*status as u8)));
+        let mut outcomes = ALL;
+        if let Some(errors) = &filter.errors {
+            statuses &= bit(JobStatus::Failed as u8);
+            outcomes = errors.iter().map(|error: &JobError| bit(error.outcome())).fold(0, |a, b| a | b);
+        }
+        let ids = filter
+            .jobs
+            .as_ref()
+            .map(|jobs| joined(jobs.iter().map(|id| (id.0, id.0.saturating_add(1))).collect()));
+        Self {
+            statuses,
+            outcomes,
+            job_types: filter.job_types.as_deref().map(sorted),
+            changed: (filter.started.map_or(i64::MIN, |at| at.0), filter.ended.map_or(i64::MAX, |at| at.0)),
+            ids,
+            recipes: filter.recipes.as_deref().map(sorted),
+        }
+    }
+
+    /// Leaves none but those of `ranges`.
+    pub(super) fn only_ids(&mut self, ranges: Vec<(u64, u64)>) {
+        let ranges = joined(ranges);
+        self.ids = Some(match self.ids.take() {
+            None => ranges,
+            // Those that are named are few.
+            Some(named) => {
+                let named = named.into_iter().flat_map(|(first, end)| first..end);
+                joined(named.filter(|id| has_id(&ranges, *id)).map(|id| (id, id + 1)).collect())
+            }
+        });
+    }
+
+    /// How many ids are wanted, where they are named.
+    pub(super) fn n_ids(&self) -> Option<u64> {
+        Some(self.ids.as_ref()?.iter().map(|(first, end)| end - first).sum())
+    }
+
+    pub(super) fn has_times(&self) -> bool {
+        self.changed != (i64::MIN, i64::MAX)
+    }
+
+    fn kind(&self, job_type: JobTypeId, status: u8, outcome: u8) -> bool {
+        self.statuses >> (status & 7) & 1 == 1
+            && self.outcomes >> (outcome & 7) & 1 == 1
+            && self.job_types.as_ref().is_none_or(|types| types.binary_search(&job_type).is_ok())
+    }
+
+    pub(super) fn holds(&self, glance: &Glance) -> bool {
+        let (from, to) = self.changed;
+        self.may_have_held(glance) && (from..=to).contains(&glance.columns[CHANGED])
+    }
+
+    /// The same without a look at when it changed.
+    pub(super) fn may_have_held(&self, glance: &Glance) -> bool {
+        self.kind(glance.job_type, glance.status, glance.outcome)
+            && self.ids.as_ref().is_none_or(|ids| has_id(ids, glance.id.0))
+            && self.recipes.as_ref().is_none_or(|recipes| {
+                glance.recipe.is_some_and(|recipe| recipes.binary_search(&recipe).is_ok())
+            })
+    }
+
+    /// What a segment holds of the kinds that are wanted, with its bounds.
+    pub(super) fn kinds<'i>(
+        &self,
+        info: &'i SegmentInfo,
+    ) -> impl Iterator<Item = (&'i KindCount, Option<&'i Zone>)> {
+        let is_wanted = |(_, count): &(usize, &KindCount)| {
+            count.n > 0 && self.kind(count.job_type, count.status, count.outcome)
+        };
+        info.kinds.iter().enumerate().filter(is_wanted).map(|(at, count)| (count, info.zone(at)))
+    }
+
+    /// True where something within the bounds may be wanted.
+    pub(super) fn may_hold(&self, zone: &Zone) -> bool {
+        let (from, to) = self.changed;
+        let (low, high) = zone.0[CHANGED];
+        low <= to
+            && high >= from
+            && self.ids.as_ref().is_none_or(|ids| {
+                let (low, high) = zone.0[ID];
+                let (low, high) = (low.cast_unsigned(), high.cast_unsigned());
+                let at = ids.partition_point(|(_, end)| *end <= low);
+                ids.get(at).is_some_and(|(first, _)| *first <= high)
+            })
+    }
+
+    /// True where all within the bounds are wanted.
+    pub(super) fn holds_all(&self, zone: &Zone) -> bool {
+        let (from, to) = self.changed;
+        let (low, high) = zone.0[CHANGED];
+        from <= low && high <= to && self.ids.is_none() && self.recipes.is_none()
+    }
+}
+
+/// A job's place in an order: the less comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key([i64; ORDER_LEN_MAX + 1]);
+
+impl Key {
+    /// Before all others.
+    pub(super) const LEAST: Self = Self([i64::MIN; ORDER_LEN_MAX + 1]);
+    /// Behind all others.
+    pub(super) const GREATEST: Self = Self([i64::MAX; ORDER_LEN_MAX + 1]);
+}
+
+/// An order that ends with the id.
+#[derive(Clone, Debug)]
+pub(super) struct Order(Vec<JobOrder>);
+
+/// Turns a value round where the greatest comes first; and back.
+const fn turned(order: JobOrder, value: i64) -> i64 {
+    if order.is_descending { !value } else { value }
+}
+
+const fn place(column: JobColumn) -> usize {
+    column as usize
+}
+
+impl Order {
+    pub(super) fn new(columns: &[JobOrder]) -> Option<Self> {
+        let mut all = Vec::new();
+        for order in columns {
+            if all.iter().any(|known: &JobOrder| known.column == order.column) {
+                continue;
+            }
+            all.push(*order);
+            if order.column == JobColumn::Id {
+                return Some(Self(all));
+            }
+        }
+        if all.len() > ORDER_LEN_MAX {
+            return None;
+        }
+        let is_descending = columns.last().is_some_and(|last| last.is_descending);
+        all.push(JobOrder { column: JobColumn::Id, is_descending });
+        Some(Self(all))
+    }
+
+    pub(super) fn is_by_id(&self) -> bool {
+        self.0[0].column == JobColumn::Id
+    }
+
+    pub(super) fn is_descending(&self) -> bool {
+        self.0[0].is_descending
+    }
+
+    pub(super) fn key(&self, glance: &Glance) -> Key {
+        let mut key = [0; ORDER_LEN_MAX + 1];
+        for (part, order) in key.iter_mut().zip(&self.0) {
+            let value = match order.column {
+                JobColumn::Status => i64::from(glance.status),
+                JobColumn::JobType => i64::from(glance.job_type.0),
+                column => glance.columns[place(column)],
+            };
+            *part = turned(*order, value);
+        }
+        Key(key)
+    }
+
+    /// The least and the greatest place that something within the bounds can have.
+    pub(super) fn bounds(&self, zone: &Zone, job_type: JobTypeId, status: u8) -> (Key, Key) {
+        let (mut least, mut greatest) = ([0; ORDER_LEN_MAX + 1], [0; ORDER_LEN_MAX + 1]);
+        for (at, order) in self.0.iter().enumerate() {
+            let (low, high) = match order.column {
+                JobColumn::Status => (i64::from(status), i64::from(status)),
+                JobColumn::JobType => (i64::from(job_type.0), i64::from(job_type.0)),
+                column => zone.0[place(column)],
+            };
+            let (low, high) = if order.is_descending { (high, low) } else { (low, high) };
+            (least[at], greatest[at]) = (turned(*order, low), turned(*order, high));
+        }
+        (Key(least), Key(greatest))
+    }
+
+    /// In the order of ids.
+    pub(super) fn id_key(&self, id: JobId) -> Key {
+        let mut key = [0; ORDER_LEN_MAX + 1];
+        key[0] = turned(self.0[0], i64::try_from(id.0).unwrap_or(i64::MAX));
+        Key(key)
+    }
+
+    /// The id of a place in the order of ids.
+    pub(super) fn id_in(&self, key: Key) -> u64 {
+        u64::try_from(turned(self.0[0], key.0[0])).unwrap_or(0)
+    }
+
+    pub(super) fn cursor(&self, key: Key) -> JobCursor {
+        JobCursor(self.0.iter().zip(key.0).map(|(order, value)| turned(*order, value)).collect())
+    }
+
+    pub(super) fn key_of(&self, cursor: &JobCursor) -> Option<Key> {
+        if cursor.0.len() != self.0.len() {
+            return None;
+        }
+        let mut key = [0; ORDER_LEN_MAX + 1];
+        for ((part, order), value) in key.iter_mut().zip(&self.0).zip(&cursor.0) {
+            *part = turned(*order, *value);
+        }
+        Some(Key(key))
+    }
+}
