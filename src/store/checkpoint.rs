@@ -162,6 +162,9 @@ impl Tables {
                 Ok(position)
             }
             Err(error) => {
+                if !matches!(error, OpenError::Full { .. }) {
+                    self.file.trust(false);
+                }
                 shared.error = Some(error.to_string().into());
                 Err(error)
             }

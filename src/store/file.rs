@@ -230,7 +230,9 @@ impl StateFile {
     pub(super) fn in_memory() -> Result<Self, OpenError> {
         let backend = redb::backends::InMemoryBackend::new();
         let db = Database::builder().create_with_backend(backend).map_err(storage("make"))?;
-        Self::with(Held::new(db), None)
+        let db = Held::new(db);
+        db.trust(true);
+        Self::with(db, None)
     }
 
     /// The database, while it is open.
@@ -240,6 +242,13 @@ impl StateFile {
             action: "read",
             cause: "the file is closed".to_owned(),
         })
+    }
+
+    /// Whether all that was read of it so far was right.
+    pub(super) fn trust(&self, is_trusted: bool) {
+        if let Some(db) = &*self.db.lock() {
+            db.trust(is_trusted);
+        }
     }
 
     /// Closes it; transactions under way are finished first by whoever has them.
@@ -260,7 +269,9 @@ impl StateFile {
             }));
         }
         *db = None;
-        *db = Some(Arc::new(Held::new(disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?)));
+        let again = Held::new(disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?);
+        again.trust(true);
+        *db = Some(Arc::new(again));
         Ok(())
     }
 

@@ -151,6 +151,8 @@ fn open_files(disk: &Arc<dyn Disk>, new_store: StoreId, recent_bytes: usize) -> 
     let tables = Tables::new(file, id, index, recent_bytes);
     put_edges_back(&mut state, &tables)?;
     let n_replayed = replay(&log, id, &mut state.state, &tables)?;
+    log.trust();
+    tables.file.trust(true);
     Ok(Opened { lock: None, id, state: state.state, log, tables, n_replayed })
 }
 

@@ -159,6 +159,12 @@ impl Tables {
         Ok(Self::new(StateFile::in_memory()?, StoreId(0), Index::default(), recent_bytes))
     }
 
+    /// Leaves the file as it is when it is dropped.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn distrust(&self) {
+        self.file.trust(false);
+    }
+
     /// Takes over what became durable.
     pub(crate) fn add(&self, delta: Delta) {
         let mut shared = self.shared.lock();
@@ -268,7 +274,7 @@ impl Tables {
     ///
     /// Cost: a look under a lock, or one segment of the file.
     pub(crate) fn state(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
-        contained(STATE, || self.find(id))
+        contained(STATE, || self.find(id)).inspect_err(|_| self.file.trust(false))
     }
 
     fn find(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
@@ -323,7 +329,8 @@ impl Tables {
             let is_first = piece.first().is_some_and(|creation| creation.first.0 == first);
             let others = || super::file::damaged(format!("creations under {first} are others"));
             is_first.then_some((first, piece)).ok_or_else(others)
-        })?;
+        })
+        .inspect_err(|_| self.file.trust(false))?;
         let found = found_in(&piece, id);
         let mut pieces = self.pieces.lock();
         pieces.push_front((first, piece));

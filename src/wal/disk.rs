@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, StorageBackend};
 
+use crate::sync::{AtomicBool, Ordering};
+
 /// The files of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum DiskFile {
@@ -81,14 +83,24 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal>;
 }
 
-/// A database that is open. To close it is to read and write its file, which may make the storage panic
-/// on pages that are not what it wrote: while a panic is under way it is left open until the process
-/// ends, since a second one would end the process.
-pub(crate) struct Held(Option<Database>);
+/// A database that is open. To close one is to read and write its file: on pages that are not what it wrote
+/// the storage panics there, and again while it cleans up after that, which ends the process. So one that
+/// is not trusted is left as a killed process leaves it, until this one ends.
+pub(crate) struct Held {
+    database: Option<Database>,
+    is_trusted: AtomicBool,
+}
 
 impl Held {
+    /// Not trusted yet.
     pub(crate) fn new(database: Database) -> Self {
-        Self(Some(database))
+        Self { database: Some(database), is_trusted: AtomicBool::new(false) }
+    }
+
+    /// Whether all that was read of it so far was right.
+    pub(crate) fn trust(&self, is_trusted: bool) {
+        // Relaxed: whoever drops it has it alone.
+        self.is_trusted.store(is_trusted, Ordering::Relaxed);
     }
 }
 
@@ -96,14 +108,14 @@ impl std::ops::Deref for Held {
     type Target = Database;
 
     fn deref(&self) -> &Database {
-        self.0.as_ref().expect("it is there until it is dropped")
+        self.database.as_ref().expect("it is there until it is dropped")
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let database = self.0.take();
-        if std::thread::panicking() {
+        let database = self.database.take();
+        if std::thread::panicking() || !self.is_trusted.load(Ordering::Relaxed) {
             std::mem::forget(database);
         } else {
             // What was synced is on disk already.
@@ -217,7 +229,6 @@ mod tests {
     use redb::{ReadableDatabase, TableDefinition};
 
     use super::*;
-    use crate::sync::{AtomicBool, Ordering};
 
     const TABLE: TableDefinition<u64, u64> = TableDefinition::new("t");
 
@@ -269,6 +280,7 @@ mod tests {
             let backend = Panicking::default();
             let is_panicking = backend.1.clone();
             let held = Held::new(Database::builder().create_with_backend(backend).expect("made"));
+            held.trust(true);
             is_panicking.store(true, Ordering::Relaxed);
             held
         };

@@ -126,6 +126,21 @@ impl LogFile {
         Ok(new_store)
     }
 
+    /// What was read of it is right, so that it is closed when it is dropped.
+    pub(crate) fn trust(&self) {
+        if let Some(db) = &self.db {
+            db.trust(true);
+        }
+    }
+
+    /// Leaves it as it is when it is dropped.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn distrust(&self) {
+        if let Some(db) = &self.db {
+            db.trust(false);
+        }
+    }
+
     fn db(&self) -> Result<&Database, LogError> {
         self.db.as_deref().ok_or(LogError::Poisoned)
     }
@@ -190,6 +205,7 @@ impl LogFile {
     pub(crate) fn resume(&mut self, rows: &[Row], covered: EventNumber) -> Result<(), LogError> {
         let before = self.next_row;
         let (again, _) = Self::open(&self.disk.clone(), StoreId(0))?;
+        again.trust();
         let grown = again.next_row.checked_sub(before);
         (self.db, self.kept) = (again.db, again.kept);
         if grown == Some(0) {

@@ -68,10 +68,10 @@ pub fn store_open(bytes: &[u8]) {
             let check = || base.check(opened, bytes.len() % JOBS_STEP);
             if !is_swapped {
                 check();
-            } else if let Err(panic) = catch_unwind(AssertUnwindSafe(check)) {
-                if are_pages_sound(&damaged) {
-                    resume_unwind(panic);
-                }
+            } else if let Err(panic) = catch_unwind(AssertUnwindSafe(check))
+                && are_pages_sound(&damaged)
+            {
+                resume_unwind(panic);
             }
         }
         Err(error) => {
@@ -86,7 +86,12 @@ pub fn store_open(bytes: &[u8]) {
 fn are_pages_sound(files: &[Vec<u8>; 2]) -> bool {
     let disk = TracedDisk::with(files.clone());
     [DiskFile::Log, DiskFile::State].into_iter().all(|file| {
-        let sound = || disk.open(file, 1 << 20).is_ok_and(|mut db| db.check_integrity().is_ok_and(|is| is));
+        let sound = || {
+            let Ok(mut db) = disk.open(file, 1 << 20) else { return false };
+            let is_sound = db.check_integrity().is_ok_and(|is| is);
+            std::mem::forget(db);
+            is_sound
+        };
         catch_unwind(AssertUnwindSafe(sound)).unwrap_or(false)
     })
 }
@@ -205,8 +210,9 @@ impl Base {
                 Err(_) => break,
             }
         }
-        // To close a file is to write to it, which a damaged one may not survive.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(opened)));
+        // To close a file is to write to it: where damage was not seen that may end the process.
+        opened.log.distrust();
+        opened.tables.distrust();
     }
 }
 
