@@ -65,7 +65,7 @@ pub fn store_open(bytes: &[u8]) {
     let disk: Arc<dyn Disk> = Arc::new(TracedDisk::with(files));
     match open_on(&disk, StoreId(1), CHECKPOINT_BYTES) {
         Ok(opened) => {
-            let check = || base.check(opened, bytes.len() % JOBS_STEP);
+            let check = || base.check(&opened, bytes.len() % JOBS_STEP);
             if !is_swapped {
                 check();
             } else if let Err(panic) = catch_unwind(AssertUnwindSafe(check))
@@ -194,10 +194,10 @@ impl Base {
     }
 
     /// Compares what came out.
-    fn check(&self, opened: Opened, offset: usize) {
+    fn check(&self, opened: &Opened, offset: usize) {
         let position = opened.state.last_event;
         let right = self.right.get(&position).unwrap_or_else(|| panic!("{position} is no synced prefix"));
-        let rest = rest_of(&opened);
+        let rest = rest_of(opened);
         let at = rest.bytes().zip(right.rest.bytes()).take_while(|(a, b)| a == b).count().saturating_sub(200);
         let (found, wanted) = (rest.get(at..), right.rest.get(at..));
         assert!(rest == right.rest, "another state at {position}: {found:.500?}, and not {wanted:.500?}");
