@@ -36,7 +36,7 @@ mod sim;
 mod state;
 mod store;
 mod sync;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 mod wal;
 #[cfg(feature = "server")]
@@ -75,6 +75,11 @@ pub use store::{
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]
 pub use workload::*;
+
+/// What the targets of `fuzz/` run; there with `--cfg fuzzing` alone.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use testing::fuzz;
 
 /// The README's examples are tests.
 #[cfg(doctest)]

@@ -218,6 +218,8 @@ mod at {
     pub(crate) const HASH: usize = 38;
     pub(crate) const OPEN_HASH: usize = 46;
     pub(crate) const N_JOBS: usize = 54;
+    /// In the numbers of rows.
+    pub(crate) const N_PLACES: usize = 40;
 }
 
 fn remove<K: redb::Key + for<'a> redb::Value<SelfType<'a> = K> + Copy + 'static>(
@@ -499,6 +501,9 @@ fn put_places(path: &Path) -> Vec<u64> {
         block.resize(usize::try_from(id % 512).expect("small"), (u32::MAX, 0));
         block.push(*place);
     }
+    edit(path, META, "rows", |body| {
+        body[at::N_PLACES..][..8].copy_from_slice(&(blocks.len() as u64).to_le_bytes());
+    });
     change(path, PLACES, |table| {
         for (number, block) in blocks {
             let mut bytes = vec![0; 4];
@@ -535,7 +540,7 @@ fn a_wrong_place_is_named() {
     assert_eq!(report.faults.list()[0].place, format!("job {}", over[0]));
     let bad = copy(sound.path());
     remove(&state(bad.path()), PLACES, 0);
-    assert_eq!(kinds(&look(bad.path()).1), [FaultKind::Place]);
+    assert_eq!(kinds(&look(bad.path()).1), [FaultKind::Place, FaultKind::Open]);
     let bad = copy(sound.path());
     edit_raw(&state(bad.path()), PLACES, block, |bytes| bytes[0] ^= 1);
     assert!(kinds(&look(bad.path()).1).contains(&FaultKind::Value));

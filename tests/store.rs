@@ -267,3 +267,85 @@ fn what_is_answered_before_it_is_on_disk_is_covered_by_the_next_durable_answer()
     drop(engine);
     assert_eq!(open(directory.path()).expect("a store").view().totals.queued, 101);
 }
+
+/// Damages of a file that need no knowledge of it.
+fn damages(bytes: &[u8], dice: &mut Dice) -> Vec<(String, Vec<u8>)> {
+    const BLOCK: usize = 4_096;
+    let mut all = Vec::new();
+    let used: Vec<usize> = (0..bytes.len() / BLOCK)
+        .filter(|n| bytes[n * BLOCK..][..BLOCK].iter().any(|byte| *byte != 0))
+        .collect();
+    for n in &used {
+        let mut bad = bytes.to_vec();
+        bad[n * BLOCK..][..BLOCK].fill(0);
+        all.push((format!("zeros in block {n}"), bad));
+        let mut bad = bytes.to_vec();
+        let at = n * BLOCK + dice.roll::<usize>(4_096);
+        bad[at] ^= 1 << dice.roll::<u8>(8);
+        all.push((format!("a flipped bit in byte {at}"), bad));
+        let at = n * BLOCK + dice.roll::<usize>(4_096);
+        all.push((format!("cut at {at}"), bytes[..at].to_vec()));
+    }
+    all.push(("empty".to_owned(), Vec::new()));
+    all
+}
+
+#[test]
+fn cut_files_zeroed_blocks_and_flipped_bits_are_refused_or_change_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut dice = Dice(9);
+    let options = || Options::default().load_period(None);
+    {
+        let engine = Engine::open(directory.path(), options()).expect("a store");
+        let mut n_submitted = 0;
+        (0..4).for_each(|_| live(&engine, &mut dice, &mut n_submitted));
+        engine.checkpoint(SYNC).expect("written");
+        (0..2).for_each(|_| live(&engine, &mut dice, &mut n_submitted));
+    }
+    let files = StoreFiles::new(directory.path());
+    let sound = [files.log(), files.state()].map(|path| (fs::read(&path).expect("read"), path));
+    let put_back = || sound.iter().for_each(|(bytes, path)| fs::write(path, bytes).expect("written"));
+    let before = all_jobs(&Engine::open(directory.path(), options()).expect("a store"));
+    let (mut n_opened, mut n_refused) = (0, 0);
+    for (bytes, path) in &sound {
+        for (what, bad) in damages(bytes, &mut dice) {
+            put_back();
+            fs::write(path, bad).expect("written");
+            let what = format!("{}, {what}", path.display());
+            match Engine::open(directory.path(), options()) {
+                // A job that cannot be read any more is left out, and told.
+                Ok(engine) => {
+                    let jobs = all_jobs(&engine);
+                    assert!(jobs == before || engine.store_error().is_some(), "{what}");
+                    n_opened += 1;
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains("redb"), "{what}: {error}");
+                    n_refused += 1;
+                }
+            }
+        }
+    }
+    println!("{n_refused} refused, {n_opened} opened");
+    assert!(n_refused > n_opened, "{n_refused} refused, {n_opened} opened");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_refused_with_its_path() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    fill(directory.path());
+    let set =
+        |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).expect("its owner");
+    fs::remove_file(StoreFiles::new(directory.path()).lock()).expect("removed");
+    set(0o555);
+    // Who may write everywhere has nothing to see here.
+    let is_refused = fs::write(directory.path().join("other"), "").is_err();
+    let opened = open(directory.path());
+    set(0o755);
+    if is_refused {
+        let error = opened.map(|_| ()).expect_err("it cannot be locked").to_string();
+        assert!(error.contains("open the lock") && error.contains("Permission denied"), "{error}");
+    }
+}

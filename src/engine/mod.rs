@@ -5,6 +5,8 @@ mod command;
 mod core;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod fault_tests;
 mod handle;
 mod look;
 mod outbox;

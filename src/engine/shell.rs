@@ -264,7 +264,7 @@ impl Engine {
     }
 
     /// The same on a disk of a test.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn open_on(disk: &Arc<dyn crate::wal::Disk>, options: Options) -> Result<Self, OpenError> {
         Self::with(crate::store::open_on(disk, StoreId(1), options.checkpoint_bytes)?, options)
     }

@@ -20,14 +20,15 @@ use foldhash::HashMap;
 use redb::{Durability, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::file::{
-    COUNTS, CREATIONS, DIRECTORY, FORMAT, Head, LOAD, META, PLACES, RECIPES, SEGMENTS, SUBMISSIONS, TYPES,
-    seal, storage, unseal,
+    COUNTS, CREATIONS, DIRECTORY, FORMAT, Head, LOAD, META, PLACES, RECIPES, Rows, SEGMENTS, SUBMISSIONS,
+    TYPES, seal, storage, unseal,
 };
 use super::index::{Index, place_in, put_places};
 use super::list::RecipeJobs;
 use super::recent::Recent;
-use super::recovery::OpenError;
+use super::recovery::{OpenError, contained};
 use super::segment::{Builder, Place, Segment, SegmentInfo};
+use super::survey::STATE;
 use super::tables::{Tables, segment_error};
 use crate::clock::monotonic;
 use crate::limits::{CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES, SUBMISSIONS_MAX};
@@ -135,11 +136,10 @@ impl Tables {
             shared.checkpoints.n_begun += 1;
             shared.frozen.clone().expect("just set aside")
         };
-        let written = match self.settle() {
-            Ok(Some(changes)) => Ok(changes),
-            Ok(None) => self.write(&frozen),
-            Err(error) => Err(error),
-        };
+        let written = contained(STATE, || match self.settle()? {
+            Some(changes) => Ok(changes),
+            None => self.write(&frozen),
+        });
         let mut shared = self.shared.lock();
         shared.checkpoints.n_done += 1;
         self.added.notify_all();
@@ -183,8 +183,10 @@ impl Tables {
         Self::write_recipes(&txn, frozen)?;
         Self::write_rest(&txn, frozen)?;
         Self::write_submissions(&txn, frozen, &mut changes.head)?;
+        let rows = Rows::after(&txn)?;
         {
             let mut meta = txn.open_table(META).map_err(storage("write"))?;
+            meta.insert("rows", seal([rows]).as_slice()).map_err(storage("write"))?;
             meta.insert("head", seal([changes.head]).as_slice()).map_err(storage("write"))?;
         }
         // It may be on disk although it fails: see `settle`.

@@ -8,14 +8,18 @@ use std::sync::Arc;
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::{Decode, Encode};
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, TableHandle, WriteTransaction,
+};
 
+use super::look::Number;
 use super::recovery::OpenError;
 use crate::limits::BATCH_BYTES_MAX;
 use crate::model::StoreId;
 use crate::state::Totals;
 use crate::sync::Mutex;
-use crate::wal::{Disk, DiskFile, Refusal};
+use crate::wal::{Disk, DiskFile, Held, Refusal};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
 pub(super) const FORMAT: u16 = 3;
@@ -128,28 +132,109 @@ pub(crate) struct Head {
     pub(super) n_submissions: u64,
 }
 
+/// How many rows the tables have: what is left of one of which pages are lost does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Rows {
+    pub(super) types: u64,
+    pub(super) counts: u64,
+    pub(super) submissions: u64,
+    pub(super) load: u64,
+    pub(super) directory: u64,
+    pub(super) places: u64,
+    pub(super) recipes: u64,
+    /// At least: an unfinished checkpoint may leave more.
+    pub(super) segments: u64,
+    /// At least, too.
+    pub(super) creations: u64,
+}
+
+impl Rows {
+    /// Those that a transaction leaves.
+    pub(super) fn after(txn: &WriteTransaction) -> Result<Self, OpenError> {
+        fn n<K: redb::Key + 'static>(
+            txn: &WriteTransaction,
+            table: TableDefinition<K, &'static [u8]>,
+        ) -> Result<u64, OpenError> {
+            txn.open_table(table).map_err(storage("read"))?.len().map_err(storage("read"))
+        }
+        Ok(Self {
+            types: n(txn, TYPES)?,
+            counts: n(txn, COUNTS)?,
+            submissions: n(txn, SUBMISSIONS)?,
+            load: n(txn, LOAD)?,
+            directory: n(txn, DIRECTORY)?,
+            places: n(txn, PLACES)?,
+            recipes: n(txn, RECIPES)?,
+            segments: n(txn, SEGMENTS)?,
+            creations: n(txn, CREATIONS)?,
+        })
+    }
+
+    /// What the last checkpoint says.
+    pub(super) fn read(txn: &ReadTransaction) -> Result<Self, OpenError> {
+        let meta = txn.open_table(META).map_err(storage("read"))?;
+        let rows = meta.get("rows").map_err(storage("read"))?;
+        unseal_one(rows.ok_or_else(|| damaged("the numbers of rows are missing"))?.value())
+    }
+
+    /// Looks whether those tables are whole that are not read as a whole.
+    pub(super) fn check(&self, txn: &ReadTransaction) -> Result<(), OpenError> {
+        let n = |table| -> Result<u64, OpenError> {
+            let table: ReadOnlyTable<u64, &[u8]> = txn.open_table(table).map_err(storage("read"))?;
+            table.len().map_err(storage("read"))
+        };
+        let segments = txn.open_table(SEGMENTS).map_err(storage("read"))?.len().map_err(storage("read"))?;
+        let are_whole = n(PLACES)? == self.places
+            && n(RECIPES)? == self.recipes
+            && n(CREATIONS)? >= self.creations
+            && segments >= self.segments;
+        if are_whole { Ok(()) } else { Err(damaged("rows of segments, creations or places are missing")) }
+    }
+}
+
+/// Gives each row of a table that has to have so many, in rising order of its keys.
+pub(super) fn for_each<K: Number>(
+    txn: &ReadTransaction,
+    table: TableDefinition<'static, K, &'static [u8]>,
+    n_rows: u64,
+    mut each: impl FnMut(K, &[u8]) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    let name = table.name().to_owned();
+    let (mut n, mut last) = (0, None);
+    for row in txn.open_table(table).map_err(storage("read"))?.iter().map_err(storage("read"))? {
+        let (key, bytes) = row.map_err(storage("read"))?;
+        let key = key.value();
+        if last.is_some_and(|last| key <= last) {
+            return Err(damaged(format!("the keys of {name} do not rise")));
+        }
+        (n, last) = (n + 1, Some(key));
+        each(key, bytes.value())?;
+    }
+    if n == n_rows { Ok(()) } else { Err(damaged(format!("{name} has {n} rows, {n_rows} were written"))) }
+}
+
 /// The open file.
 pub(super) struct StateFile {
     /// None for one in memory.
     disk: Option<Arc<dyn Disk>>,
-    db: Mutex<Option<Arc<Database>>>,
+    db: Mutex<Option<Arc<Held>>>,
 }
 
 impl StateFile {
     pub(super) fn open(disk: &Arc<dyn Disk>) -> Result<Self, OpenError> {
         let db = disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?;
-        Self::with(db, Some(disk.clone()))
+        Self::with(Held::new(db), Some(disk.clone()))
     }
 
     /// One that is forgotten with the process.
     pub(super) fn in_memory() -> Result<Self, OpenError> {
         let backend = redb::backends::InMemoryBackend::new();
         let db = Database::builder().create_with_backend(backend).map_err(storage("make"))?;
-        Self::with(db, None)
+        Self::with(Held::new(db), None)
     }
 
     /// The database, while it is open.
-    pub(super) fn db(&self) -> Result<Arc<Database>, OpenError> {
+    pub(super) fn db(&self) -> Result<Arc<Held>, OpenError> {
         self.db.lock().clone().ok_or_else(|| OpenError::Storage {
             file: "state.redb",
             action: "read",
@@ -175,12 +260,12 @@ impl StateFile {
             }));
         }
         *db = None;
-        *db = Some(Arc::new(disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?));
+        *db = Some(Arc::new(Held::new(disk.open(DiskFile::State, CACHE_BYTES).map_err(refused("open"))?)));
         Ok(())
     }
 
     /// Makes the tables that are missing.
-    fn with(db: Database, disk: Option<Arc<dyn Disk>>) -> Result<Self, OpenError> {
+    fn with(db: Held, disk: Option<Arc<dyn Disk>>) -> Result<Self, OpenError> {
         let is_new = {
             let txn = db.begin_read().map_err(storage("read"))?;
             txn.list_tables().map_err(storage("read"))?.count() == 0

@@ -27,8 +27,9 @@ use super::file::{DIRECTORY, META, PLACES, RECIPES, SEGMENTS, storage, unseal, u
 use super::glance::Glance;
 use super::index::{Block, NOWHERE, block_of};
 use super::recent::{OLD, Recent};
-use super::recovery::OpenError;
+use super::recovery::{OpenError, contained};
 use super::segment::{Place, Segment, SegmentInfo};
+use super::survey::STATE;
 use super::tables::{LOOK_PAUSE, LOOKS_MAX, Shared, Tables, segment_error};
 use crate::limits::{LIST_DEPTH_MAX, LIST_IDS_MAX, LIST_SEGMENTS_MAX};
 use crate::model::{EventNumber, Job, JobId, JobPage, JobQuery, JobState, JobTotal, RecipeId};
@@ -183,6 +184,10 @@ macro_rules! step {
 impl Tables {
     /// A page of jobs. See the file for what it costs.
     pub(crate) fn list(&self, query: &JobQuery) -> Result<JobPage, ListError> {
+        contained(STATE, || self.list_unguarded(query))
+    }
+
+    fn list_unguarded(&self, query: &JobQuery) -> Result<JobPage, ListError> {
         if query.skip.saturating_add(query.limit) > LIST_DEPTH_MAX {
             return Err(ListError::TooDeep);
         }

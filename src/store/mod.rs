@@ -32,7 +32,7 @@ pub use inspect::{
 };
 pub use list::ListError;
 pub use recovery::OpenError;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use recovery::open_on;
 pub(crate) use recovery::{Opened, open};
 pub use retention::Retention;

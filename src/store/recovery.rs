@@ -4,21 +4,22 @@
 //!     handed out.
 //! V2  Opening changes nothing in the files.
 
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use redb::{ReadableDatabase, ReadableTable};
+use redb::ReadableDatabase;
 
 use super::directory::{StoreFiles, StoreLock};
 use super::file::{
-    COUNTS, DIRECTORY, LOAD, SEGMENTS, SUBMISSIONS, StateFile, TYPES, damaged, storage, unseal, unseal_one,
+    COUNTS, DIRECTORY, LOAD, Rows, SEGMENTS, SUBMISSIONS, StateFile, TYPES, damaged, for_each, storage,
+    unseal, unseal_one,
 };
 use super::index::Index;
+use super::look::guarded;
 use super::segment::{Place, Segment, SegmentInfo};
 use super::tables::{Tables, segment_error};
-use crate::limits::JOB_TYPES_MAX;
-use crate::model::{Accepted, JobTypeId, StoreId};
+use crate::load::{LoadRow, StatusCounts};
+use crate::model::{Accepted, JobType, JobTypeId, StoreId};
 use crate::state::{Restoring, State, Totals};
 use crate::wal::{BatchError, Directory, Disk, DiskFile, FORMAT, LogError, LogFile, ReadBatch};
 
@@ -123,18 +124,19 @@ pub(crate) fn open_on(
     new_store: StoreId,
     recent_bytes: usize,
 ) -> Result<Opened, OpenError> {
-    // The storage library panics on pages that are not what it wrote. Nothing it held survives
-    // such a panic here, so it is an error like any other damage.
-    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| open_files(disk, new_store, recent_bytes)));
-    opened.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+    // Nothing the storage held survives a panic of it here.
+    contained("log.redb or state.redb", || open_files(disk, new_store, recent_bytes))
+}
+
+/// What `body` gives. The storage library panics on pages that are not what it wrote: that is an error
+/// like any other damage.
+pub(super) fn contained<T, E: From<OpenError>>(
+    file: &'static str,
+    body: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    guarded(body).unwrap_or_else(|text| {
         let cause = format!("the storage gave up on it ({text})");
-        Err(OpenError::Damaged {
-            file: "log.redb or state.redb",
-            place: "one of its pages".to_owned(),
-            cause,
-        })
+        Err(OpenError::Damaged { file, place: "one of its pages".to_owned(), cause }.into())
     })
 }
 
@@ -170,41 +172,54 @@ fn read_state(file: &StateFile, id: StoreId) -> Result<(Reading, Index), OpenErr
     let Reading { state, restoring, .. } = &mut reading;
     state.restore_totals(&head.totals);
     let txn = file.db()?.begin_read().map_err(storage("read"))?;
-    let types = txn.open_table(TYPES).map_err(storage("read"))?;
-    for row in types.iter().map_err(storage("read"))? {
-        let (_, bytes) = row.map_err(storage("read"))?;
-        state.restore_type(Arc::new(unseal_one(bytes.value())?));
-    }
-    let counts = txn.open_table(COUNTS).map_err(storage("read"))?;
-    for row in counts.iter().map_err(storage("read"))? {
-        let (job_type, bytes) = row.map_err(storage("read"))?;
-        // Counts are kept by id; a key that was damaged must not reserve memory.
-        if job_type.value() as usize > JOB_TYPES_MAX {
-            return Err(damaged(format!("there are counts of job type {}", job_type.value())));
+    let rows = Rows::read(&txn)?;
+    rows.check(&txn)?;
+    let (mut n_types, mut n_jobs) = (0, 0);
+    for_each(&txn, TYPES, rows.types, |id, bytes| {
+        let kind: JobType = unseal_one(bytes)?;
+        n_types += 1;
+        // Types are kept by id.
+        if (kind.id.0, kind.id.0) != (id, n_types) {
+            return Err(damaged(format!("job type {} stands under {id}", kind.id)));
         }
-        state.restore_counts(JobTypeId(job_type.value()), unseal_one(bytes.value())?);
+        state.restore_type(Arc::new(kind));
+        Ok(())
+    })?;
+    for_each(&txn, COUNTS, rows.counts, |id, bytes| {
+        // So are counts; a key that was damaged must not reserve memory.
+        if !(1..=n_types).contains(&id) {
+            return Err(damaged(format!("there are counts of job type {id}")));
+        }
+        let counts: StatusCounts = unseal_one(bytes)?;
+        n_jobs += counts.total();
+        state.restore_counts(JobTypeId(id), counts);
+        Ok(())
+    })?;
+    if n_jobs != head.totals.n_jobs {
+        return Err(damaged(format!("{n_jobs} jobs are counted, {} were made", head.totals.n_jobs)));
     }
-    let submissions = txn.open_table(SUBMISSIONS).map_err(storage("read"))?;
-    for row in submissions.iter().map_err(storage("read"))? {
-        let (_, bytes) = row.map_err(storage("read"))?;
-        for (id, accepted) in unseal::<(String, Accepted)>(bytes.value())? {
+    for_each(&txn, SUBMISSIONS, rows.submissions, |_, bytes| {
+        for (id, accepted) in unseal::<(String, Accepted)>(bytes)? {
             state.restore_submission(id.into(), accepted);
         }
-    }
-    let load = txn.open_table(LOAD).map_err(storage("read"))?;
-    for row in load.iter().map_err(storage("read"))? {
-        let (_, bytes) = row.map_err(storage("read"))?;
-        state.restore_load(unseal_one(bytes.value())?);
-    }
-    let directory = txn.open_table(DIRECTORY).map_err(storage("read"))?;
-    let segments = txn.open_table(SEGMENTS).map_err(storage("read"))?;
+        Ok(())
+    })?;
+    for_each(&txn, LOAD, rows.load, |key, bytes| {
+        let row: LoadRow = unseal_one(bytes)?;
+        if key != (row.measured.0, row.job_type.map_or(0, |id| id.0)) {
+            return Err(damaged("a load row stands under another key"));
+        }
+        state.restore_load(row);
+        Ok(())
+    })?;
     let mut numbers = Vec::new();
-    for row in directory.iter().map_err(storage("read"))? {
-        let (number, bytes) = row.map_err(storage("read"))?;
-        let info: SegmentInfo = unseal_one(bytes.value())?;
-        numbers.push(number.value());
-        index.put(number.value(), info);
-    }
+    for_each(&txn, DIRECTORY, rows.directory, |number, bytes| {
+        let info: SegmentInfo = unseal_one(bytes)?;
+        numbers.push(number);
+        index.put(number, info);
+        Ok(())
+    })?;
+    let segments = txn.open_table(SEGMENTS).map_err(storage("read"))?;
     for number in numbers {
         let info = &index.directory[&number];
         let are_over_wanted = number >= head.placed_below;

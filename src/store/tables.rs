@@ -6,6 +6,7 @@
 //!
 //! A1  A reader sees everything that was durable before it asked.
 //! A2  No lock is held over I/O.
+//! A3  A page that makes the storage panic is an error for whoever reads it, and nothing else.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,9 +21,10 @@ use super::file::{CREATIONS, PLACES, SEGMENTS, StateFile, storage, unseal};
 use super::index::{Index, place_in};
 use super::list::ListError;
 use super::recent::Recent;
-use super::recovery::OpenError;
+use super::recovery::{OpenError, contained};
 use super::retention::{Marked, Retention};
 use super::segment::{Place, Segment, SegmentError};
+use super::survey::STATE;
 use crate::clock::monotonic;
 use crate::limits::{LIST_DEPTH_MAX, RECENT_BYTES_MAX};
 use crate::model::{Creation, EventNumber, Job, JobCursor, JobId, JobQuery, JobState, StoreId, Values};
@@ -266,6 +268,10 @@ impl Tables {
     ///
     /// Cost: a look under a lock, or one segment of the file.
     pub(crate) fn state(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
+        contained(STATE, || self.find(id))
+    }
+
+    fn find(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
         for _ in 0..LOOKS_MAX {
             let (txn, place) = match self.look(id) {
                 Found::Here(job) => return Ok(Some(*job)),
@@ -310,12 +316,14 @@ impl Tables {
         if let Some(known) = self.creation_here(id) {
             return Ok(known);
         }
-        let txn = self.read()?;
-        let (first, bytes) = creations_of(&txn, id)?;
-        let piece: Piece = Arc::new(unseal(bytes.value())?);
-        if piece.first().map(|creation| creation.first.0) != Some(first) {
-            return Err(super::file::damaged(format!("creations under {first} are others")));
-        }
+        let (first, piece) = contained(STATE, || {
+            let txn = self.read()?;
+            let (first, bytes) = creations_of(&txn, id)?;
+            let piece: Piece = Arc::new(unseal(bytes.value())?);
+            let is_first = piece.first().is_some_and(|creation| creation.first.0 == first);
+            let others = || super::file::damaged(format!("creations under {first} are others"));
+            is_first.then_some((first, piece)).ok_or_else(others)
+        })?;
         let found = found_in(&piece, id);
         let mut pieces = self.pieces.lock();
         pieces.push_front((first, piece));

@@ -1,15 +1,21 @@
-//! For tests only: builders of plain values, and a disk that fails on order.
+//! For tests and fuzz targets only: builders of plain values, a disk that fails on order, one that keeps
+//! every write, and the bodies of fuzz targets.
 
+#[cfg(test)]
 mod builders;
+#[cfg(test)]
 mod disk;
-#[cfg(not(weighbridge_loom))]
+#[cfg(all(test, not(weighbridge_loom)))]
 mod faulty;
+pub mod fuzz;
 mod traced;
 
-#[cfg(feature = "server")]
+#[cfg(all(test, feature = "server"))]
 pub(crate) use builders::job;
+#[cfg(test)]
 pub(crate) use builders::job_state;
+#[cfg(test)]
 pub(crate) use disk::FailingDisk;
-#[cfg(not(weighbridge_loom))]
+#[cfg(all(test, not(weighbridge_loom)))]
 pub(crate) use faulty::FaultyDisk;
 pub(crate) use traced::{Crashes, Op, Survives, TracedDisk};

@@ -1,7 +1,7 @@
 //! A disk in memory that keeps every write, so that what a crash may leave behind can be made afterwards,
 //! for each instant of a run.
 //!
-//! Allowed faults, all of them survived: what was written since the last sync of its file is lost in any
+//! Allowed faults, all of them survived: every change is refused from a moment on; what was written since the last sync of its file is lost in any
 //! part, and one write is cut short anywhere. A file that was not synced since it was made may be empty.
 
 use std::io;
@@ -27,7 +27,9 @@ struct World {
     trace: Vec<(DiskFile, Op)>,
     /// From how many operations on there is no room.
     full_from: Option<usize>,
-    /// How often something was refused for that.
+    /// What every change and sync is refused with, if so.
+    refusing: [Option<io::ErrorKind>; 2],
+    /// How often something was refused.
     n_refused: usize,
 }
 
@@ -59,7 +61,17 @@ impl TracedDisk {
         world.full_from = after.map(|more| world.trace.len() + more);
     }
 
-    /// How often something was refused for want of room.
+    /// From now on every change and sync is refused like this; none: they are taken.
+    pub(crate) fn set_refusing(&self, how: Option<io::ErrorKind>) {
+        self.0.lock().refusing = [how; 2];
+    }
+
+    /// The same for the state file alone.
+    pub(crate) fn set_state_refusing(&self, how: Option<io::ErrorKind>) {
+        self.0.lock().refusing = [None, how];
+    }
+
+    /// How often something was refused.
     pub(crate) fn n_refused(&self) -> usize {
         self.0.lock().n_refused
     }
@@ -112,6 +124,10 @@ impl Op {
 impl TracedFile {
     fn take(&self, op: Op) -> io::Result<()> {
         let mut world = self.world.lock();
+        if let Some(kind) = world.refusing[at(self.file)] {
+            world.n_refused += 1;
+            return Err(kind.into());
+        }
         let wants_room = !matches!(op, Op::Sync);
         if wants_room && world.full_from.is_some_and(|from| world.trace.len() >= from) {
             world.n_refused += 1;

@@ -5,11 +5,15 @@
 //!     was full.
 //! K3  A sync that fails is never taken for a full disk: what it was to bring to the disk may be gone
 //!     from the cache of the system, and only opening the store again tells what is there.
+//! K4  A file of which a sync failed is marked, and copied before it is opened again: the cache may show what
+//!     never reached the disk and is not tried again, and a copy that was synced did. The mark need not
+//!     survive the machine, for the cache does not either. Where no mark can be made nothing is promised.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, StorageBackend};
@@ -45,16 +49,26 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
+/// What to do, where the error says what it is.
+fn way_on(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => "; mount its file system for writing, then open the store again",
+        io::ErrorKind::PermissionDenied => "; let this user write its files, then open the store again",
+        _ => "",
+    }
+}
+
 impl Refusal {
     /// What redb says.
     pub(crate) fn of(error: impl Into<redb::Error>) -> Self {
-        let error = error.into();
-        let is_full = matches!(&error, redb::Error::Io(error) if is_full(error));
-        Self { is_full, cause: error.to_string() }
+        match error.into() {
+            redb::Error::Io(error) => Self::io(&error),
+            other => Self { is_full: false, cause: other.to_string() },
+        }
     }
 
     fn io(error: &io::Error) -> Self {
-        Self { is_full: is_full(error), cause: error.to_string() }
+        Self { is_full: is_full(error), cause: format!("{error}{}", way_on(error)) }
     }
 }
 
@@ -67,6 +81,37 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal>;
 }
 
+/// A database that is open. To close it is to read and write its file, which may make the storage panic
+/// on pages that are not what it wrote: while a panic is under way it is left open until the process
+/// ends, since a second one would end the process.
+pub(crate) struct Held(Option<Database>);
+
+impl Held {
+    pub(crate) fn new(database: Database) -> Self {
+        Self(Some(database))
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        if std::thread::panicking() {
+            std::mem::forget(database);
+        } else {
+            // What was synced is on disk already.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        }
+    }
+}
+
 /// A directory of the file system.
 #[derive(Clone, Debug)]
 pub(crate) struct Directory(pub(crate) PathBuf);
@@ -77,8 +122,9 @@ impl Disk for Directory {
     }
 
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal> {
+        let mark = self.0.join(file.name()).with_extension("suspect");
         let create = |path: &Path| -> Result<Database, Refusal> {
-            let file = DataFile::open(path).map_err(|error| Refusal::io(&error))?;
+            let file = DataFile::open(path, mark.clone()).map_err(|error| Refusal::io(&error))?;
             let mut builder = Database::builder();
             builder.set_cache_size(cache_bytes).create_with_backend(file).map_err(Refusal::of)
         };
@@ -96,39 +142,175 @@ impl Disk for Directory {
             };
             rename().map_err(|error| Refusal::io(&error))?;
         }
+        if mark.exists() {
+            self.write_anew(&path, &mark).map_err(|error| Refusal::io(&error))?;
+        }
         create(&path)
+    }
+}
+
+impl Directory {
+    /// Puts a synced copy of a file in its place, and takes its mark away. K4
+    fn write_anew(&self, path: &Path, mark: &Path) -> io::Result<()> {
+        let copy = path.with_extension("copy");
+        let mut written = File::create(&copy)?;
+        io::copy(&mut File::open(path)?, &mut written)?;
+        written.sync_all()?;
+        fs::rename(&copy, path)?;
+        File::open(&self.0)?.sync_all()?;
+        fs::remove_file(mark)
     }
 }
 
 /// A file that nobody else has open: whoever opens it holds the lock of the store.
 #[derive(Debug)]
-struct DataFile(File);
+struct DataFile {
+    file: File,
+    /// Made when a sync fails.
+    mark: PathBuf,
+}
 
 impl DataFile {
-    fn open(path: &Path) -> io::Result<Self> {
-        File::options().read(true).write(true).create(true).truncate(false).open(path).map(Self)
+    fn open(path: &Path, mark: PathBuf) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok(Self { file, mark })
+    }
+
+    /// What becomes of a sync.
+    fn synced(&self, result: io::Result<()>) -> io::Result<()> {
+        result.map_err(|error| {
+            // Where it cannot be made there is nothing left to do. K4
+            let _ = File::create(&self.mark);
+            // K3
+            io::Error::other(format!("sync failed: {error}"))
+        })
     }
 }
 
 impl StorageBackend for DataFile {
     fn len(&self) -> Result<u64, io::Error> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        self.0.read_exact_at(out, offset)
+        self.file.read_exact_at(out, offset)
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
-        // K3
-        self.0.sync_data().map_err(|error| io::Error::other(format!("sync failed: {error}")))
+        self.synced(self.file.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.0.write_all_at(data, offset)
+        self.file.write_all_at(data, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::sync::Arc;
+
+    use redb::{ReadableDatabase, TableDefinition};
+
+    use super::*;
+    use crate::sync::{AtomicBool, Ordering};
+
+    const TABLE: TableDefinition<u64, u64> = TableDefinition::new("t");
+
+    fn value(database: &Database) -> u64 {
+        let table = database.begin_read().expect("readable").open_table(TABLE).expect("there");
+        table.get(1).expect("readable").expect("there").value()
+    }
+
+    /// A disk in memory whose every read panics once it is told to.
+    #[derive(Debug, Default)]
+    struct Panicking(redb::backends::InMemoryBackend, Arc<AtomicBool>);
+
+    impl Panicking {
+        fn check(&self) {
+            assert!(!self.1.load(Ordering::Relaxed), "a page is not what was written");
+        }
+    }
+
+    impl StorageBackend for Panicking {
+        fn len(&self) -> io::Result<u64> {
+            self.check();
+            self.0.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.check();
+            self.0.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.check();
+            self.0.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.check();
+            self.0.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.check();
+            self.0.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_closed_ends_nobody_also_while_a_panic_is_under_way() {
+        let open = || {
+            let backend = Panicking::default();
+            let is_panicking = backend.1.clone();
+            let held = Held::new(Database::builder().create_with_backend(backend).expect("made"));
+            is_panicking.store(true, Ordering::Relaxed);
+            held
+        };
+        drop(open());
+        let held = open();
+        let panic = catch_unwind(AssertUnwindSafe(move || {
+            let _held = held;
+            panic!("the first one");
+        }));
+        assert_eq!(panic.expect_err("it panicked").downcast_ref(), Some(&"the first one"));
+    }
+
+    #[test]
+    fn a_file_of_which_a_sync_failed_is_a_synced_copy_before_it_is_opened_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let disk = Directory(directory.path().to_owned());
+        let path = directory.path().join(DiskFile::Log.name());
+        let (mark, copy) = (path.with_extension("suspect"), path.with_extension("copy"));
+        let database = disk.open(DiskFile::Log, 1 << 20).expect("made");
+        let txn = database.begin_write().expect("writable");
+        txn.open_table(TABLE).expect("made").insert(1, 7).expect("written");
+        txn.commit().expect("committed");
+        drop(database);
+        let inode = || fs::metadata(&path).expect("there").ino();
+        let before = inode();
+        let file = DataFile::open(&path, mark.clone()).expect("there");
+        file.synced(Ok(())).expect("well");
+        assert!(!mark.exists());
+        let error = file.synced(Err(io::ErrorKind::StorageFull.into())).expect_err("it failed");
+        assert!(mark.exists() && !Refusal::io(&error).is_full, "K3: {error}");
+        drop(file);
+        // Where no copy can be made it stays marked, and is not opened.
+        fs::create_dir(&copy).expect("made");
+        disk.open(DiskFile::Log, 1 << 20).expect_err("something is in the way");
+        assert!(mark.exists() && inode() == before);
+        fs::remove_dir(&copy).expect("removed");
+        fs::write(&copy, "left half written").expect("written");
+        let database = disk.open(DiskFile::Log, 1 << 20).expect("copied");
+        assert_eq!(value(&database), 7);
+        assert!(!mark.exists() && !copy.exists() && inode() != before);
+        drop(database);
+        let database = disk.open(DiskFile::Log, 1 << 20).expect("opened");
+        assert_eq!(value(&database), 7);
     }
 }

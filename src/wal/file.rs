@@ -11,7 +11,7 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::batch::last_event;
-use super::disk::{Disk, DiskFile, Refusal};
+use super::disk::{Disk, DiskFile, Held, Refusal};
 use crate::model::{EventNumber, StoreId};
 
 pub(crate) const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
@@ -69,7 +69,7 @@ pub(crate) type Row = (EventNumber, Vec<u8>);
 pub(crate) struct LogFile {
     disk: Arc<dyn Disk>,
     /// None after an error.
-    db: Option<Database>,
+    db: Option<Held>,
     store: StoreId,
     next_row: u64,
     /// The last event of each row that is kept.
@@ -80,7 +80,7 @@ impl LogFile {
     /// Opens the log; makes an empty one for `new_store` where there is none. Returns the id of the
     /// store it belongs to.
     pub(crate) fn open(disk: &Arc<dyn Disk>, new_store: StoreId) -> Result<(Self, StoreId), LogError> {
-        let db = disk.open(DiskFile::Log, CACHE_BYTES).map_err(refused("open the log"))?;
+        let db = Held::new(disk.open(DiskFile::Log, CACHE_BYTES).map_err(refused("open the log"))?);
         let store = Self::identify(&db, new_store)?;
         let mut file = Self { disk: disk.clone(), db: Some(db), store, next_row: 0, kept: VecDeque::new() };
         let mut last = None;
@@ -127,7 +127,7 @@ impl LogFile {
     }
 
     fn db(&self) -> Result<&Database, LogError> {
-        self.db.as_ref().ok_or(LogError::Poisoned)
+        self.db.as_deref().ok_or(LogError::Poisoned)
     }
 
     /// Gives every row to `each`, in order, until it says no.

@@ -14,9 +14,11 @@ mod durable;
 mod file;
 mod writer;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use batch::Batch;
 pub use batch::BatchError;
 pub(crate) use batch::{FORMAT, ReadBatch};
-pub(crate) use disk::{Directory, Disk, DiskFile, Refusal};
+pub(crate) use disk::{Directory, Disk, DiskFile, Held, Refusal};
 pub use durable::Durable;
 pub use file::LogError;
 pub(crate) use file::{LogFile, META, ROWS};

@@ -163,8 +163,16 @@ impl Workload {
         }
     }
 
+    /// True where any of its entries stands for files.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn has_files(&self) -> bool {
+        let nodes = self.recipes.iter().flat_map(|recipe| &recipe.nodes);
+        let works = self.jobs.iter().map(|(_, work)| work).chain(nodes.map(|node| &node.work));
+        works.into_iter().any(|work| work.files.is_some())
+    }
+
     /// Like `parse`, for what may not even be text.
-    fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Self, WorkloadError> {
+    pub(crate) fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Self, WorkloadError> {
         match str::from_utf8(bytes) {
             Ok(text) => Self::parse(file, text),
             Err(error) => {

@@ -1,0 +1,19 @@
+//! The bodies of the fuzz targets that look behind the public names, and what they start from.
+//!
+//! A target of `fuzz/` calls one of them; the tests here replay the corpora with the pinned compiler.
+#![allow(unreachable_pub, reason = "the targets reach it where `fuzzing` is set")]
+
+mod batch;
+mod store;
+#[cfg(feature = "cli")]
+mod workload;
+
+#[cfg(test)]
+mod replay;
+
+pub use batch::batch_decode;
+pub use store::store_open;
+#[cfg(fuzzing)]
+pub use store::tell_panic;
+#[cfg(feature = "cli")]
+pub use workload::workload_file;
