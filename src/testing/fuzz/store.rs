@@ -68,10 +68,10 @@ pub fn store_open(bytes: &[u8]) {
             let check = || base.check(opened, bytes.len() % JOBS_STEP);
             if !is_swapped {
                 check();
-            } else if let Err(panic) = catch_unwind(AssertUnwindSafe(check)) {
-                if are_pages_sound(&damaged) {
-                    resume_unwind(panic);
-                }
+            } else if let Err(panic) = catch_unwind(AssertUnwindSafe(check))
+                && are_pages_sound(&damaged)
+            {
+                resume_unwind(panic);
             }
         }
         Err(error) => {
