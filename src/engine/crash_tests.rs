@@ -189,6 +189,7 @@ impl Script {
             let end = monotonic() + WAIT;
             // While the disk is full; the next try may be done before anybody asks why.
             while self.engine().checkpoint(WAIT).is_none() {
+                // A full disk keeps it; by now there may be room.
                 assert!(monotonic() < end, "{:?}", self.engine().store_error());
                 std::thread::sleep(Duration::from_millis(1));
             }

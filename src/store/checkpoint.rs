@@ -230,7 +230,8 @@ impl Tables {
         Ok(txn)
     }
 
-    /// Writes values under rising keys, in transactions of bounded size.
+    /// Writes values under rising keys, in transactions of bounded size. They are synced with the last
+    /// transaction of the checkpoint: each sync of this file holds up those of the log.
     fn write_all<K>(
         &self,
         table: redb::TableDefinition<K, &'static [u8]>,
@@ -241,7 +242,8 @@ impl Tables {
     {
         let mut all = all.into_iter().peekable();
         while all.peek().is_some() {
-            let txn = self.begin()?;
+            let mut txn = self.file.db()?.begin_write().map_err(storage("write"))?;
+            txn.set_durability(Durability::None).map_err(storage("write"))?;
             {
                 let mut table = txn.open_table(table).map_err(storage("write"))?;
                 let mut n_bytes = 0;
@@ -251,7 +253,7 @@ impl Tables {
                     table.insert(key, bytes.as_slice()).map_err(storage("write"))?;
                 }
             }
-            txn.commit().map_err(storage("sync"))?;
+            txn.commit().map_err(storage("write"))?;
         }
         Ok(())
     }

@@ -147,6 +147,12 @@ impl<E: Send + 'static> Log<E> {
             gather.push(event, *state_hash);
         }
         gather.effects.extend(effects);
+        // Much is written while the core goes on.
+        let is_much = gather.bytes() > HELP_BYTES_MAX;
+        drop(gather);
+        if is_much {
+            self.wake();
+        }
     }
 
     /// Has the thread write what has gathered.
