@@ -6,10 +6,10 @@
 
 mod common;
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
 
+use common::draw::{Draw, from_env};
 use common::{Ended, Place, appending, held, ids_in, jobs_in, let_go, now, until};
 use rustix::process::{Pid, Signal, kill_process};
 use weighbridge::JobStatus;
@@ -23,35 +23,10 @@ const LENGTH: Duration = Duration::from_millis(600);
 /// How long a run takes to open its store, about.
 const START: Duration = Duration::from_millis(50);
 
-fn from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
-/// A sequence of numbers that a seed determines (`splitmix64`).
-struct Draw(u64);
-
-impl Draw {
-    fn new(salt: u64) -> Self {
-        let fixed = from_env("WEIGHBRIDGE_KILL_SEED");
-        let seed = fixed.unwrap_or_else(|| RandomState::new().hash_one("moments"));
-        println!("WEIGHBRIDGE_KILL_SEED={seed}");
-        Self(seed ^ salt)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Anywhere in the run; every fourth time while it starts.
-    fn moment(&mut self) -> Duration {
-        let within = if self.next().is_multiple_of(4) { START } else { LENGTH };
-        let micros = u64::try_from(within.as_micros()).expect("short");
-        Duration::from_micros(self.next() % micros)
-    }
+/// Anywhere in the run; every fourth time while it starts.
+fn moment(draw: &mut Draw) -> Duration {
+    let longest = if draw.next().is_multiple_of(4) { START } else { LENGTH };
+    draw.within(longest)
 }
 
 /// As many at once on every machine.
@@ -93,7 +68,7 @@ fn a_killed_run_goes_on_and_every_job_ends_exactly_once() {
     for cycle in 0..from_env("WEIGHBRIDGE_KILL_CYCLES").unwrap_or(CYCLES) {
         let place = Place::new();
         place.write("w.json", &appending(u32::try_from(JOBS).expect("few"), "0.06"));
-        let after = draw.moment();
+        let after = moment(&mut draw);
         n_killed += u64::from(kill_after(&place, after));
         let n_before = ids_in(&place.path(".weighbridge/w/out/ran")).len();
         println!("cycle {cycle}: killed after {after:?}, {n_before} had begun");
@@ -125,7 +100,7 @@ fn with_the_supervisor_killed_too_what_ran_is_run_again_and_told() {
         let place = Place::new();
         let store = place.path(".weighbridge/w");
         place.write("w.json", &appending(u32::try_from(JOBS).expect("few"), "0.06"));
-        let after = draw.moment();
+        let after = moment(&mut draw);
         kill_after(&place, after);
         kill_supervisor(&store);
         println!("cycle {cycle}: both killed after {after:?}");

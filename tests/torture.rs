@@ -9,13 +9,13 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use common::draw::{Draw, from_env};
 use common::{Daemon, PATIENCE, Place, jobs_in, now, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -36,27 +36,6 @@ const JOBS: u64 = 3;
 const CHECKPOINT_BYTES: &str = "3000";
 
 const SERVE: [&str; 6] = ["--store", "s", "--resources", "cpus:2", "--checkpoint-bytes", CHECKPOINT_BYTES];
-
-fn from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
-/// A sequence of numbers that a seed determines (`splitmix64`).
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn within(&mut self, longest: Duration) -> Duration {
-        Duration::from_micros(self.next() % u64::try_from(longest.as_micros()).expect("short"))
-    }
-}
 
 /// What one submission was answered: its first job.
 type Answers = BTreeMap<u64, u64>;
@@ -143,11 +122,8 @@ fn marks_in(path: &Path, word: &str) -> Vec<Mark> {
 /// Kills the daemon, and the supervisor with it where `takes_supervisor` says so for a cycle; returns
 /// how many jobs were run again since the supervisor was killed.
 fn torture(salt: u64, takes_supervisor: impl Fn(u64) -> bool) -> u64 {
-    let fixed = from_env("WEIGHBRIDGE_KILL_SEED");
-    let seed = fixed.unwrap_or_else(|| RandomState::new().hash_one("moments"));
     let cycles = from_env("WEIGHBRIDGE_KILL_CYCLES").unwrap_or(CYCLES);
-    println!("WEIGHBRIDGE_KILL_SEED={seed} WEIGHBRIDGE_KILL_CYCLES={cycles}");
-    let mut draw = Draw(seed ^ salt);
+    let mut draw = Draw::new(salt);
     let place = Place::new();
     let (store, marks) = (place.path("s"), place.path("marks"));
     let mut answers = Answers::new();

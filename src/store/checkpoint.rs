@@ -2,8 +2,8 @@
 //!
 //! Protocol of a checkpoint:
 //! 1. What has gathered is set aside (`frozen`); what comes from now on gathers anew.
-//! 2. Its jobs become segments, and what they were given pieces, in transactions of bounded size. Nobody
-//!    reads them yet: the directory does not name them.
+//! 2. Its jobs become segments, and what they were given pieces, in transactions of bounded size that
+//!    are not synced by themselves. Nobody reads them yet: the directory does not name them.
 //! 3. The last transaction marks the old rows of these jobs, writes sparse segments anew, and changes
 //!    directory, places, catalog, counts and totals. Its sync is the checkpoint.
 //! 4. The index in memory follows, and what was set aside is dropped.

@@ -2,6 +2,8 @@
 //! into a store.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod draw;
+
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
