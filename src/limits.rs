@@ -1,5 +1,7 @@
 //! Every bound, with its reason. What can grow has a line here.
 
+use std::time::Duration;
+
 /// Commands that wait for the core. At some 200 bytes each a full ring is 13 MiB; a caller who
 /// finds it full is told so.
 pub const INTAKE_LEN_MAX: usize = 1 << 16;
@@ -74,6 +76,16 @@ pub const PLACES_MAX: usize = 1 << 18;
 
 /// Bytes of one transaction of a checkpoint but its last.
 pub const CHECKPOINT_BYTES: usize = 4 << 20;
+
+/// Bytes that are written to the state file before they are synced, whatever they belong to: with four times
+/// as many a durable enqueue waits twice as long (p99), with half as many a checkpoint takes longer.
+pub const PACE_BYTES: u64 = 512 << 10;
+
+/// The longest rest after such a sync.
+pub const PACE_REST_MAX: Duration = Duration::from_millis(20);
+
+/// How long the checkpointer lets others run after each segment it made: some 100 us of work.
+pub const SEGMENT_REST: Duration = Duration::from_micros(if cfg!(test) { 0 } else { 30 });
 
 /// Bytes of memory that `inspect` and `check` keep of what a repair would write to a file: redb writes
 /// its page directory, some 33 bytes for a MiB, and what leads to it.

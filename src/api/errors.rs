@@ -152,6 +152,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "no-such-job", "No such job", detail)
     }
 
+    /// The state file could not be read.
+    pub(super) fn store_unreadable(detail: impl Into<String>) -> Self {
+        let title = "The store cannot be read";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unreadable", title, detail)
+    }
+
     /// There is no such job type.
     pub(super) fn no_such_job_type(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "no-such-job-type", "No such job type", detail)

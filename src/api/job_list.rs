@@ -226,10 +226,7 @@ pub(super) fn refused(error: &ListError) -> Problem {
             let title = "The store is changing too fast";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, text).retry()
         }
-        ListError::Store(_) => {
-            let title = "The store cannot be read";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store-unreadable", title, text)
-        }
+        ListError::Store(_) => Problem::store_unreadable(text),
         _ => Problem::parameter("job_id", text),
     }
 }

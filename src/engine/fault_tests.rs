@@ -7,12 +7,13 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, Options, SubmitError, TicketError};
+use super::{Engine, Options, Outgoing, SubmitError, TicketError};
 use crate::clock::Clock;
 use crate::intake::IntakeError;
+use crate::limits::JOB_TYPE_BYTES_MAX;
 use crate::model::{
-    Accepted, Job, JobId, JobRequest, JobTypeId, JobTypeSpec, NodeId, NodeResources, Submission,
-    SubmissionId, Timestamp,
+    Accepted, Event, Job, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, NodeId, NodeResources,
+    Submission, SubmissionId, Timestamp,
 };
 use crate::offer::Offer;
 use crate::store::OpenError;
@@ -113,6 +114,64 @@ fn a_state_file_that_can_no_longer_be_written_is_told_of_and_the_log_goes_on() {
         assert_eq!(jobs(&engine), before);
         engine.checkpoint(WAIT).expect("it can be written again");
     }
+}
+
+#[test]
+fn jobs_whose_values_cannot_be_read_wait_and_use_up_no_try() {
+    let disk = TracedDisk::default();
+    let engine = open(&disk, Options::default()).expect("a new store");
+    let spec = JobTypeSpec::new("a", "1").command(["run", "{x}"]).needs(NodeResources::new().mem_mib(1));
+    let kind = engine.put_job_type(spec).expect("room").wait_durable(WAIT).expect("a type");
+    let id = SubmissionId::new("s").expect("an id");
+    let values = JobRequest::new(kind).values([("x", "7")]);
+    let ticket = engine.submit(Submission::new(id).jobs(values)).expect("room");
+    let job = ticket.wait_durable(WAIT).expect("accepted").first_job;
+    // What it was given is in the file alone from here on.
+    engine.close().expect("closed");
+    let engine = open(&disk, Options::default()).expect("opened");
+    // As after a write that failed: the storage answers nothing any more.
+    engine.0.outside.tables.close_file();
+    let node = Offer::new(NodeId(1), NodeResources::new().mem_mib(1));
+    let launch = |engine: &Engine| {
+        assert_eq!(engine.offer(&node).hand_over(), 1);
+        engine.outgoing(WAIT)
+    };
+    for _ in 0..30 {
+        assert!(launch(&engine).is_empty());
+        engine.pump();
+    }
+    assert!(engine.store_error().is_some(), "it is told");
+    engine.check_invariants();
+    drop(engine);
+    let engine = open(&disk, Options::default()).expect("opened");
+    let found = engine.job(job).expect("there");
+    assert_eq!((found.status, found.tries), (JobStatus::Queued, 0), "{found:?}");
+    let out = launch(&engine);
+    assert!(matches!(&out[..], [Outgoing::Launch(launch)] if launch.get().command[1] == "7"), "{out:?}");
+}
+
+#[test]
+fn an_engine_is_closed_also_while_no_room_keeps_its_intake_full() {
+    let disk = TracedDisk::default();
+    let engine = open(&disk, Options::default()).expect("a new store");
+    let kind = put_type(&engine);
+    disk.set_full(Some(0));
+    let held = engine.submit(submission(kind, 0)).expect("nobody knows yet");
+    assert!(held.wait_durable(Duration::from_millis(50)).is_err());
+    while !engine.is_disk_full() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let text = "long".repeat(JOB_TYPE_BYTES_MAX / 8);
+    while !engine.0.is_full() {
+        let id = JobTypeId(1_000);
+        let event = Event::JobTypePut { id, spec: JobTypeSpec::new("b", &*text), when: Timestamp(0) };
+        assert!(engine.0.log.append(&[(event, 0)], []));
+    }
+    let (promise, waiting) = super::ticket::Promise::new(engine.pump_of());
+    assert!(engine.0.intake.push_command(super::command::Command::Pause(kind, true, promise)).is_ok());
+    engine.close().expect_err("there was no room");
+    assert!(matches!(waiting.wait_durable(WAIT), Err(TicketError::Lost)));
+    assert!(matches!(held.wait_durable(WAIT), Err(TicketError::Lost)), "W4: also what was being written");
 }
 
 #[derive(Clone, Default)]

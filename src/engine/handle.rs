@@ -133,6 +133,12 @@ pub enum JobsError {
     /// It ended while the command was on its way.
     #[error("job {0} has ended in this very moment; ask again")]
     Changing(JobId),
+    /// One of them may be over, and the store cannot be asked.
+    #[error("how these jobs stand cannot be read: {cause}")]
+    Unreadable {
+        /// What the store says.
+        cause: String,
+    },
     /// More than [`COMMAND_JOBS_MAX`](crate::limits) jobs in one command.
     #[error("{jobs} jobs in one command, at most {COMMAND_JOBS_MAX}")]
     TooMany {

@@ -72,20 +72,25 @@ impl Engine {
         let values = || {
             if plan.asks_values() { self.0.outside.tables.values(plan.job) } else { Ok(Values::default()) }
         };
-        // A store that cannot be read is no fault of the job: it uses up no try.
-        let lost = |error: OpenError| {
+        let ended = |outcome| TaskState::Ended { outcome, usage: Usage::default() };
+        // A store that cannot be read is no fault of the job: it uses up no try. Where that may pass, as
+        // with a full disk, there was no execution either.
+        let unreadable = |error: OpenError| {
             self.0.complain(&error);
-            Outcome::Lost { reason: error.to_string() }
+            let reason = error.to_string();
+            match error {
+                OpenError::Full { .. } | OpenError::Storage { .. } => TaskState::Refused { reason },
+                _ => ended(Outcome::Lost { reason }),
+            }
         };
-        let not_started = |error: TemplateError| Outcome::NotStarted { reason: error.to_string() };
+        let not_started = |error: TemplateError| ended(Outcome::NotStarted { reason: error.to_string() });
         let filled = values()
-            .map_err(lost)
+            .map_err(unreadable)
             .and_then(|values| plan.fill(&self.0.options.framework, &values).map_err(not_started));
         match filled {
             Ok(launch) => Some(proof.map(|()| launch)),
-            Err(outcome) => {
+            Err(state) => {
                 let (promise, _nobody_waits) = Promise::new(self.pump_of());
-                let state = TaskState::Ended { outcome, usage: Usage::default() };
                 let now = self.now();
                 let update = StatusUpdate { name, state, when: now };
                 let mut owned = self.0.enter();

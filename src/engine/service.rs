@@ -201,6 +201,10 @@ fn hand_over(driver: &dyn Driver, launches: &mut Vec<Durable<Launch>>) -> Result
 pub(crate) fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconciled, DriverError> {
     // What an earlier service left in the outbox was decided, but never reached a driver: it is
     // settled by its name like everything else on record, and must not be carried out besides.
+    if !engine.settle(OUTBOX_WAIT) {
+        let action = "bring the launches on record to the disk".to_owned();
+        return Err(DriverError::Io { action, source: std::io::ErrorKind::TimedOut.into() });
+    }
     engine.fresh_view(OUTBOX_WAIT);
     drop(engine.outgoing(Duration::ZERO));
     let running = engine.running();

@@ -59,7 +59,7 @@ use crate::model::{
 use crate::offer::Offer;
 use crate::queue::Entry;
 use crate::state::{Delta, State};
-use crate::store::{Facts, OpenError, Opened, Retention, StoreFiles, StoreLock, Tables, open};
+use crate::store::{OpenError, Opened, Retention, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
 
@@ -341,10 +341,15 @@ impl Engine {
     /// Cancels jobs, wherever they stand. Those that ended well or were canceled are left alone;
     /// those that run are ended.
     pub fn cancel(&self, jobs: Vec<JobId>) -> Result<Ticket<Changed, JobsError>, IntakeError> {
-        let facts = self.0.outside.tables.facts(&jobs).unwrap_or_else(|error| {
-            self.0.complain(&error);
-            Facts::default()
-        });
+        let facts = match self.0.outside.tables.facts(&jobs) {
+            Ok(facts) => facts,
+            Err(error) => {
+                self.0.complain(&error);
+                let (promise, ticket) = Promise::new(self.pump_of());
+                drop(promise.answer(Err(JobsError::Unreadable { cause: error.to_string() })));
+                return Ok(ticket);
+            }
+        };
         self.send(|promise| Command::Cancel(jobs, facts, promise))
     }
 
@@ -621,7 +626,8 @@ impl Engine {
     }
 
     /// Applies what is in the intake, syncs it, writes the state and closes. Other clones answer
-    /// [`IntakeError::Closed`] from then on.
+    /// [`IntakeError::Closed`] from then on. Where a disk is full, what still waits in the intake and
+    /// would have to wait for room is dropped, and so told.
     ///
     /// Cost: writes the whole state.
     pub fn close(self) -> Result<(), CloseError> {
@@ -631,6 +637,10 @@ impl Engine {
         while self.0.intake.n_commands() + self.0.intake.n_statuses() > 0 {
             self.0.drain(&mut owned);
             if self.0.is_full() {
+                if self.0.is_stuck() {
+                    self.0.drop_waiting();
+                    break;
+                }
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -719,7 +729,7 @@ impl Inner {
 
     pub(super) fn complain(&self, error: &OpenError) {
         tracing::error!(%error, "the state file cannot be read");
-        self.outside.tables.set_error(error);
+        self.outside.tables.set_read_error(error);
     }
 }
 

@@ -98,24 +98,33 @@ impl Inner {
         self.log.is_full() || self.outside.tables.is_behind()
     }
 
-    /// Hands the events of the command at hand to the log, with what waits for them.
-    pub(super) fn flush(&self, core: &mut Core, effects: impl IntoIterator<Item = Effect>) {
+    /// True while only room on a disk, or nothing any more, makes it take commands again.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.log.is_disk_full() || self.outside.tables.checkpoint_error().is_some()
+    }
+
+    /// Drops what waits where nothing can be put on record; whoever waits is told so.
+    pub(super) fn drop_waiting(&self) {
+        while self.intake.pop_status().is_some() || self.intake.pop_command().is_some() {}
+    }
+
+    /// Hands the events of the command at hand to the log, with what waits for them. False where the log
+    /// takes nothing any more.
+    pub(super) fn flush(&self, core: &mut Core, effects: impl IntoIterator<Item = Effect>) -> bool {
         let orders = core.out.orders.drain(..).map(|order| match order {
             Order::Kill(name) => Effect::Kill(name),
             Order::Acknowledge(name) => Effect::Acknowledge(name),
         });
         let mut effects = effects.into_iter().chain(orders).peekable();
         if core.out.events.is_empty() {
-            if effects.peek().is_some() {
-                self.log.append(&[], effects);
-            }
-            return;
+            return effects.peek().is_none() || self.log.append(&[], effects);
         }
         let mut delta = core.state.take_delta();
         delta.generation = self.outside.tables.generation();
         let delta = Effect::Delta(Box::new(delta));
-        self.log.append(&core.out.events, std::iter::once(delta).chain(effects));
+        let is_taken = self.log.append(&core.out.events, std::iter::once(delta).chain(effects));
         core.out.events.clear();
+        is_taken
     }
 
     /// Applies what the rings hold at this moment. Returns the time it used.
@@ -124,8 +133,7 @@ impl Inner {
         // Relaxed: a sign of life that orders nothing.
         self.moved.store(now.0, Ordering::Relaxed);
         if self.log.is_failed() {
-            // Nothing can be put on record any more: what waits is dropped, and so told.
-            while self.intake.pop_status().is_some() || self.intake.pop_command().is_some() {}
+            self.drop_waiting();
             return now;
         }
         self.drain_statuses(&mut owned.core, now);
@@ -229,7 +237,10 @@ impl Inner {
     ) {
         match result {
             Err(error) => drop(promise.answer(Err(error))),
-            Ok(value) => self.flush(core, [answer(promise, value)]),
+            // A promise that is dropped is told as lost.
+            Ok(value) => {
+                self.flush(core, [answer(promise, value)]);
+            }
         }
     }
 
@@ -242,8 +253,10 @@ impl Inner {
     ) {
         let Ok(accepted) = result else { return self.settle(core, result, promise) };
         if submission.durability == Durability::Buffered {
-            self.flush(core, []);
-            drop(promise.answer(Ok(accepted)));
+            // What the log does not take is dropped with its promise, and so told.
+            if self.flush(core, []) {
+                drop(promise.answer(Ok(accepted)));
+            }
             return;
         }
         let (answers, id) = (self.answers.clone(), Arc::from(submission.id.as_str()));

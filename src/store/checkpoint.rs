@@ -31,7 +31,9 @@ use super::segment::{Builder, Place, Segment, SegmentInfo};
 use super::survey::STATE;
 use super::tables::{Tables, segment_error};
 use crate::clock::monotonic;
-use crate::limits::{CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES, SUBMISSIONS_MAX};
+use crate::limits::{
+    CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES, SEGMENT_REST, SUBMISSIONS_MAX,
+};
 use crate::model::{Accepted, EventNumber, JobId};
 
 /// Load rows that one checkpoint removes at most: more than it can add.
@@ -153,16 +155,18 @@ impl Tables {
                 }
                 shared.index.follow(changes);
                 shared.frozen = None;
-                shared.error = None;
+                (shared.error, shared.read_error) = (None, None);
+                shared.wants_room = false;
                 drop(shared);
                 // What cannot be read is told by whoever needs it; nothing is dropped then.
                 if let Err(error) = self.mark(n_written) {
-                    self.set_error(&error);
+                    self.set_read_error(&error);
                 }
                 Ok(position)
             }
             Err(error) => {
-                if !matches!(error, OpenError::Full { .. }) {
+                shared.wants_room = matches!(error, OpenError::Full { .. });
+                if !shared.wants_room {
                     self.file.trust(false);
                 }
                 shared.error = Some(error.to_string().into());
@@ -251,6 +255,7 @@ impl Tables {
                     let Some((key, bytes)) = all.next() else { break };
                     n_bytes += bytes.len();
                     table.insert(key, bytes.as_slice()).map_err(storage("write"))?;
+                    std::thread::sleep(SEGMENT_REST);
                 }
             }
             txn.commit().map_err(storage("write"))?;
@@ -291,6 +296,7 @@ impl Tables {
             changes.places.insert(changed.id, (place, !changed.job.is_open()));
             if builder.is_full() {
                 segments.push(changes.seal(std::mem::take(&mut builder), None));
+                std::thread::sleep(SEGMENT_REST);
             }
         }
         if !builder.is_empty() {
@@ -305,14 +311,17 @@ impl Tables {
         let places = txn.open_table(PLACES).map_err(storage("read"))?;
         for changed in frozen.iter() {
             let Some(before) = changed.before else { continue };
-            let shared = self.shared.lock();
-            let open = shared.index.open.get(changed.id.0).copied();
-            let known = open.or_else(|| shared.index.over.get(&changed.id).copied());
+            let (open, known) = {
+                let shared = self.shared.lock();
+                let open = shared.index.open.get(changed.id.0).copied();
+                (open, open.or_else(|| shared.index.over.get(&changed.id).copied()))
+            };
             let place = match known {
                 Some(place) => Some(place),
                 None => place_in(&places, changed.id)?,
             };
             let Some(place) = place else { continue };
+            let shared = self.shared.lock();
             let Some(info) = changes.info(&shared.index, place.segment) else { continue };
             info.kill(place.row, changed.job.job_type, before, open.is_some());
         }

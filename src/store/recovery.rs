@@ -258,7 +258,7 @@ fn put_edges_back(reading: &mut Reading, tables: &Tables) -> Result<(), OpenErro
 /// Applies the rows of the log that the state does not hold. A checkpoint may have been made between two
 /// commands of one row, so the state may hold the first part of a row.
 fn replay(log: &LogFile, id: StoreId, state: &mut State, tables: &Tables) -> Result<u64, OpenError> {
-    let (mut n_replayed, mut last) = (0, None);
+    let (watermark, mut n_replayed, mut last) = (state.last_event.0, 0, None);
     log.for_each(|row, bytes| {
         let damaged =
             |cause: String| OpenError::Damaged { file: "log.redb", place: format!("row {row}"), cause };
@@ -288,6 +288,15 @@ fn replay(log: &LogFile, id: StoreId, state: &mut State, tables: &Tables) -> Res
         tables.add(state.take_delta());
         Ok(())
     })?;
+    // The newest row is always kept, and a state holds nothing that the log had not synced before.
+    let end = last.unwrap_or(0);
+    if end < watermark {
+        return Err(OpenError::Damaged {
+            file: "log.redb",
+            place: "its end".to_owned(),
+            cause: format!("it ends with event {end}, and the state holds events up to {watermark}"),
+        });
+    }
     Ok(n_replayed)
 }
 
@@ -301,28 +310,41 @@ mod tests {
 
     #[test]
     fn a_checkpoint_between_two_commands_of_one_row_is_followed_by_the_rest_of_the_row() {
-        let disk: Arc<dyn Disk> = Arc::new(TracedDisk::default());
+        let disk_of = TracedDisk::default();
+        let disk: Arc<dyn Disk> = Arc::new(disk_of.clone());
         let put = |n: u32| {
             let spec = JobTypeSpec::new(format!("kind{n}"), "1");
             Event::JobTypePut { id: JobTypeId(n), spec, when: Timestamp(1) }
         };
         let mut opened = open_on(&disk, StoreId(1), 1 << 20).expect("made");
+        let early = disk_of.files()[0].clone();
         let log = Log::<()>::start(opened.log, (StoreId(1), Epoch(1)), EventNumber(1), |_| ());
         let log = log.expect("a thread");
+        let mut events = Vec::new();
         for n in 1..=3 {
             opened.state.apply(&put(n));
-            log.append(&[(put(n), opened.state.hash)], []);
+            events.push((put(n), opened.state.hash));
             if n == 2 {
                 opened.tables.add(opened.state.take_delta());
                 assert_eq!(opened.tables.checkpoint_all().expect("written"), EventNumber(2));
             }
         }
+        let state = disk_of.files()[1].clone();
         // All three in one row.
+        assert!(log.append(&events, []));
         drop(log.close().expect("the file"));
         assert_eq!(log.n_commits(), 1);
         drop((log, opened.tables));
         let again = open_on(&disk, StoreId(1), 1 << 20).expect("opened");
         assert_eq!((again.n_replayed, again.state.last_event), (1, EventNumber(3)));
         assert_eq!((again.state.hash, again.state.catalog.len()), (opened.state.hash, 3));
+        drop(again);
+        // A log from before the checkpoint is no log of this state.
+        let mixed: Arc<dyn Disk> = Arc::new(TracedDisk::with([early, state]));
+        let Err(error) = open_on(&mixed, StoreId(1), 1 << 20) else { panic!("it ends too early") };
+        assert!(
+            error.to_string().contains("ends with event 0, and the state holds events up to 2"),
+            "{error}"
+        );
     }
 }

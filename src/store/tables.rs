@@ -65,7 +65,12 @@ pub(super) struct Shared {
     pub(super) is_closed: bool,
     pub(super) retention: Retention,
     pub(super) marked: Marked,
+    /// Why no checkpoint is made.
     pub(super) error: Option<Arc<str>>,
+    /// There was no room for the last checkpoint.
+    pub(super) wants_room: bool,
+    /// What went wrong for a reader since the last checkpoint.
+    pub(super) read_error: Option<Arc<str>>,
     /// The newest event that was added.
     position: EventNumber,
     n_waiting: u32,
@@ -184,13 +189,28 @@ impl Tables {
     }
 
     /// Why no checkpoint is made any more, if so.
-    pub(crate) fn error(&self) -> Option<Arc<str>> {
+    pub(crate) fn checkpoint_error(&self) -> Option<Arc<str>> {
         self.shared.lock().error.clone()
     }
 
-    /// Notes what went wrong with the file.
-    pub(crate) fn set_error(&self, error: &OpenError) {
-        self.shared.lock().error = Some(error.to_string().into());
+    /// What is wrong with the file, for those who write it or those who read it.
+    pub(crate) fn error(&self) -> Option<Arc<str>> {
+        let shared = self.shared.lock();
+        shared.error.as_ref().or(shared.read_error.as_ref()).cloned()
+    }
+
+    /// Notes what went wrong for a reader of the file.
+    pub(crate) fn set_read_error(&self, error: &OpenError) {
+        self.shared.lock().read_error = Some(error.to_string().into());
+    }
+
+    /// Notes what a failed read says of the file. After a write for which there was no room every read
+    /// fails, and the file is as good as before: it is opened again.
+    fn doubt(&self, error: &OpenError) {
+        let is_stopped = matches!(error, OpenError::Full { .. } | OpenError::Storage { .. });
+        if !(is_stopped && self.shared.lock().wants_room) {
+            self.file.trust(false);
+        }
     }
 
     pub(crate) fn checkpoints(&self) -> Checkpoints {
@@ -274,7 +294,7 @@ impl Tables {
     ///
     /// Cost: a look under a lock, or one segment of the file.
     pub(crate) fn state(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
-        contained(STATE, || self.find(id)).inspect_err(|_| self.file.trust(false))
+        contained(STATE, || self.find(id)).inspect_err(|error| self.doubt(error))
     }
 
     fn find(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
@@ -330,7 +350,7 @@ impl Tables {
             let others = || super::file::damaged(format!("creations under {first} are others"));
             is_first.then_some((first, piece)).ok_or_else(others)
         })
-        .inspect_err(|_| self.file.trust(false))?;
+        .inspect_err(|error| self.doubt(error))?;
         let found = found_in(&piece, id);
         let mut pieces = self.pieces.lock();
         pieces.push_front((first, piece));
@@ -383,7 +403,11 @@ impl Tables {
     /// A job as callers see it.
     pub(crate) fn job(&self, id: JobId) -> Result<Option<Job>, OpenError> {
         let Some(state) = self.state(id)? else { return Ok(None) };
-        Ok(Some(self.creation(id)?.job(id, &state)))
+        match self.creation(id) {
+            Ok(creation) => Ok(Some(creation.job(id, &state))),
+            // Retention may have dropped it in between.
+            Err(error) => self.state(id)?.map_or(Ok(None), |_| Err(error)),
+        }
     }
 
     /// Jobs after `after` and before `end`, by id, at most `limit`.

@@ -8,6 +8,8 @@
 //! K4  A file of which a sync failed is marked, and copied before it is opened again: the cache may show what
 //!     never reached the disk and is not tried again, and a copy that was synced did. The mark need not
 //!     survive the machine, for the cache does not either. Where no mark can be made nothing is promised.
+//! K5  Much is written to the state file a little at a time, each synced, with a rest as long as that took: a
+//!     sync of the log would wait for all that the disk was given.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -18,7 +20,9 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, StorageBackend};
 
-use crate::sync::{AtomicBool, Ordering};
+use crate::clock::monotonic;
+use crate::limits::{PACE_BYTES, PACE_REST_MAX};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// The files of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,8 +139,9 @@ impl Disk for Directory {
 
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal> {
         let mark = self.0.join(file.name()).with_extension("suspect");
+        let is_paced = file == DiskFile::State;
         let create = |path: &Path| -> Result<Database, Refusal> {
-            let file = DataFile::open(path, mark.clone()).map_err(|error| Refusal::io(&error))?;
+            let file = DataFile::open(path, mark.clone(), is_paced).map_err(|error| Refusal::io(&error))?;
             let mut builder = Database::builder();
             builder.set_cache_size(cache_bytes).create_with_backend(file).map_err(Refusal::of)
         };
@@ -180,17 +185,46 @@ struct DataFile {
     file: File,
     /// Made when a sync fails.
     mark: PathBuf,
+    is_paced: bool,
+    /// Bytes written since the last sync.
+    n_unsynced: AtomicU64,
+    /// A sync failed.
+    is_failed: AtomicBool,
 }
 
 impl DataFile {
-    fn open(path: &Path, mark: PathBuf) -> io::Result<Self> {
+    fn open(path: &Path, mark: PathBuf, is_paced: bool) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        Ok(Self { file, mark })
+        let (n_unsynced, is_failed) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self { file, mark, is_paced, n_unsynced, is_failed })
+    }
+
+    /// One that failed is not tried again: the system would not say that it failed. K3
+    fn sync(&self) -> io::Result<()> {
+        // Relaxed, both: redb writes a file from one thread at a time, and a sync too many or too late is
+        // none that was asked for.
+        self.n_unsynced.store(0, Ordering::Relaxed);
+        if self.is_failed.load(Ordering::Relaxed) {
+            return Err(io::Error::other("an earlier sync failed"));
+        }
+        self.synced(self.file.sync_data())
+    }
+
+    /// K5
+    fn pace(&self, n_bytes: usize) -> io::Result<()> {
+        let n_bytes = n_bytes as u64;
+        if self.n_unsynced.fetch_add(n_bytes, Ordering::Relaxed) + n_bytes >= PACE_BYTES && self.is_paced {
+            let from = monotonic();
+            self.sync()?;
+            std::thread::sleep((monotonic() - from).min(PACE_REST_MAX));
+        }
+        Ok(())
     }
 
     /// What becomes of a sync.
     fn synced(&self, result: io::Result<()>) -> io::Result<()> {
         result.map_err(|error| {
+            self.is_failed.store(true, Ordering::Relaxed);
             // Where it cannot be made there is nothing left to do. K4
             let _ = File::create(&self.mark);
             // K3
@@ -213,11 +247,12 @@ impl StorageBackend for DataFile {
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
-        self.synced(self.file.sync_data())
+        self.sync()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.file.write_all_at(data, offset)
+        self.file.write_all_at(data, offset)?;
+        self.pace(data.len())
     }
 }
 
@@ -306,11 +341,12 @@ mod tests {
         drop(database);
         let inode = || fs::metadata(&path).expect("there").ino();
         let before = inode();
-        let file = DataFile::open(&path, mark.clone()).expect("there");
+        let file = DataFile::open(&path, mark.clone(), false).expect("there");
         file.synced(Ok(())).expect("well");
         assert!(!mark.exists());
         let error = file.synced(Err(io::ErrorKind::StorageFull.into())).expect_err("it failed");
         assert!(mark.exists() && !Refusal::io(&error).is_full, "K3: {error}");
+        file.sync_data().expect_err("it is not tried again");
         drop(file);
         // Where no copy can be made it stays marked, and is not opened.
         fs::create_dir(&copy).expect("made");

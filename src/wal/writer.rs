@@ -132,16 +132,16 @@ impl<E: Send + 'static> Log<E> {
 
     /// Takes the events of one command and the effects that wait for them. Called by the owner of
     /// the core, in order; once it has let go of the core, it calls [`Log::wake`] or [`Log::help`].
-    pub(crate) fn append(&self, events: &[(Event, u64)], effects: impl IntoIterator<Item = E>) {
+    pub(crate) fn append(&self, events: &[(Event, u64)], effects: impl IntoIterator<Item = E>) -> bool {
         if !self.has_file {
             self.shared.gather.lock().next.0 += events.len() as u64;
             self.shared.durable.fetch_add(events.len() as u64, Ordering::Relaxed);
             effects.into_iter().for_each(|effect| (self.shared.release)(Durable::after_sync(effect)));
-            return;
+            return true;
         }
         let mut gather = self.shared.gather.lock();
         if gather.failure.is_some() || gather.is_closed {
-            return;
+            return false;
         }
         for (event, state_hash) in events {
             gather.push(event, *state_hash);
@@ -153,6 +153,7 @@ impl<E: Send + 'static> Log<E> {
         if is_much {
             self.wake();
         }
+        true
     }
 
     /// Has the thread write what has gathered.
@@ -278,6 +279,9 @@ impl<E, F: Rows> Shared<E, F> {
             if is_stuck && !self.pause() {
                 let cause = "it was closed before there was room".to_owned();
                 self.fail(LogError::Full { action: "write the log", cause });
+                // W4
+                let stuck = self.writer.lock().stuck.take();
+                drop(stuck);
             }
         }
     }

@@ -128,6 +128,8 @@ fn refused(error: &JobsError) -> Problem {
     let text = error.to_string();
     match error {
         JobsError::Unknown(_) => Problem::no_such_job(format!("{text}; nothing was changed")),
+        JobsError::Changing(_) => Problem::new(StatusCode::CONFLICT, "job-changing", "A job changes", text),
+        JobsError::Unreadable { .. } => Problem::store_unreadable(text),
         _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too-many-jobs", "Too many jobs", text),
     }
 }
