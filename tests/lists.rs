@@ -196,7 +196,7 @@ impl Life {
     }
 
     fn order(&mut self) -> Vec<JobOrder> {
-        (0..self.draw.below(4))
+        (0..self.draw.below(5))
             .map(|_| JobOrder {
                 column: JobColumn::ALL[usize::try_from(self.draw.below(10)).expect("small")],
                 is_descending: self.draw.is(2),
@@ -343,6 +343,11 @@ fn lists_that_cannot_be_told_are_refused() {
     assert!(matches!(refused(&many), ListError::TooManyIds { n: 2_000 }));
     let columns = JobColumn::ALL.iter().rev().take(6).map(|column| JobOrder::by(*column));
     assert!(matches!(refused(&JobQuery::new(1).order(columns)), ListError::OrderTooLong));
+    let others = || JobColumn::ALL.into_iter().filter(|column| *column != JobColumn::Id).map(JobOrder::by);
+    let by_id = [JobOrder::by(JobColumn::Id)];
+    let order = |n: usize| JobQuery::new(1).order(others().take(n).chain(by_id));
+    assert!(matches!(refused(&order(5)), ListError::OrderTooLong), "the id is in the last place there is");
+    assert!(engine.list_jobs(&order(4)).expect("a page").jobs.is_empty());
     let other = JobQuery::new(1).order([JobOrder::by(JobColumn::Status)]).after(JobCursor::after(JobId(3)));
     assert!(matches!(refused(&other), ListError::Cursor));
 }
