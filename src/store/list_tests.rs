@@ -12,8 +12,8 @@ use super::recovery::{Opened, open_on};
 use super::retention::Retention;
 use super::segment::Place;
 use crate::model::{
-    Event, JobFilter, JobId, JobQuery, JobRequest, JobTypeId, JobTypeSpec, RecipeId, RecipeNodes, StoreId,
-    Timestamp,
+    Event, JobColumn, JobFilter, JobId, JobOrder, JobQuery, JobRequest, JobTypeId, JobTypeSpec, RecipeId,
+    RecipeNodes, StoreId, Timestamp,
 };
 use crate::testing::TracedDisk;
 use crate::wal::{Disk, DiskFile};
@@ -177,4 +177,48 @@ fn a_job_that_moved_after_its_place_was_put_into_the_table_is_dropped_with_its_p
     txn.commit().expect("written");
     let faults = store.faults();
     assert!(faults.iter().any(|fault| fault.place == format!("job {}", left.start)), "{faults:?}");
+}
+
+#[test]
+fn jobs_far_behind_others_are_listed_by_id() {
+    let mut store = Store::new();
+    store.make(1, 300, None);
+    store.checkpoint();
+    store.make(2, 250, None);
+    store.make_over(1, 50);
+    store.make(2, 30, None);
+    store.checkpoint();
+    store.make(2, 5, None);
+    store.gather();
+    let of_type = |job_type: u32| {
+        let own = |id: &u64| (matches!(id, 1..=300 | 551..=600)) == (job_type == 1);
+        (1..=635_u64).filter(own).collect::<Vec<_>>()
+    };
+    for round in 0..2 {
+        for (job_type, is_descending) in [(1, false), (2, false), (1, true), (2, true)] {
+            let mut expected = of_type(job_type);
+            if is_descending {
+                expected.reverse();
+            }
+            let order = JobOrder { column: JobColumn::Id, is_descending };
+            let filter = JobFilter::default().job_types([JobTypeId(job_type)]);
+            for (skip, limit) in (0..20).flat_map(|n| [(0, n), (n, 5), (n * 9, 7), (n, 40)]) {
+                let limit = limit.max(1);
+                let query = JobQuery::new(limit).filter(filter.clone()).order([order]);
+                let what = format!("{round} {query:?} {skip}");
+                let page = store.opened.tables.list(&query.clone().skip(skip).counted()).expect("a page");
+                let ids: Vec<u64> = page.jobs.iter().map(|job| job.id.0).collect();
+                assert_eq!(ids, expected[skip.min(expected.len())..][..ids.len()], "{what}");
+                assert_eq!(ids.len(), limit.min(expected.len() - skip), "{what}");
+                assert_eq!(page.total.expect("asked for").n, expected.len() as u64, "{what}");
+                assert_eq!(page.next.is_some(), skip + limit < expected.len(), "{what}");
+                if let Some(next) = page.next {
+                    let ids = store.listed(&query.after(next));
+                    assert_eq!(ids, expected[skip + limit..][..ids.len()], "{what}");
+                    assert!(!ids.is_empty(), "{what}");
+                }
+            }
+        }
+        store.checkpoint();
+    }
 }
