@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::check;
 use super::faults::StoreFault;
-use super::file::{CREATIONS, PLACES, storage};
+use super::file::{CREATIONS, PLACES, RECIPES, storage};
 use super::index::{place_in, put_places};
 use super::recovery::{Opened, open_on};
 use super::retention::Retention;
@@ -93,6 +93,12 @@ impl Store {
         self.opened.tables.state(JobId(id)).expect("readable").is_some()
     }
 
+    fn n_recipe_rows(&self) -> u64 {
+        let txn = self.opened.tables.read().expect("readable");
+        let table = txn.open_table(RECIPES).expect("a table");
+        redb::ReadableTableMetadata::len(&table).expect("readable")
+    }
+
     /// Of these jobs, those that are there.
     fn kept(&self, jobs: Range<u64>) -> Vec<u64> {
         jobs.filter(|id| self.is_there(*id)).collect()
@@ -136,6 +142,15 @@ fn jobs_that_a_recipe_holds_count_among_those_that_are_not_kept() {
     store.go_on(12);
     assert_eq!(store.kept(1..open.end), [open.start], "it changed last");
     assert_eq!(store.kept(singles.clone()), (singles.start + 1_001..singles.end).collect::<Vec<_>>());
+    assert_eq!(store.n_recipe_rows(), 1, "one of the recipe is there");
+    assert_eq!(store.faults(), []);
+    store.make_over(2, 5_000);
+    store.checkpoint();
+    store.go_on(14);
+    assert!(!store.is_there(open.start));
+    assert_eq!(store.n_recipe_rows(), 0);
+    let of_recipe = JobFilter::default().recipes([RecipeId(1)]);
+    assert!(store.listed(&JobQuery::new(5).filter(of_recipe)).is_empty());
     assert_eq!(store.faults(), []);
 }
 

@@ -72,6 +72,7 @@ pub(super) struct Leaving {
     id: JobId,
     place: Place,
     job_type: JobTypeId,
+    recipe: Option<RecipeId>,
     kind: Kind,
     digest: u64,
 }
@@ -163,6 +164,7 @@ impl Tables {
                     id: stored.id,
                     place: Place { segment: number, row },
                     job_type: job.job_type,
+                    recipe,
                     kind: Kind::of(job),
                     digest: digest(stored.id, job),
                 });
@@ -243,6 +245,7 @@ impl Tables {
         changes: &mut Changes,
     ) -> Result<(), OpenError> {
         let mut counts: BTreeMap<JobTypeId, StatusCounts> = BTreeMap::new();
+        let mut recipes: BTreeSet<RecipeId> = BTreeSet::new();
         {
             let shared = self.shared.lock();
             if shared.marked.jobs.is_empty() || frozen.generation() < shared.marked.generation {
@@ -258,6 +261,7 @@ impl Tables {
                 changes.head.dropped_hash = changes.head.dropped_hash.wrapping_add(leaving.digest);
                 counts.entry(leaving.job_type).or_default().add(leaving.kind.status);
                 changes.dropped.insert(leaving.id);
+                recipes.extend(leaving.recipe);
             }
         }
         if changes.dropped.is_empty() {
@@ -271,7 +275,42 @@ impl Tables {
                 known.map(|bytes| unseal_one(bytes.value())).transpose()?.unwrap_or_default();
             table.insert(job_type.0, seal([known.plus(&count)]).as_slice()).map_err(storage("write"))?;
         }
-        self.remove_creations(txn, changes)
+        self.remove_creations(txn, changes)?;
+        self.remove_recipes(txn, &recipes, changes)
+    }
+
+    /// Removes the pieces with these recipes of which no job is there any more.
+    fn remove_recipes(
+        &self,
+        txn: &WriteTransaction,
+        recipes: &BTreeSet<RecipeId>,
+        changes: &Changes,
+    ) -> Result<(), OpenError> {
+        let mut table = txn.open_table(RECIPES).map_err(storage("write"))?;
+        let places = txn.open_table(PLACES).map_err(storage("write"))?;
+        let mut looked_to = None;
+        for recipe in recipes {
+            let row = table.range(..=recipe.0).map_err(storage("read"))?.next_back();
+            let row = row.transpose().map_err(storage("read"))?;
+            let Some((key, piece)) = row.map(|(key, piece)| (key.value(), unseal(piece.value()))) else {
+                continue;
+            };
+            if looked_to.replace(key) == Some(key) {
+                continue;
+            }
+            let mut is_there = false;
+            let piece: Vec<RecipeJobs> = piece?;
+            for (_, first, n) in piece.into_iter().rev() {
+                is_there = self.is_one_there(&places, first..first + u64::from(n), &changes.dropped)?;
+                if is_there {
+                    break;
+                }
+            }
+            if !is_there {
+                table.remove(key).map_err(storage("write"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the pieces of what was given to jobs of which none is there any more.
