@@ -71,8 +71,9 @@ pub const RECENT_BYTES_MAX: usize = 128 << 20;
 /// Sparse segments that one checkpoint writes anew.
 pub const REWRITES_MAX: usize = 64;
 
-/// Places of jobs that are over that are held in memory before they are put into the file together.
-pub const PLACES_MAX: usize = 1 << 18;
+/// Places of jobs that are over that are held in memory before they are put into the file together. Few in
+/// tests, so that they are reached.
+pub const PLACES_MAX: usize = if cfg!(test) { 1 << 6 } else { 1 << 18 };
 
 /// Bytes of one transaction of a checkpoint but its last.
 pub const CHECKPOINT_BYTES: usize = 4 << 20;

@@ -196,7 +196,7 @@ impl Life {
     }
 
     fn order(&mut self) -> Vec<JobOrder> {
-        (0..self.draw.below(4))
+        (0..self.draw.below(5))
             .map(|_| JobOrder {
                 column: JobColumn::ALL[usize::try_from(self.draw.below(10)).expect("small")],
                 is_descending: self.draw.is(2),
@@ -343,6 +343,11 @@ fn lists_that_cannot_be_told_are_refused() {
     assert!(matches!(refused(&many), ListError::TooManyIds { n: 2_000 }));
     let columns = JobColumn::ALL.iter().rev().take(6).map(|column| JobOrder::by(*column));
     assert!(matches!(refused(&JobQuery::new(1).order(columns)), ListError::OrderTooLong));
+    let others = || JobColumn::ALL.into_iter().filter(|column| *column != JobColumn::Id).map(JobOrder::by);
+    let by_id = [JobOrder::by(JobColumn::Id)];
+    let order = |n: usize| JobQuery::new(1).order(others().take(n).chain(by_id));
+    assert!(matches!(refused(&order(5)), ListError::OrderTooLong), "the id is in the last place there is");
+    assert!(engine.list_jobs(&order(4)).expect("a page").jobs.is_empty());
     let other = JobQuery::new(1).order([JobOrder::by(JobColumn::Status)]).after(JobCursor::after(JobId(3)));
     assert!(matches!(refused(&other), ListError::Cursor));
 }
@@ -390,6 +395,32 @@ fn check_kept(life: &mut Life) -> usize {
     jobs.values().filter(|job| !open(job)).count()
 }
 
+/// Once nothing more is let go, as many are kept as shall be, and none went that changed after those.
+/// `ended` is when each job that was seen to be over changed.
+fn check_newest(life: &mut Life, keep: usize, ended: &BTreeMap<JobId, Timestamp>) {
+    for _ in 0..6 {
+        life.submit();
+        life.engine.checkpoint(PATIENCE).expect("made");
+    }
+    let all = life.all();
+    let open: Vec<RecipeId> = all
+        .iter()
+        .filter(|job| !job.status.is_final())
+        .filter_map(|job| Some(job.recipe.as_ref()?.0))
+        .collect();
+    let is_held = |job: &Job| job.recipe.as_ref().is_some_and(|(recipe, _)| open.contains(recipe));
+    let over: Vec<&Job> = all.iter().filter(|job| job.status.is_final()).collect();
+    let n_free = over.iter().filter(|job| !is_held(job)).count();
+    assert!(over.len() >= keep && n_free <= keep, "{} and {n_free} are left, {keep} shall be", over.len());
+    let mut n_gone = 0;
+    for (id, changed) in ended.iter().filter(|(id, _)| all.iter().all(|job| job.id != **id)) {
+        n_gone += 1;
+        let n_newer = over.iter().filter(|job| job.last_status_change >= *changed).count();
+        assert!(n_newer >= keep, "{n_newer} that are left are newer than job {id}");
+    }
+    assert!(n_gone > 200, "{n_gone}");
+}
+
 #[test]
 fn jobs_that_are_over_are_dropped_and_nothing_that_is_open_misses_them() {
     for (seed, retention) in [(1, Retention::ALL.jobs(40)), (2, Retention::ALL.age(Duration::from_millis(5)))]
@@ -404,9 +435,13 @@ fn jobs_that_are_over_are_dropped_and_nothing_that_is_open_misses_them() {
         let open =
             |hand: &Hand| Engine::open(directory.path(), options().clock(hand.clone())).expect("a store");
         life.engine = open(&life.hand);
-        let mut n_kept = 0;
+        let (mut n_kept, mut ended) = (0, BTreeMap::new());
         for n in 0..160 {
             life.step();
+            let all = life.all();
+            ended.extend(
+                all.iter().filter(|job| job.status.is_final()).map(|job| (job.id, job.last_status_change)),
+            );
             if n % 20 == 19 {
                 n_kept = check_kept(&mut life);
             }
@@ -421,6 +456,9 @@ fn jobs_that_are_over_are_dropped_and_nothing_that_is_open_misses_them() {
         let totals = life.engine.fresh_view(PATIENCE).totals;
         assert!(totals.n_ended() > 300, "{totals:?}");
         assert!(n_kept < 250, "{n_kept} of {totals:?} are left");
+        if let Some(keep) = retention.jobs {
+            check_newest(&mut life, usize::try_from(keep).expect("few"), &ended);
+        }
         let dropped = JobRecord::Dropped;
         let id =
             (1..=totals.total()).map(JobId).find(|id| life.engine.look_up(*id) == dropped).expect("one went");

@@ -12,6 +12,9 @@ mod glance;
 mod index;
 mod inspect;
 mod list;
+#[cfg(test)]
+#[cfg(not(weighbridge_loom))]
+mod list_tests;
 mod look;
 mod recent;
 mod recovery;

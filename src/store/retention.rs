@@ -32,7 +32,7 @@ use crate::state::{Kind, digest};
 use crate::sync::Ordering;
 
 /// Jobs that one checkpoint drops at least, where there are as many; beside twice as many as it writes.
-const DROPPED_MIN: usize = 10_000;
+const DROPPED_MIN: usize = if cfg!(test) { 500 } else { 10_000 };
 
 /// Ids that are looked at while the lock is held.
 const IDS_AT_ONCE: u64 = 4_096;
@@ -72,6 +72,7 @@ pub(super) struct Leaving {
     id: JobId,
     place: Place,
     job_type: JobTypeId,
+    recipe: Option<RecipeId>,
     kind: Kind,
     digest: u64,
 }
@@ -101,7 +102,8 @@ impl Marked {
 struct Rule {
     /// Rows that changed before go.
     before: Timestamp,
-    /// So many go at least.
+    /// So many of those that were not looked at yet are not among the ones to keep. They go, but for those
+    /// of recipes that go on.
     surplus: u64,
 }
 
@@ -151,17 +153,18 @@ impl Tables {
                 if job.is_open() || (surplus == 0 && job.last_status_change >= rule.before) {
                     continue;
                 }
+                surplus = surplus.saturating_sub(1);
                 let recipe = job.more.as_ref().and_then(|more| more.recipe);
                 if let Some(recipe) = recipe
                     && !self.is_recipe_over(&txn, recipe, &mut recipes)?
                 {
                     continue;
                 }
-                surplus = surplus.saturating_sub(1);
                 found.push(Leaving {
                     id: stored.id,
                     place: Place { segment: number, row },
                     job_type: job.job_type,
+                    recipe,
                     kind: Kind::of(job),
                     digest: digest(stored.id, job),
                 });
@@ -185,12 +188,20 @@ impl Tables {
         if (age.is_none() && jobs.is_none()) || !shared.marked.jobs.is_empty() {
             return None;
         }
-        let over = |info: &super::segment::SegmentInfo| u64::from(info.n_live() - info.n_open);
-        let n_over: u64 = shared.index.directory.values().map(over).sum();
+        let (mut n_over, mut n_behind) = (0, 0);
+        for info in shared.index.directory.values() {
+            let n = u64::from(info.n_live() - info.n_open);
+            n_over += n;
+            // What is left there of before: those of recipes that go on.
+            n_behind += if info.order <= shared.marked.looked_to { n } else { 0 };
+        }
         let now = shared.index.head.totals.now;
         let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         let before = age.map_or(Timestamp(i64::MIN), |age| Timestamp(now.0.saturating_sub(micros(age))));
-        Some(Rule { before, surplus: jobs.map_or(0, |keep| n_over.saturating_sub(keep)) })
+        Some(Rule {
+            before,
+            surplus: jobs.map_or(0, |keep| n_over.saturating_sub(keep).saturating_sub(n_behind)),
+        })
     }
 
     /// True where no job of a recipe is open.
@@ -234,14 +245,13 @@ impl Tables {
         changes: &mut Changes,
     ) -> Result<(), OpenError> {
         let mut counts: BTreeMap<JobTypeId, StatusCounts> = BTreeMap::new();
-        let mut placed = Vec::new();
+        let mut recipes: BTreeSet<RecipeId> = BTreeSet::new();
         {
             let shared = self.shared.lock();
             if shared.marked.jobs.is_empty() || frozen.generation() < shared.marked.generation {
                 return Ok(());
             }
             changes.has_dropped = true;
-            let placed_below = changes.head.placed_below;
             for leaving in shared.marked.jobs.iter().filter(|leaving| frozen.get(leaving.id).is_none()) {
                 let Some(info) = changes.info(&shared.index, leaving.place.segment) else { continue };
                 if !info.kill(leaving.place.row, leaving.job_type, leaving.kind, false) {
@@ -251,15 +261,13 @@ impl Tables {
                 changes.head.dropped_hash = changes.head.dropped_hash.wrapping_add(leaving.digest);
                 counts.entry(leaving.job_type).or_default().add(leaving.kind.status);
                 changes.dropped.insert(leaving.id);
-                if leaving.place.segment < placed_below {
-                    placed.push(leaving.id);
-                }
+                recipes.extend(leaving.recipe);
             }
         }
         if changes.dropped.is_empty() {
             return Ok(());
         }
-        remove_places(txn, &placed)?;
+        remove_places(txn, &changes.dropped)?;
         let mut table = txn.open_table(DROPPED).map_err(storage("write"))?;
         for (job_type, count) in counts {
             let known = table.get(job_type.0).map_err(storage("read"))?;
@@ -267,7 +275,42 @@ impl Tables {
                 known.map(|bytes| unseal_one(bytes.value())).transpose()?.unwrap_or_default();
             table.insert(job_type.0, seal([known.plus(&count)]).as_slice()).map_err(storage("write"))?;
         }
-        self.remove_creations(txn, changes)
+        self.remove_creations(txn, changes)?;
+        self.remove_recipes(txn, &recipes, changes)
+    }
+
+    /// Removes the pieces with these recipes of which no job is there any more.
+    fn remove_recipes(
+        &self,
+        txn: &WriteTransaction,
+        recipes: &BTreeSet<RecipeId>,
+        changes: &Changes,
+    ) -> Result<(), OpenError> {
+        let mut table = txn.open_table(RECIPES).map_err(storage("write"))?;
+        let places = txn.open_table(PLACES).map_err(storage("write"))?;
+        let mut looked_to = None;
+        for recipe in recipes {
+            let row = table.range(..=recipe.0).map_err(storage("read"))?.next_back();
+            let row = row.transpose().map_err(storage("read"))?;
+            let Some((key, piece)) = row.map(|(key, piece)| (key.value(), unseal(piece.value()))) else {
+                continue;
+            };
+            if looked_to.replace(key) == Some(key) {
+                continue;
+            }
+            let mut is_there = false;
+            let piece: Vec<RecipeJobs> = piece?;
+            for (_, first, n) in piece.into_iter().rev() {
+                is_there = self.is_one_there(&places, first..first + u64::from(n), &changes.dropped)?;
+                if is_there {
+                    break;
+                }
+            }
+            if !is_there {
+                table.remove(key).map_err(storage("write"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the pieces of what was given to jobs of which none is there any more.
@@ -329,21 +372,24 @@ impl Tables {
     }
 }
 
-/// Takes places, sorted by id, out of the table.
-fn remove_places(txn: &WriteTransaction, ids: &[JobId]) -> Result<(), OpenError> {
+/// Takes the places of jobs out of the table: also of one whose row is newer, and which was placed before it
+/// got that.
+fn remove_places(txn: &WriteTransaction, ids: &BTreeSet<JobId>) -> Result<(), OpenError> {
     let mut table = txn.open_table(PLACES).map_err(storage("write"))?;
+    let ids: Vec<JobId> = ids.iter().copied().collect();
     for ids in ids.chunk_by(|a, b| block_of(*a).0 == block_of(*b).0) {
         let (number, _) = block_of(ids[0]);
         let known = table.get(number).map_err(storage("read"))?.map(|bytes| unseal_one(bytes.value()));
         let Some(mut block): Option<Block> = known.transpose()? else { continue };
+        let mut is_changed = false;
         for id in ids {
             if let Some(place) = block.get_mut(block_of(*id).1) {
-                *place = NOWHERE;
+                is_changed |= std::mem::replace(place, NOWHERE) != NOWHERE;
             }
         }
         if block.iter().all(|place| *place == NOWHERE) {
             table.remove(number).map_err(storage("write"))?;
-        } else {
+        } else if is_changed {
             table.insert(number, seal([block]).as_slice()).map_err(storage("write"))?;
         }
     }

@@ -256,7 +256,10 @@ impl Checking<'_> {
                     (Some(_), None) if !(1..=head.totals.n_jobs).contains(&id.0) => {
                         bad("it has a place, and was never made".to_owned());
                     }
-                    // It has no row at all, which was told.
+                    (Some(place), None) if head.n_dropped > 0 && !jobs.is_partial => {
+                        bad(format!("its place is {}, and it was dropped", shown(place)));
+                    }
+                    // It has no row at all, which was told; or it was dropped.
                     (_, None) => {}
                     // Nobody asks for the places of others, so old ones may be left.
                     (says, Some(seen)) => {

@@ -179,21 +179,23 @@ const fn place(column: JobColumn) -> usize {
 
 impl Order {
     pub(super) fn new(columns: &[JobOrder]) -> Option<Self> {
-        let mut all = Vec::new();
+        let mut all: Vec<JobOrder> = Vec::new();
+        let mut id = None;
         for order in columns {
-            if all.iter().any(|known: &JobOrder| known.column == order.column) {
-                continue;
-            }
-            all.push(*order);
             if order.column == JobColumn::Id {
-                return Some(Self(all));
+                // What follows it orders nothing.
+                id = Some(*order);
+                break;
+            }
+            if !all.iter().any(|known| known.column == order.column) {
+                all.push(*order);
             }
         }
         if all.len() > ORDER_LEN_MAX {
             return None;
         }
         let is_descending = columns.last().is_some_and(|last| last.is_descending);
-        all.push(JobOrder { column: JobColumn::Id, is_descending });
+        all.push(id.unwrap_or(JobOrder { column: JobColumn::Id, is_descending }));
         Some(Self(all))
     }
 
