@@ -13,6 +13,7 @@ mod index;
 mod inspect;
 mod list;
 mod look;
+mod progress;
 mod recent;
 mod recovery;
 mod retention;
@@ -31,6 +32,7 @@ pub use inspect::{
     inspect,
 };
 pub use list::ListError;
+pub use progress::{Recovery, RecoveryPhase};
 pub use recovery::OpenError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use recovery::open_on;
