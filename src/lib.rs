@@ -69,8 +69,8 @@ pub use queue::{
 };
 pub use store::{
     CheckProgress, CheckReport, Checkpoints, FaultKind, FileInspection, Gap, Inspection, ListError,
-    LogInspection, LogRows, LookError, OpenError, Opens, Retention, SegmentsInspection, StateInspection,
-    StateTotals, StoreFault, StoreFaults, StoreFiles, check, inspect,
+    LogInspection, LogRows, LookError, OpenError, Opens, Recovery, RecoveryPhase, Retention,
+    SegmentsInspection, StateInspection, StateTotals, StoreFault, StoreFaults, StoreFiles, check, inspect,
 };
 pub use wal::{BatchError, Durable, LogError};
 #[cfg(feature = "server")]

@@ -157,6 +157,28 @@ fn a_run_that_listens_waits_for_what_is_paused_and_can_be_told_to_go_on() {
 }
 
 #[test]
+fn what_is_said_of_the_opening_of_a_store_is_on_standard_error_alone() {
+    let place = Place::new();
+    place.write("w.json", &one_type(r#"["true"]"#));
+    let run = ["run", "w.json", "--store", "s", "--no-progress", "--output", "json"];
+    let ended = place.run(&[&run[..], &["--verbose"]].concat()).expect(0);
+    ended.says("the store is open after").says(": 0 jobs, 0 events applied from the log");
+    assert_eq!(ended.json()["totals"]["done"], 3, "{ended:?}");
+    let again = place.run(&[&run[..], &["--verbose"]].concat()).expect(0);
+    again.says(": 3 jobs, ");
+    assert_eq!(again.json()["totals"]["done"], 3, "{again:?}");
+    let daemon = Daemon::start(&place, &["--store", "s", "--verbose", "--output", "json"]);
+    let ready: serde_json::Value = serde_json::from_str(&daemon.line).expect("one line of JSON");
+    assert_eq!(ready["n_jobs"], 3, "{ready}");
+    assert!(daemon.end().success());
+    for look in ["inspect", "check"] {
+        let ended = place.run(&[look, "s", "--verbose", "--output", "json"]).expect(0);
+        assert_eq!(ended.json()["n_faults"].as_u64().unwrap_or(0), 0, "{ended:?}");
+        assert!(!ended.stderr.contains("store is open"), "nothing is opened for good: {ended:?}");
+    }
+}
+
+#[test]
 fn a_daemon_asked_for_json_tells_in_json_that_it_is_ready() {
     let place = Place::new();
     let daemon = Daemon::start(&place, &["--store", "s", "--driver", "none", "--output", "json"]);

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use weighbridge::{
     Engine, Job, JobId, JobRequest, JobStatus, JobTypeSpec, NodeId, NodeResources, Offer, OpenError, Options,
-    Outcome, RecipeNode, RecipeRequest, StatusUpdate, StoreFiles, Submission, SubmissionId, TaskState, Usage,
+    Outcome, RecipeNode, RecipeRequest, Recovery, RecoveryPhase, StatusUpdate, StoreFiles, Submission,
+    SubmissionId, TaskState, Usage,
 };
 
 const SYNC: Duration = Duration::from_secs(10);
@@ -91,6 +94,69 @@ fn a_second_engine_on_the_same_store_is_refused_and_told_who_has_it() {
     }
     engine.close().expect("closed");
     open(directory.path()).expect("free again");
+}
+
+/// Opens a store; what was told of that, of each phase by itself.
+fn open_told(directory: &Path) -> (Result<Engine, OpenError>, [Vec<Recovery>; 2]) {
+    let told = Arc::<Mutex<Vec<Recovery>>>::default();
+    let all = told.clone();
+    let options = Options::default().load_period(None).on_recovery(move |at| all.lock().push(at));
+    let engine = Engine::open(directory, options);
+    let told = Arc::into_inner(told).expect("the engine has let go of it").into_inner();
+    assert!(told.is_sorted_by_key(|at| at.phase), "{told:?}");
+    let (segments, log) = told.into_iter().partition(|at| at.phase == RecoveryPhase::Segments);
+    (engine, [segments, log])
+}
+
+#[test]
+fn the_opening_of_a_store_is_told_from_nothing_to_all_of_each_phase() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (engine, told) = open_told(directory.path());
+    let engine = engine.expect("a new store");
+    for phase in &told {
+        assert_eq!(phase.iter().map(|at| (at.n_done, at.n_all)).collect::<Vec<_>>(), [(0, 0)], "{told:?}");
+    }
+    let step = engine.put_job_type(JobTypeSpec::new("step", "1").command(["run"])).expect("room");
+    let step = step.wait_durable(SYNC).expect("a type");
+    let mut n_submitted = 0;
+    let mut submit = |engine: &Engine, n: u32| {
+        for _ in 0..n {
+            n_submitted += 1;
+            let id = SubmissionId::new(&format!("s{n_submitted}")).expect("an id");
+            let submission = Submission::new(id).jobs(JobRequest::new(step).count(3));
+            engine.submit(submission).expect("room").wait_durable(SYNC).expect("accepted");
+        }
+    };
+    for _ in 0..3 {
+        submit(&engine, 10);
+        engine.checkpoint(SYNC).expect("written");
+    }
+    // More rows than a phase has calls.
+    submit(&engine, 150);
+    // As a crash would leave it: closing it would leave nothing in the log.
+    let killed = tempfile::tempdir().expect("a directory");
+    let [from, to] = [&directory, &killed].map(|directory| StoreFiles::new(directory.path()));
+    fs::copy(from.log(), to.log()).and_then(|_| fs::copy(from.state(), to.state())).expect("copied");
+    engine.close().expect("closed");
+    let (engine, told) = open_told(killed.path());
+    let engine = engine.expect("a store");
+    assert!(engine.n_replayed() >= 150);
+    assert_eq!(engine.view().totals.total(), 3 * 180);
+    for phase in &told {
+        let (first, last) = (phase[0], phase[phase.len() - 1]);
+        assert!(phase.len() <= 100, "{} calls", phase.len());
+        assert!(first.n_done == 0 && last.is_complete() && last.n_all > 0, "{phase:?}");
+        assert!(phase.is_sorted_by(|a, b| a.n_done < b.n_done && a.n_all == b.n_all), "{phase:?}");
+    }
+    assert!(told[1].len() > 50 && told[1][0].n_all >= 150, "{:?}", told[1]);
+    engine.close().expect("closed");
+
+    let other = tempfile::tempdir().expect("a directory");
+    open(other.path()).expect("a store").close().expect("closed");
+    fs::copy(StoreFiles::new(other.path()).log(), from.log()).expect("copied");
+    let (refused, told) = open_told(directory.path());
+    assert!(matches!(refused.err(), Some(OpenError::Mixed)), "an error stays what it is");
+    assert!(told[1].is_empty(), "what was not reached is not told: {told:?}");
 }
 
 #[test]

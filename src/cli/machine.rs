@@ -13,7 +13,7 @@ use crate::model::{NodeId, NodeResources};
 use crate::store::{OpenError, Retention};
 
 use super::failure::Failure;
-use super::supervisor;
+use super::{recovery, supervisor};
 
 /// The only node.
 pub(super) const NODE: NodeId = NodeId(1);
@@ -76,7 +76,7 @@ impl Machine {
         if let Some(bytes) = args.checkpoint_bytes {
             options = options.checkpoint_bytes(bytes);
         }
-        let engine = Engine::open(store, options).map_err(open_failure)?;
+        let engine = recovery::open(store, options).map_err(open_failure)?;
         let store = store.canonicalize().map_err(|error| {
             Failure::failed("store", format_args!("could not find the store {}: {error}", store.display()))
         })?;

@@ -22,6 +22,7 @@ mod output;
 mod pause;
 mod priority;
 mod queue;
+mod recovery;
 mod run;
 mod serve;
 mod signals;
@@ -186,7 +187,8 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
 }
 
 fn log_to_stderr(is_verbose: bool) {
-    let level = if is_verbose { "weighbridge=debug" } else { "weighbridge=warn" };
+    let level =
+        if is_verbose { "weighbridge=debug" } else { &format!("weighbridge=warn,{}", recovery::SHOWN) };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -4,6 +4,7 @@
 //! Allowed faults: see `testing/traced.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +13,33 @@ use crate::clock::{Clock, monotonic};
 use crate::intake::IntakeError;
 use crate::launch::{StatusUpdate, TaskState};
 use crate::model::{
-    Event, EventNumber, Job, JobId, JobRequest, JobStatus, JobTypeSpec, LaunchName, NodeId, NodeResources,
-    Outcome, QueueMode, RecipeNode, RecipeRequest, StoreId, Submission, SubmissionId, Timestamp, Usage,
+    Event, EventNumber, Job, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, LaunchName, NodeId,
+    NodeResources, Outcome, QueueMode, RecipeNode, RecipeRequest, StoreId, Submission, SubmissionId,
+    Timestamp, Usage,
 };
 use crate::offer::Offer;
 use crate::state::digest;
 use crate::store::{OpenError, Retention, open_on};
 use crate::sync::{AtomicBool, AtomicI64, Ordering};
-use crate::testing::{Crashes, Op, Survives, TracedDisk};
+use crate::testing::{Crashes, Op, Survives, TracedDisk, draw};
 use crate::wal::{Disk, DiskFile, LogError, LogFile, ReadBatch};
 
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Small enough for several checkpoints in a script.
 const CHECKPOINT_BYTES: usize = 12_000;
+
+/// Few enough that old load rows go while a script runs.
+const LOAD_ROWS: u32 = 12;
+
+/// Places within a round where it may make a checkpoint, or open the store again.
+const N_PHASES: u32 = 5;
+
+/// What redb caches of a file where it is to write pages before their commit.
+const SMALL_CACHE_BYTES: usize = 64 << 10;
+
+/// Which of the heavier crashes are tried, where not all of them are.
+const SEED: u64 = 0x5EED;
 
 #[derive(Clone, Default)]
 struct HandClock(Arc<AtomicI64>);
@@ -98,7 +112,8 @@ fn told<T: Clone, E: Clone + std::fmt::Debug>(
 impl Script {
     fn new(disk: TracedDisk, checkpoint_bytes: usize) -> Self {
         let clock = HandClock::default();
-        let options = Options::default().clock(clock.clone()).checkpoint_bytes(checkpoint_bytes);
+        let options = Options::default().clock(clock.clone()).load_rows(LOAD_ROWS);
+        let options = options.checkpoint_bytes(checkpoint_bytes);
         let mut script = Self {
             disk,
             options,
@@ -148,8 +163,8 @@ impl Script {
         self.done();
     }
 
-    fn launch(&mut self, most: u64) -> Vec<LaunchName> {
-        let picks = self.engine().offer(&Offer::new(NodeId(1), NodeResources::new().mem_mib(most)));
+    fn launch(&mut self, node: u32, most: u64) -> Vec<LaunchName> {
+        let picks = self.engine().offer(&Offer::new(NodeId(node), NodeResources::new().mem_mib(most)));
         let launches = picks.commit().wait(WAIT).expect("durable");
         self.done();
         launches.iter().map(|launch| launch.get().name).collect()
@@ -198,11 +213,51 @@ impl Script {
         }
     }
 
-    fn run(&mut self) {
-        let spec = JobTypeSpec::new("step", "1").command(["run", "{n}"]).max_tries(1);
-        let spec = spec.needs(NodeResources::new().mem_mib(1));
+    /// What a round does at a place of it: each is reached with what the ones before left in memory, in
+    /// the log and in the state file.
+    fn between(&mut self, round: u32, phase: u32) {
+        if round % N_PHASES == phase {
+            self.checkpoint();
+        }
+        if round % 2 == 1 && (2 * round + 3) % N_PHASES == phase {
+            if round % 4 == 3 {
+                // With a last checkpoint; a full disk may keep it.
+                let engine = self.engine.take().expect("open");
+                let _ = engine.close();
+            }
+            self.open();
+        }
+        if round % 6 == 4 && phase == 2 {
+            // One after the other, with nothing between them but their own events.
+            self.open();
+            self.open();
+        }
+    }
+
+    fn put(&mut self, spec: &JobTypeSpec) -> JobTypeId {
         let kind = told(|| self.engine().put_job_type(spec.clone()));
         self.done();
+        kind
+    }
+
+    fn controls(&mut self, round: u32, kind: JobTypeId, other: JobTypeId) {
+        told(|| self.engine().pause(kind, true));
+        self.done();
+        told(|| self.engine().pause(kind, false));
+        told(|| self.engine().set_limit(kind, Some(50)));
+        let mode = if round.is_multiple_of(2) { QueueMode::Lifo } else { QueueMode::Fifo };
+        told(|| self.engine().set_mode(None, Some(mode)));
+        told(|| self.engine().set_mode(Some(other), Some(mode)));
+        self.done();
+    }
+
+    fn run(&mut self) {
+        let needs = |mib: u64| NodeResources::new().mem_mib(mib);
+        let spec = JobTypeSpec::new("step", "1").command(["run", "{n}"]).max_tries(1).needs(needs(1));
+        let kind = self.put(&spec);
+        let retried = JobTypeSpec::new("retried", "1").max_tries(2).priority(1_000).needs(needs(2));
+        let retried = |round: u32| retried.clone().command(["again".to_owned(), round.to_string()]);
+        let other = self.put(&retried(0));
         let request = |n: u32| JobRequest::new(kind).values([("n", format!("{n:0>100}"))]);
         let node = |n: u32, parents: &[u32]| RecipeNode {
             name: format!("node{n}").into(),
@@ -213,18 +268,22 @@ impl Script {
             self.submit(|all| all.jobs(request(round).count(3)).jobs(request(9).priority(7)));
             let nodes = vec![node(1, &[]), node(2, &[0]), node(3, &[0, 1])];
             self.submit(|all| all.recipe(RecipeRequest { name: "r".into(), nodes: nodes.clone() }));
-            told(|| self.engine().pause(kind, true));
-            self.done();
-            told(|| self.engine().pause(kind, false));
-            told(|| self.engine().set_limit(kind, Some(50)));
-            let mode = if round % 2 == 0 { QueueMode::Lifo } else { QueueMode::Fifo };
-            told(|| self.engine().set_mode(None, Some(mode)));
-            self.done();
-            let names = self.launch(4);
+            self.between(round, 0);
+            self.controls(round, kind, other);
+            if round % 3 == 1 {
+                // An edit, and a type of its own.
+                self.put(&retried(round));
+                let own = self.put(&JobTypeSpec::new(format!("own{round}"), "1").command(["own"]));
+                let many = JobRequest::new(own).count(5).priority(2_000);
+                self.submit(|all| all.jobs(many).jobs(JobRequest::new(other).count(2)));
+            }
+            self.between(round, 1);
+            let names = self.launch(1, 4);
             self.end(names[0], Outcome::Exited { code: 0 });
+            self.between(round, 2);
             self.end(names[1], Outcome::Exited { code: 3 });
             self.status(names[2], TaskState::Refused { reason: "no room".into() });
-            self.checkpoint();
+            self.between(round, 3);
             // One that left memory: nobody waits for it.
             let jobs = self.engine().jobs(JobId(0), 1_000);
             let is_failed = |job: &&Job| job.status == JobStatus::Failed && job.recipe.is_none();
@@ -238,15 +297,21 @@ impl Script {
             told(|| self.engine().set_priority(ids(), 3));
             self.done();
             self.cancel(&ids());
+            if round % 3 == 2 {
+                // Both tries of one that is tried again, and one that is lost.
+                for code in [4, 5] {
+                    let names = self.launch(2, 40);
+                    self.end(names[names.len() - 1], Outcome::Exited { code });
+                    self.end(names[0], Outcome::Lost { reason: "gone".into() });
+                }
+            }
             self.clock.0.fetch_add(3_600 * Timestamp::PER_SECOND, Ordering::Relaxed);
             self.engine().pump();
             self.done();
-            if round % 2 == 1 {
-                self.open();
-            }
+            self.between(round, 4);
         }
         self.checkpoint();
-        let names = self.launch(20);
+        let names = self.launch(1, 20);
         for name in names.into_iter().take(5) {
             self.end(name, Outcome::Lost { reason: "gone".into() });
         }
@@ -323,22 +388,54 @@ fn check(
 
 #[test]
 fn a_crash_at_every_write_and_sync_loses_nothing_and_halves_nothing() {
-    let n_points = try_all_crashes(14, Retention::ALL);
+    let n_points = try_all_crashes(14, Retention::ALL, None);
     assert!(n_points >= 2_000, "{n_points} points");
 }
 
 #[test]
 fn a_crash_while_jobs_are_dropped_leaves_each_there_or_dropped() {
-    try_all_crashes(6, Retention::ALL.jobs(6));
+    let n_points = try_all_crashes(4, Retention::ALL.jobs(6), None);
+    assert!(n_points >= 600, "{n_points} points");
+}
+
+#[test]
+fn a_crash_where_pages_are_written_before_their_commit_loses_nothing_and_halves_nothing() {
+    let n_points = try_all_crashes(3, Retention::ALL, Some(SMALL_CACHE_BYTES));
+    assert!(n_points >= 400, "{n_points} points");
+}
+
+/// Which crashes are tried: all of them with `WEIGHBRIDGE_CRASH_DEEP`, else some of the heavier ones.
+#[derive(Clone, Copy)]
+struct Sample {
+    is_deep: bool,
+}
+
+impl Sample {
+    fn from_env() -> Self {
+        Self { is_deep: std::env::var_os("WEIGHBRIDGE_CRASH_DEEP").is_some() }
+    }
+
+    /// True for one `n` in so many.
+    fn takes(self, n: usize, one_in: u64) -> bool {
+        self.is_deep || draw(SEED, n).is_multiple_of(one_in)
+    }
+
+    /// The step of a walk over what is many.
+    fn every(self, step: usize) -> usize {
+        if self.is_deep { 1 } else { step }
+    }
 }
 
 /// Gives how many points there were.
-fn try_all_crashes(n_rounds: u32, retention: Retention) -> u64 {
+fn try_all_crashes(n_rounds: u32, retention: Retention, cache_bytes: Option<usize>) -> u64 {
     let drops = retention != Retention::ALL;
     let new = TracedDisk::default();
     drop(Script::new(new.clone(), CHECKPOINT_BYTES));
     let base = new.files();
-    let disk = TracedDisk::with(base.clone());
+    let mut disk = TracedDisk::with(base.clone());
+    if let Some(bytes) = cache_bytes {
+        disk = disk.with_cache(bytes);
+    }
     let mut script = Script::new(disk.clone(), CHECKPOINT_BYTES);
     script.n_rounds = n_rounds;
     script.options.retention = retention;
@@ -355,25 +452,45 @@ fn try_all_crashes(n_rounds: u32, retention: Retention) -> u64 {
         let at = script.known.partition_point(|known| known.n_ops <= n_ops);
         at.checked_sub(1).map_or(EventNumber(0), |at| script.known[at].position)
     };
-    let is_deep = std::env::var_os("WEIGHBRIDGE_CRASH_DEEP").is_some();
+    let n_images: u64 = std::thread::scope(|scope| {
+        let tried = [0, 1].map(|part| {
+            let (trace, base, known, acknowledged) = (&trace, base.clone(), &known, &acknowledged);
+            let each = move |image: &TracedDisk, n: usize, what: &str| {
+                check(image, known, acknowledged(n), drops, &format!("operation {n}, {what}"));
+            };
+            scope.spawn(move || try_part(base, trace, part, each))
+        });
+        tried.into_iter().map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).sum()
+    });
+    let n_points = trace.len() as u64;
+    println!("{n_points} crash points, {n_images} images, {n_checkpoints} checkpoints");
+    n_points
+}
+
+/// Gives `each` what crashes may leave at every other operation of a trace, beginning with `part`; how many
+/// images there were.
+fn try_part(
+    base: [Vec<u8>; 2],
+    trace: &[(DiskFile, Op)],
+    part: usize,
+    each: impl Fn(&TracedDisk, usize, &str),
+) -> u64 {
+    let sample = Sample::from_env();
     let mut crashes = Crashes::new(base);
-    let (mut n_points, mut n_images) = (0, 0);
+    let mut n_images = 0;
     let mut try_image = |crashes: &Crashes, n: usize, log: Survives, state: Survives| {
         let image = crashes.image(|file| if file == DiskFile::Log { log } else { state });
-        check(
-            &image,
-            &known,
-            acknowledged(n),
-            drops,
-            &format!("operation {n}, log {log:?}, state {state:?}"),
-        );
+        each(&image, n, &format!("log {log:?}, state {state:?}"));
         n_images += 1;
     };
     for (n, (file, op)) in trace.iter().enumerate() {
+        if n % 2 != part {
+            crashes.step(*file, op);
+            continue;
+        }
         // Before the operation: all of it is on disk, or nothing that was not synced.
-        n_points += 1;
         try_image(&crashes, n, Survives::All, Survives::All);
-        if n % 3 == 0 || is_deep {
+        if sample.takes(n, 8) {
             try_image(&crashes, n, Survives::Prefix(0), Survives::Prefix(0));
         }
         let is_sync = matches!(op, Op::Sync);
@@ -383,30 +500,30 @@ fn try_all_crashes(n_rounds: u32, retention: Retention) -> u64 {
                 DiskFile::Log => (survives, Survives::All),
                 DiskFile::State => (Survives::All, survives),
             };
-            let every = if is_deep { 1 } else { 5 };
+            let every = sample.every(5);
             for one in (n % every..n_pending).step_by(every) {
                 let (log, state) = lost(Survives::Without(one));
                 try_image(&crashes, n, log, state);
-                let others = (one + 1..n_pending).step_by(if is_deep { 1 } else { 7 });
-                for other in others {
+                for other in (one + 1..n_pending).step_by(sample.every(7)) {
                     let (log, state) = lost(Survives::WithoutBoth(one, other));
                     try_image(&crashes, n, log, state);
                 }
             }
-            for seed in 0..if is_deep { 20 } else { 2 } {
+            for seed in 0..if sample.is_deep { 20 } else { 1 } {
                 let seed = (n as u64) << 8 | seed;
                 try_image(&crashes, n, Survives::Some(seed), Survives::Some(seed + 1));
             }
         }
         crashes.step(*file, op);
-        if !is_sync && (n % 4 == 0 || is_deep) {
-            for len in [0, 1, 511, 4_095] {
-                try_image(&crashes, n, Survives::Torn(len), Survives::Torn(len));
+        if !is_sync {
+            for (at, len) in [0, 1, 511, 4_095].into_iter().enumerate() {
+                if sample.takes(!(4 * n + at), 16) {
+                    try_image(&crashes, n, Survives::Torn(len), Survives::Torn(len));
+                }
             }
         }
     }
-    println!("{n_points} crash points, {n_images} images, {n_checkpoints} checkpoints");
-    n_points
+    n_images
 }
 
 /// What a store holds that a crash left, and its newest event.
@@ -466,9 +583,8 @@ fn a_second_crash_at_every_write_of_a_recovery_and_its_checkpoint_loses_nothing(
     script.run();
     script.engine = None;
     let trace = disk.trace();
-    let is_deep = std::env::var_os("WEIGHBRIDGE_CRASH_DEEP").is_some();
     // A prime, so that every kind of operation is hit.
-    let every = if is_deep { 3 } else { 67 };
+    let every = if Sample::from_env().is_deep { 3 } else { 97 };
     let mut crashes = Crashes::new(base);
     let (mut n_first, mut n_ops, mut n_images) = (0, 0, 0);
     for (n, (file, op)) in trace.iter().enumerate() {
@@ -517,8 +633,7 @@ fn a_disk_that_is_full_at_any_write_is_waited_for_and_nothing_is_lost_or_doubled
     };
     let (expected, n_ops, _) = jobs_after(None);
     let (mut n_points, mut n_refused) = (0, 0);
-    let every = if std::env::var_os("WEIGHBRIDGE_CRASH_DEEP").is_some() { 1 } else { 5 };
-    for after in (0..n_ops).step_by(every) {
+    for after in (0..n_ops).step_by(Sample::from_env().every(7)) {
         let (jobs, _, refused) = jobs_after(Some(after));
         assert!(jobs == expected, "full after {after} operations");
         n_points += 1;

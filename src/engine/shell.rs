@@ -59,7 +59,7 @@ use crate::model::{
 use crate::offer::Offer;
 use crate::queue::Entry;
 use crate::state::{Delta, State};
-use crate::store::{OpenError, Opened, Retention, StoreFiles, StoreLock, Tables, open};
+use crate::store::{OpenError, Opened, Recovery, Retention, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
 
@@ -86,6 +86,8 @@ pub struct Options {
     /// Which jobs that are over are kept; all of them, where nothing else is said. The others are dropped
     /// with later checkpoints, a bounded number with each.
     pub retention: Retention,
+    /// Who is told how far the opening of the store is, if anybody; let go once it is open.
+    pub on_recovery: Option<Arc<dyn Fn(Recovery) + Send + Sync>>,
 }
 
 impl Default for Options {
@@ -98,6 +100,7 @@ impl Default for Options {
             intake_len: INTAKE_LEN_MAX,
             checkpoint_bytes: RECENT_BYTES,
             retention: Retention::ALL,
+            on_recovery: None,
         }
     }
 }
@@ -142,6 +145,21 @@ impl Options {
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Sets who is told how far the opening of the store is: a store with many jobs that are not over, or
+    /// much in the log after the last checkpoint, takes seconds.
+    ///
+    /// Called on the thread that opens, at most a hundred times for each [`RecoveryPhase`]: phases in their
+    /// order, each from 0 to all of it with numbers that rise. An opening that fails ends in between. What
+    /// comes before (files that were not closed are repaired) and between is not told. Keep it short, for
+    /// the opening waits for it; if it panics the store does not open.
+    ///
+    /// [`RecoveryPhase`]: crate::RecoveryPhase
+    #[must_use]
+    pub fn on_recovery(mut self, tell: impl Fn(Recovery) + Send + Sync + 'static) -> Self {
+        self.on_recovery = Some(Arc::new(tell));
         self
     }
 
@@ -257,9 +275,11 @@ impl Engine {
     /// Opens the store in `directory`, or makes it, and recovers what it holds.
     ///
     /// Cost: reads the whole state and the log after it.
-    pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+    pub fn open(directory: impl AsRef<Path>, mut options: Options) -> Result<Self, OpenError> {
         let files = StoreFiles::new(directory.as_ref());
-        let opened = open(&files, random_store_id(), options.checkpoint_bytes)?;
+        let told = options.on_recovery.take();
+        let tell = |recovery| told.iter().for_each(|tell| tell(recovery));
+        let opened = open(&files, random_store_id(), options.checkpoint_bytes, &tell)?;
         Self::with(opened, options)
     }
 

@@ -16,6 +16,7 @@ mod list;
 #[cfg(not(weighbridge_loom))]
 mod list_tests;
 mod look;
+mod progress;
 mod recent;
 mod recovery;
 mod retention;
@@ -34,6 +35,7 @@ pub use inspect::{
     inspect,
 };
 pub use list::ListError;
+pub use progress::{Recovery, RecoveryPhase};
 pub use recovery::OpenError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use recovery::open_on;

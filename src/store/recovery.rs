@@ -16,6 +16,7 @@ use super::file::{
 };
 use super::index::Index;
 use super::look::guarded;
+use super::progress::{Recovery, RecoveryPhase, Telling};
 use super::segment::{Place, Segment, SegmentInfo};
 use super::tables::{Tables, segment_error};
 use crate::load::{LoadRow, StatusCounts};
@@ -111,11 +112,16 @@ pub(crate) struct Opened {
     pub(crate) n_replayed: u64,
 }
 
-/// Opens the store, or makes it under the id `new_store`.
-pub(crate) fn open(files: &StoreFiles, new_store: StoreId, recent_bytes: usize) -> Result<Opened, OpenError> {
+/// Opens the store, or makes it under the id `new_store`. `tell` hears how far it is.
+pub(crate) fn open(
+    files: &StoreFiles,
+    new_store: StoreId,
+    recent_bytes: usize,
+    tell: &dyn Fn(Recovery),
+) -> Result<Opened, OpenError> {
     let lock = StoreLock::take(files)?;
     let disk: Arc<dyn Disk> = Arc::new(Directory(files.directory().to_owned()));
-    Ok(Opened { lock: Some(lock), ..open_on(&disk, new_store, recent_bytes)? })
+    Ok(Opened { lock: Some(lock), ..open_telling(&disk, new_store, recent_bytes, tell)? })
 }
 
 /// The same on a disk that nobody else can have open.
@@ -124,8 +130,18 @@ pub(crate) fn open_on(
     new_store: StoreId,
     recent_bytes: usize,
 ) -> Result<Opened, OpenError> {
+    open_telling(disk, new_store, recent_bytes, &|_| ())
+}
+
+/// The same, and `tell` hears how far it is.
+pub(crate) fn open_telling(
+    disk: &Arc<dyn Disk>,
+    new_store: StoreId,
+    recent_bytes: usize,
+    tell: &dyn Fn(Recovery),
+) -> Result<Opened, OpenError> {
     // Nothing the storage held survives a panic of it here.
-    contained("log.redb or state.redb", || open_files(disk, new_store, recent_bytes))
+    contained("log.redb or state.redb", || open_files(disk, new_store, recent_bytes, tell))
 }
 
 /// What `body` gives. The storage library panics on pages that are not what it wrote: that is an error
@@ -140,17 +156,22 @@ pub(super) fn contained<T, E: From<OpenError>>(
     })
 }
 
-fn open_files(disk: &Arc<dyn Disk>, new_store: StoreId, recent_bytes: usize) -> Result<Opened, OpenError> {
+fn open_files(
+    disk: &Arc<dyn Disk>,
+    new_store: StoreId,
+    recent_bytes: usize,
+    tell: &dyn Fn(Recovery),
+) -> Result<Opened, OpenError> {
     if disk.exists(DiskFile::State) && !disk.exists(DiskFile::Log) {
         let cause = "it is missing, and state.redb is there".to_owned();
         return Err(OpenError::Damaged { file: "log.redb", place: "its start".to_owned(), cause });
     }
     let (log, id) = LogFile::open(disk, new_store)?;
     let file = StateFile::open(disk)?;
-    let (mut state, index) = read_state(&file, id)?;
+    let (mut state, index) = read_state(&file, id, tell)?;
     let tables = Tables::new(file, id, index, recent_bytes);
     put_edges_back(&mut state, &tables)?;
-    let n_replayed = replay(&log, id, &mut state.state, &tables)?;
+    let n_replayed = replay(&log, id, &mut state.state, &tables, tell)?;
     log.trust();
     tables.file.trust(true);
     Ok(Opened { lock: None, id, state: state.state, log, tables, n_replayed })
@@ -164,11 +185,14 @@ struct Reading {
 }
 
 /// The state as of the last checkpoint, without the edges of recipes; an empty one where there is none.
-fn read_state(file: &StateFile, id: StoreId) -> Result<(Reading, Index), OpenError> {
+fn read_state(file: &StateFile, id: StoreId, tell: &dyn Fn(Recovery)) -> Result<(Reading, Index), OpenError> {
     let mut index = Index::default();
     let mut reading =
         Reading { state: State::default(), totals: Totals::default(), restoring: Restoring::default() };
-    let Some(head) = file.head(id)? else { return Ok((reading, index)) };
+    let Some(head) = file.head(id)? else {
+        Telling::begin(tell, RecoveryPhase::Segments, 0).end();
+        return Ok((reading, index));
+    };
     index.head = head;
     reading.totals = head.totals;
     let Reading { state, restoring, .. } = &mut reading;
@@ -222,7 +246,9 @@ fn read_state(file: &StateFile, id: StoreId) -> Result<(Reading, Index), OpenErr
         Ok(())
     })?;
     let segments = txn.open_table(SEGMENTS).map_err(storage("read"))?;
+    let mut telling = Telling::begin(tell, RecoveryPhase::Segments, numbers.len() as u64);
     for number in numbers {
+        telling.advance();
         let info = &index.directory[&number];
         let are_over_wanted = number >= head.placed_below;
         if info.n_open == 0 && !are_over_wanted {
@@ -246,6 +272,7 @@ fn read_state(file: &StateFile, id: StoreId) -> Result<(Reading, Index), OpenErr
             }
         }
     }
+    telling.end();
     Ok((reading, index))
 }
 
@@ -257,9 +284,17 @@ fn put_edges_back(reading: &mut Reading, tables: &Tables) -> Result<(), OpenErro
 
 /// Applies the rows of the log that the state does not hold. A checkpoint may have been made between two
 /// commands of one row, so the state may hold the first part of a row.
-fn replay(log: &LogFile, id: StoreId, state: &mut State, tables: &Tables) -> Result<u64, OpenError> {
+fn replay(
+    log: &LogFile,
+    id: StoreId,
+    state: &mut State,
+    tables: &Tables,
+    tell: &dyn Fn(Recovery),
+) -> Result<u64, OpenError> {
+    let mut telling = Telling::begin(tell, RecoveryPhase::Log, log.n_rows());
     let (watermark, mut n_replayed, mut last) = (state.last_event.0, 0, None);
     log.for_each(|row, bytes| {
+        telling.advance();
         let damaged =
             |cause: String| OpenError::Damaged { file: "log.redb", place: format!("row {row}"), cause };
         let batch = ReadBatch::read(bytes, id).map_err(|error| match error {
@@ -288,6 +323,7 @@ fn replay(log: &LogFile, id: StoreId, state: &mut State, tables: &Tables) -> Res
         tables.add(state.take_delta());
         Ok(())
     })?;
+    telling.end();
     // The newest row is always kept, and a state holds nothing that the log had not synced before.
     let end = last.unwrap_or(0);
     if end < watermark {

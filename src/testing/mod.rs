@@ -18,4 +18,6 @@ pub(crate) use builders::job_state;
 pub(crate) use disk::FailingDisk;
 #[cfg(all(test, not(weighbridge_loom)))]
 pub(crate) use faulty::FaultyDisk;
+#[cfg(test)]
+pub(crate) use traced::draw;
 pub(crate) use traced::{Crashes, Op, Survives, TracedDisk};

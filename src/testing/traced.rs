@@ -25,6 +25,8 @@ struct World {
     /// What the files hold, synced or not.
     files: [Vec<u8>; 2],
     trace: Vec<(DiskFile, Op)>,
+    /// The most that redb may cache of a file, if less than it was asked for.
+    cache_bytes_max: Option<usize>,
     /// From how many operations on there is no room.
     full_from: Option<usize>,
     /// What every change and sync is refused with, if so.
@@ -48,6 +50,13 @@ impl TracedDisk {
     /// A disk with these files and an empty trace.
     pub(crate) fn with(files: [Vec<u8>; 2]) -> Self {
         Self(Arc::new(Mutex::new(World { files, ..World::default() })))
+    }
+
+    /// The same, and of each file that is opened from now on redb caches no more than so much: with little,
+    /// it writes pages of a transaction long before its commit.
+    pub(crate) fn with_cache(self, bytes_max: usize) -> Self {
+        self.0.lock().cache_bytes_max = Some(bytes_max);
+        self
     }
 
     /// How many writes, changes of length and syncs there were.
@@ -93,7 +102,9 @@ impl Disk for TracedDisk {
     }
 
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal> {
+        let most = self.0.lock().cache_bytes_max.unwrap_or(usize::MAX);
         let backend = TracedFile { world: self.0.clone(), file };
+        let cache_bytes = cache_bytes.min(most);
         Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(Refusal::of)
     }
 }
@@ -187,11 +198,12 @@ pub(crate) enum Survives {
     Torn(usize),
 }
 
-fn coin(seed: u64, n: usize) -> bool {
+/// A number that `seed` and `n` alone give.
+pub(crate) fn draw(seed: u64, n: usize) -> u64 {
     let mut x = seed ^ (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (x ^ (x >> 31)) & 1 == 1
+    x ^ (x >> 31)
 }
 
 /// Brings to `bytes` what survives of unsynced operations on them.
@@ -202,7 +214,7 @@ pub(super) fn survive(bytes: &mut Vec<u8>, ops: &[Op], survives: Survives) {
             Survives::Prefix(len) => n < len,
             Survives::Without(lost) => n != lost,
             Survives::WithoutBoth(one, other) => n != one && n != other,
-            Survives::Some(seed) => coin(seed, n),
+            Survives::Some(seed) => draw(seed, n) & 1 == 1,
         };
         let torn = match (survives, op) {
             (Survives::Torn(len), Op::Write(offset, data)) if n + 1 == ops.len() => {

@@ -145,6 +145,11 @@ impl LogFile {
         self.db.as_deref().ok_or(LogError::Poisoned)
     }
 
+    /// How many rows it holds.
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.kept.len() as u64
+    }
+
     /// Gives every row to `each`, in order, until it says no.
     pub(crate) fn for_each<E: From<LogError>>(
         &self,
