@@ -31,10 +31,9 @@ use super::segment::{Builder, Place, Segment, SegmentInfo};
 use super::survey::STATE;
 use super::tables::{Tables, segment_error};
 use crate::clock::monotonic;
-use crate::limits::{
-    CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES, SEGMENT_REST, SUBMISSIONS_MAX,
-};
+use crate::limits::{CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES, SUBMISSIONS_MAX};
 use crate::model::{Accepted, EventNumber, JobId};
+use crate::sync::Ordering;
 
 /// Load rows that one checkpoint removes at most: more than it can add.
 const LOAD_ROWS_REMOVED_MAX: u64 = 10_000;
@@ -133,9 +132,11 @@ impl Tables {
                     return Ok(shared.index.head.totals.last_event);
                 }
                 let recent = std::mem::take(&mut shared.recent);
+                self.n_recent_bytes.store(0, Ordering::Relaxed);
                 shared.frozen = Some(Arc::new(recent));
             }
             shared.checkpoints.n_begun += 1;
+            self.file.hurry(shared.is_closed || shared.recent.bytes() >= self.recent_bytes / 2);
             shared.frozen.clone().expect("just set aside")
         };
         let written = contained(STATE, || match self.settle()? {
@@ -255,7 +256,7 @@ impl Tables {
                     let Some((key, bytes)) = all.next() else { break };
                     n_bytes += bytes.len();
                     table.insert(key, bytes.as_slice()).map_err(storage("write"))?;
-                    std::thread::sleep(SEGMENT_REST);
+                    self.file.rest();
                 }
             }
             txn.commit().map_err(storage("write"))?;
@@ -296,7 +297,7 @@ impl Tables {
             changes.places.insert(changed.id, (place, !changed.job.is_open()));
             if builder.is_full() {
                 segments.push(changes.seal(std::mem::take(&mut builder), None));
-                std::thread::sleep(SEGMENT_REST);
+                self.file.rest();
             }
         }
         if !builder.is_empty() {

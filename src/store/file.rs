@@ -15,10 +15,10 @@ use redb::{
 
 use super::look::Number;
 use super::recovery::OpenError;
-use crate::limits::BATCH_BYTES_MAX;
+use crate::limits::{BATCH_BYTES_MAX, SEGMENT_REST};
 use crate::model::StoreId;
 use crate::state::Totals;
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::wal::{Disk, DiskFile, Held, Refusal};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
@@ -218,6 +218,7 @@ pub(super) struct StateFile {
     /// None for one in memory.
     disk: Option<Arc<dyn Disk>>,
     db: Mutex<Option<Arc<Held>>>,
+    hurries: AtomicBool,
 }
 
 impl StateFile {
@@ -242,6 +243,22 @@ impl StateFile {
             action: "read",
             cause: "the file is closed".to_owned(),
         })
+    }
+
+    /// Whether it is written as fast as it can be.
+    pub(super) fn hurry(&self, hurries: bool) {
+        // Relaxed, also below: a hint.
+        self.hurries.store(hurries, Ordering::Relaxed);
+        if let Some(disk) = &self.disk {
+            disk.hurry(hurries);
+        }
+    }
+
+    /// Lets others run, unless there is hurry.
+    pub(super) fn rest(&self) {
+        if !self.hurries.load(Ordering::Relaxed) {
+            std::thread::sleep(SEGMENT_REST);
+        }
     }
 
     /// Whether all that was read of it so far was right.
@@ -294,7 +311,7 @@ impl StateFile {
             txn.open_table(LOAD).map_err(storage("write"))?;
             txn.commit().map_err(storage("write"))?;
         }
-        Ok(Self { disk, db: Mutex::new(Some(Arc::new(db))) })
+        Ok(Self { disk, db: Mutex::new(Some(Arc::new(db))), hurries: AtomicBool::new(false) })
     }
 
     /// What the last checkpoint left; none where there was none.

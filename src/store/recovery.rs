@@ -120,7 +120,7 @@ pub(crate) fn open(
     tell: &dyn Fn(Recovery),
 ) -> Result<Opened, OpenError> {
     let lock = StoreLock::take(files)?;
-    let disk: Arc<dyn Disk> = Arc::new(Directory(files.directory().to_owned()));
+    let disk: Arc<dyn Disk> = Arc::new(Directory::new(files.directory()));
     Ok(Opened { lock: Some(lock), ..open_telling(&disk, new_store, recent_bytes, tell)? })
 }
 

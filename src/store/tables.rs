@@ -29,7 +29,7 @@ use crate::clock::monotonic;
 use crate::limits::{LIST_DEPTH_MAX, RECENT_BYTES_MAX};
 use crate::model::{Creation, EventNumber, Job, JobCursor, JobId, JobQuery, JobState, StoreId, Values};
 use crate::state::Delta;
-use crate::sync::{AtomicU64, Condvar, Mutex};
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering};
 
 /// How often a reader looks again for a segment that a checkpoint is about to move.
 pub(super) const LOOKS_MAX: usize = 1_000;
@@ -88,6 +88,8 @@ pub(crate) struct Tables {
     pub(super) added: Condvar,
     /// How much gathers before a checkpoint is made.
     pub(super) recent_bytes: usize,
+    /// How much has gathered.
+    pub(super) n_recent_bytes: AtomicU64,
     pieces: Mutex<VecDeque<(u64, Piece)>>,
     /// See `retention`.
     pub(super) generation: AtomicU64,
@@ -154,6 +156,7 @@ impl Tables {
             bell: Condvar::new(),
             added: Condvar::new(),
             recent_bytes,
+            n_recent_bytes: AtomicU64::new(0),
             pieces: Mutex::default(),
             generation: AtomicU64::new(0),
         }
@@ -178,14 +181,21 @@ impl Tables {
         if shared.n_waiting > 0 {
             self.added.notify_all();
         }
-        if shared.recent.bytes() >= self.recent_bytes && shared.frozen.is_none() {
+        let n_bytes = shared.recent.bytes();
+        self.n_recent_bytes.store(n_bytes as u64, Ordering::Relaxed);
+        if shared.frozen.is_some() {
+            if n_bytes >= self.recent_bytes / 2 {
+                self.file.hurry(true);
+            }
+        } else if n_bytes >= self.recent_bytes {
             self.bell.notify_all();
         }
     }
 
     /// True while so much waits for a checkpoint that the core should take no more commands.
     pub(crate) fn is_behind(&self) -> bool {
-        self.shared.lock().recent.bytes() >= RECENT_BYTES_MAX
+        // Relaxed: a number by itself. Without the lock, since the core asks, which holds up decisions.
+        self.n_recent_bytes.load(Ordering::Relaxed) >= RECENT_BYTES_MAX as u64
     }
 
     /// Why no checkpoint is made any more, if so.

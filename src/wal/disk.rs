@@ -9,7 +9,8 @@
 //!     never reached the disk and is not tried again, and a copy that was synced did. The mark need not
 //!     survive the machine, for the cache does not either. Where no mark can be made nothing is promised.
 //! K5  Much is written to the state file a little at a time, each synced, with a rest as long as that took: a
-//!     sync of the log would wait for all that the disk was given.
+//!     sync of the log would wait for all that the disk was given. Where what waits for the next checkpoint
+//!     grows meanwhile as fast, it hurries: what waits has to be read again after a crash.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,6 +18,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::{Database, StorageBackend};
 
@@ -85,6 +87,9 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
 
     /// Opens a file, or makes an empty one. redb repairs one that was not closed.
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal>;
+
+    /// Whether the state file is written as fast as it can be. K5
+    fn hurry(&self, _hurries: bool) {}
 }
 
 /// A database that is open. To close one is to read and write its file: on pages that are not what it wrote
@@ -130,22 +135,28 @@ impl Drop for Held {
 
 /// A directory of the file system.
 #[derive(Clone, Debug)]
-pub(crate) struct Directory(pub(crate) PathBuf);
+pub(crate) struct Directory {
+    path: PathBuf,
+    hurries: Arc<AtomicBool>,
+}
 
 impl Disk for Directory {
     fn exists(&self, file: DiskFile) -> bool {
-        self.0.join(file.name()).exists()
+        self.path.join(file.name()).exists()
     }
 
     fn open(&self, file: DiskFile, cache_bytes: usize) -> Result<Database, Refusal> {
-        let mark = self.0.join(file.name()).with_extension("suspect");
-        let is_paced = file == DiskFile::State;
+        let mark = self.path.join(file.name()).with_extension("suspect");
+        // Nobody waits for the log's.
+        let unpaced = || Arc::new(AtomicBool::new(true));
+        let hurries = if file == DiskFile::State { self.hurries.clone() } else { unpaced() };
         let create = |path: &Path| -> Result<Database, Refusal> {
-            let file = DataFile::open(path, mark.clone(), is_paced).map_err(|error| Refusal::io(&error))?;
+            let file =
+                DataFile::open(path, mark.clone(), hurries.clone()).map_err(|error| Refusal::io(&error))?;
             let mut builder = Database::builder();
             builder.set_cache_size(cache_bytes).create_with_backend(file).map_err(Refusal::of)
         };
-        let path = self.0.join(file.name());
+        let path = self.path.join(file.name());
         if !path.exists() {
             let aside = path.with_extension("new");
             match fs::remove_file(&aside) {
@@ -155,7 +166,7 @@ impl Disk for Directory {
             drop(create(&aside)?);
             let rename = || {
                 fs::rename(&aside, &path)?;
-                File::open(&self.0)?.sync_all()
+                File::open(&self.path)?.sync_all()
             };
             rename().map_err(|error| Refusal::io(&error))?;
         }
@@ -164,9 +175,18 @@ impl Disk for Directory {
         }
         create(&path)
     }
+
+    fn hurry(&self, hurries: bool) {
+        // Relaxed: a hint.
+        self.hurries.store(hurries, Ordering::Relaxed);
+    }
 }
 
 impl Directory {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), hurries: Arc::default() }
+    }
+
     /// Puts a synced copy of a file in its place, and takes its mark away. K4
     fn write_anew(&self, path: &Path, mark: &Path) -> io::Result<()> {
         let copy = path.with_extension("copy");
@@ -174,7 +194,7 @@ impl Directory {
         io::copy(&mut File::open(path)?, &mut written)?;
         written.sync_all()?;
         fs::rename(&copy, path)?;
-        File::open(&self.0)?.sync_all()?;
+        File::open(&self.path)?.sync_all()?;
         fs::remove_file(mark)
     }
 }
@@ -185,7 +205,8 @@ struct DataFile {
     file: File,
     /// Made when a sync fails.
     mark: PathBuf,
-    is_paced: bool,
+    /// It is not paced. K5
+    hurries: Arc<AtomicBool>,
     /// Bytes written since the last sync.
     n_unsynced: AtomicU64,
     /// A sync failed.
@@ -193,10 +214,10 @@ struct DataFile {
 }
 
 impl DataFile {
-    fn open(path: &Path, mark: PathBuf, is_paced: bool) -> io::Result<Self> {
+    fn open(path: &Path, mark: PathBuf, hurries: Arc<AtomicBool>) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let (n_unsynced, is_failed) = (AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Self { file, mark, is_paced, n_unsynced, is_failed })
+        Ok(Self { file, mark, hurries, n_unsynced, is_failed })
     }
 
     /// One that failed is not tried again: the system would not say that it failed. K3
@@ -213,7 +234,8 @@ impl DataFile {
     /// K5
     fn pace(&self, n_bytes: usize) -> io::Result<()> {
         let n_bytes = n_bytes as u64;
-        if self.n_unsynced.fetch_add(n_bytes, Ordering::Relaxed) + n_bytes >= PACE_BYTES && self.is_paced {
+        let is_much = self.n_unsynced.fetch_add(n_bytes, Ordering::Relaxed) + n_bytes >= PACE_BYTES;
+        if is_much && !self.hurries.load(Ordering::Relaxed) {
             let from = monotonic();
             self.sync()?;
             std::thread::sleep((monotonic() - from).min(PACE_REST_MAX));
@@ -259,7 +281,6 @@ impl StorageBackend for DataFile {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
-    use std::sync::Arc;
 
     use redb::{ReadableDatabase, TableDefinition};
 
@@ -331,7 +352,7 @@ mod tests {
     #[test]
     fn a_file_of_which_a_sync_failed_is_a_synced_copy_before_it_is_opened_again() {
         let directory = tempfile::tempdir().expect("a directory");
-        let disk = Directory(directory.path().to_owned());
+        let disk = Directory::new(directory.path());
         let path = directory.path().join(DiskFile::Log.name());
         let (mark, copy) = (path.with_extension("suspect"), path.with_extension("copy"));
         let database = disk.open(DiskFile::Log, 1 << 20).expect("made");
@@ -341,7 +362,7 @@ mod tests {
         drop(database);
         let inode = || fs::metadata(&path).expect("there").ino();
         let before = inode();
-        let file = DataFile::open(&path, mark.clone(), false).expect("there");
+        let file = DataFile::open(&path, mark.clone(), Arc::default()).expect("there");
         file.synced(Ok(())).expect("well");
         assert!(!mark.exists());
         let error = file.synced(Err(io::ErrorKind::StorageFull.into())).expect_err("it failed");

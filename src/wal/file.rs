@@ -268,7 +268,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("log.redb");
         std::fs::write(path.with_extension("new"), "half of a file").expect("writable");
-        let disk: Arc<dyn Disk> = Arc::new(Directory(directory.path().to_owned()));
+        let disk: Arc<dyn Disk> = Arc::new(Directory::new(directory.path()));
         let (log, id) = LogFile::open(&disk, StoreId(7)).expect("it is made");
         drop(log);
         assert_eq!((id, path.with_extension("new").exists()), (StoreId(7), false));
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn covered_rows_go_a_few_at_a_time_and_the_newest_stays() {
         let directory = tempfile::tempdir().expect("a directory");
-        let disk: Arc<dyn Disk> = Arc::new(Directory(directory.path().to_owned()));
+        let disk: Arc<dyn Disk> = Arc::new(Directory::new(directory.path()));
         let (mut log, _) = LogFile::open(&disk, StoreId(7)).expect("it is made");
         let row = |n: u64| (EventNumber(n), vec![7; 100]);
         for n in 1..=20 {
