@@ -83,6 +83,9 @@ tells where they listen; without one its keys are skipped. Whatever is counted a
                          ten million queued in batches of 1,000, when files have settled: allocated
                          blocks of log.redb and state.redb, and resident memory of the whole
                          process; after filling or after opening again, the larger
+  steady_file_ratio      whole lives until 10^8 events happened, of which the newest million jobs are kept:
+                         the largest size of log.redb and state.redb in the second half against that
+                         in the first, without its first tenth
   list_p99_ms            first pages of 100 of ten million jobs, nearly all of them over, by many
                          filters and orders, with and without a count: the p99 of the slowest list
 
@@ -104,6 +107,7 @@ const MEASURES: &[(&[&str], Measure)] = &[
     (&["recover_1e7_s"], stored::recover_1e7_s),
     (&["checkpoint_decide_ratio", "checkpoint_enqueue_ratio"], checkpoint::checkpoint_ratios),
     (&["disk_bytes_per_job", "memory_bytes_per_job"], stored::bytes_per_job),
+    (&["steady_file_ratio"], stored::steady_file_ratio),
     (&["list_p99_ms"], list::first_pages),
 ];
 

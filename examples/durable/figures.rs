@@ -40,6 +40,7 @@ pub(crate) const GOALS: &[Goal] = &[
     at_most("checkpoint_enqueue_ratio", "ratio", 3.0, 1.5),
     at_most("disk_bytes_per_job", "bytes", 300.0, 200.0),
     at_most("memory_bytes_per_job", "bytes", 250.0, 130.0),
+    at_most("steady_file_ratio", "ratio", 1.1, 1.02),
     at_most("list_p99_ms", "ms", 50.0, 20.0),
 ];
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use weighbridge::{
     Accepted, Engine, JobRequest, JobTypeId, JobTypeSpec, NodeId, NodeResources, Offer, Options, Outcome,
-    PendingLaunches, StatusOutcome, StatusUpdate, Submission, SubmissionId, SubmitError, TaskState, Ticket,
-    Usage,
+    PendingLaunches, Retention, StatusOutcome, StatusUpdate, Submission, SubmissionId, SubmitError,
+    TaskState, Ticket, Usage,
 };
 
 use crate::figures::{Anything, Latencies, Turn, count, now};
@@ -52,7 +52,12 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn open(directory: &Path) -> Anything<Self> {
-        let engine = Engine::open(directory, Options::default().load_period(None))?;
+        Self::keeping(directory, Retention::default())
+    }
+
+    pub(crate) fn keeping(directory: &Path, retention: Retention) -> Anything<Self> {
+        let options = Options::default().load_period(None).retention(retention);
+        let engine = Engine::open(directory, options)?;
         let spec = JobTypeSpec::new("job", "1").needs(NodeResources::new().cpus("1")?).max_tries(1);
         let kind = engine.put_job_type(spec)?.wait_durable(SYNC)?;
         Ok(Self { engine, kind, n_jobs: 0 })

@@ -2,12 +2,14 @@
 //! disk and in memory.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use weighbridge::Retention;
 
 use crate::child::{Running, Task};
 use crate::figures::{Anything, Figure, all_rounded, count, median, real, rounded};
-use crate::ours::{BATCH_JOBS, WINDOW};
+use crate::ours::{BATCH_JOBS, Ours, WINDOW, lives};
 use crate::place::store_bytes;
 use crate::plan::Plan;
 
@@ -99,6 +101,54 @@ pub(crate) fn recover_1e6_s(plan: &Plan) -> Anything<Vec<Figure>> {
 
 pub(crate) fn recover_1e7_s(plan: &Plan) -> Anything<Vec<Figure>> {
     recover(plan, "recover_1e7_s", 10_000_000, 1)
+}
+
+/// Jobs that are over which are kept, and the events of the whole run.
+const KEPT: u64 = 1_000_000;
+const STEADY_EVENTS: u64 = 100_000_000;
+
+/// Lives between two looks at the files.
+const SLICE_JOBS: u64 = 500_000;
+
+pub(crate) fn steady_file_ratio(plan: &Plan) -> Anything<Vec<Figure>> {
+    let key = "steady_file_ratio";
+    let directory = plan.place.at(key);
+    let n_events = plan.scaled(STEADY_EVENTS, 10_000);
+    let n_slice = plan.scaled_batches(SLICE_JOBS) / BATCH_JOBS;
+    let kept = plan.scaled_batches(KEPT);
+    let mut ours = Ours::keeping(&directory, Retention::default().jobs(kept))?;
+    // What had happened, and the bytes of both files then.
+    let mut looks: Vec<(u64, u64)> = Vec::new();
+    let (mut n_jobs, mut busy) = (0, Duration::ZERO);
+    let mut happened = 0;
+    while happened < n_events {
+        let list = ours.submissions(n_slice, BATCH_JOBS);
+        let turn = lives(&ours.engine, list)?;
+        (n_jobs, busy) = (n_jobs + turn.n, busy + turn.took);
+        let (log, state) = store_bytes(&directory)?;
+        happened = ours.engine.durable().0;
+        looks.push((happened, log + state));
+    }
+    let largest = |from: u64, to: u64| {
+        let within = looks.iter().filter(|(event, _)| (from..=to).contains(event));
+        within.map(|(_, bytes)| *bytes).max().ok_or("too few looks at the files: a larger --scale gives more")
+    };
+    let (first, second) = (largest(happened / 10, happened / 2)?, largest(happened / 2, happened)?);
+    let bytes: Vec<f64> = looks.iter().map(|(_, bytes)| real(*bytes)).collect();
+    let raw = json!({
+        "rounds": 1,
+        "n_events": happened,
+        "n_jobs": n_jobs,
+        "kept_jobs": kept,
+        "lives_per_s": rounded(real(n_jobs) / busy.as_secs_f64()),
+        "file_bytes": all_rounded(&bytes),
+    });
+    let against = format!(
+        "{happened} events, {n_jobs} lives: at most {} MiB in the second half, {} MiB in the first",
+        second >> 20,
+        first >> 20
+    );
+    Ok(vec![Figure::new(key, real(second) / real(first), against, raw)])
 }
 
 /// Bytes of the files and of the process, by job.
