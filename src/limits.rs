@@ -78,7 +78,7 @@ pub const PLACES_MAX: usize = if cfg!(test) { 1 << 6 } else { 1 << 18 };
 /// Bytes of one transaction of a checkpoint but its last.
 pub const CHECKPOINT_BYTES: usize = 4 << 20;
 
-/// Bytes that are written to the state file before they are synced, whatever they belong to: with four times
+/// Bytes that are written to the state file before they are synced, whatever they belong to: with eight times
 /// as many a durable enqueue waits twice as long (p99), with half as many a checkpoint takes longer.
 pub const PACE_BYTES: u64 = 512 << 10;
 

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, Options, Outgoing, SubmitError, TicketError};
+use super::{Engine, JobsError, Options, Outgoing, SubmitError, TicketError};
 use crate::clock::Clock;
 use crate::intake::IntakeError;
 use crate::limits::JOB_TYPE_BYTES_MAX;
@@ -141,6 +141,9 @@ fn jobs_whose_values_cannot_be_read_wait_and_use_up_no_try() {
         engine.pump();
     }
     assert!(engine.store_error().is_some(), "it is told");
+    // It may be over, for all that can be read.
+    let refused = engine.cancel(vec![JobId(999)]).expect("room").wait_durable(WAIT);
+    assert!(matches!(refused, Err(TicketError::Refused(JobsError::Unreadable { .. }))), "{refused:?}");
     engine.check_invariants();
     drop(engine);
     let engine = open(&disk, Options::default()).expect("opened");

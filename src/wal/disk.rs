@@ -350,6 +350,25 @@ mod tests {
     }
 
     #[test]
+    fn much_that_is_written_is_synced_on_the_way_unless_there_is_hurry() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let hurries = Arc::new(AtomicBool::new(false));
+        let path = directory.path().join("file");
+        let file = DataFile::open(&path, path.with_extension("suspect"), hurries.clone()).expect("made");
+        let half = vec![7; usize::try_from(PACE_BYTES / 2).expect("small")];
+        let unsynced_after = |n_writes: u64| {
+            (0..n_writes).for_each(|n| file.write(n * PACE_BYTES / 2, &half).expect("written"));
+            file.n_unsynced.load(Ordering::Relaxed)
+        };
+        assert_eq!(unsynced_after(1), PACE_BYTES / 2);
+        assert_eq!(unsynced_after(1), 0, "K5");
+        hurries.store(true, Ordering::Relaxed);
+        assert_eq!(unsynced_after(5), 5 * PACE_BYTES / 2);
+        file.sync_data().expect("synced");
+        assert_eq!(unsynced_after(0), 0);
+    }
+
+    #[test]
     fn a_file_of_which_a_sync_failed_is_a_synced_copy_before_it_is_opened_again() {
         let directory = tempfile::tempdir().expect("a directory");
         let disk = Directory::new(directory.path());
