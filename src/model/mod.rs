@@ -5,6 +5,7 @@
 
 mod event;
 mod ids;
+mod interface;
 mod job;
 mod job_list;
 mod job_state;
@@ -19,6 +20,7 @@ pub use ids::{
     BatchId, ConstraintSetId, Epoch, EventNumber, ExeId, ID_MAX, JobId, JobTypeId, LaunchName, NodeId,
     ParseLaunchNameError, RecipeId, StoreId, TenantId, cluster_id,
 };
+pub use interface::{Data, FileParameter, Interface, JsonParameter, JsonType};
 pub use job::{ExeEnd, Job, JobExe, JobStatus, Outcome, QueuedJobExecution, Usage, Values};
 pub use job_list::{
     ErrorCategory, JobColumn, JobCursor, JobCursorError, JobError, JobFilter, JobOrder, JobPage, JobQuery,
