@@ -115,6 +115,16 @@ pub const SUBMISSIONS_MAX: usize = 1_000_000;
 /// Jobs listed in one answer.
 pub const LIST_MAX: usize = 1_000;
 
+/// Texts of one document of the catalog: a manifest, a definition of a recipe type of some ten thousand nodes.
+pub const CATALOG_TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Nodes, errors, workspaces, recipe types, batches on record, of each kind: all of them are in memory.
+pub const CATALOG_DOCS_MAX: u64 = 100_000;
+
+/// Documents of one look into the store: at some hundred bytes each, and sorted in memory where a list has an
+/// order of its own.
+pub const DOCS_AT_ONCE: usize = 1_000_000;
+
 /// Jobs that a page of a list may begin behind, and its own: all of them are held while it is made.
 pub const LIST_DEPTH_MAX: usize = 11_000;
 

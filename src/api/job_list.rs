@@ -9,7 +9,7 @@ use super::time;
 use super::v1::find_job_types;
 use crate::engine::View;
 use crate::model::{
-    ErrorCategory, JobColumn, JobError, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, RecipeId, Timestamp,
+    BatchId, ErrorCategory, ErrorId, JobColumn, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, RecipeId, Timestamp,
 };
 use crate::store::ListError;
 
@@ -28,8 +28,7 @@ const COLUMNS: [(JobColumn, &[&str]); 10] = [
 ];
 
 /// Parameters by which no job can be found yet: no job has what they ask for.
-const FOUND_IN_NONE: [&str; 7] = [
-    "batch_id",
+const FOUND_IN_NONE: [&str; 6] = [
     "source_started",
     "source_ended",
     "source_sensor_class",
@@ -179,16 +178,17 @@ pub(super) fn filter(
     filter.job_types = job_types(params, view, is_scale)?;
     let errors = numbers(params, "error_id", !is_scale)?;
     let errors = errors.map(|all| {
-        all.into_iter().filter_map(|id| JobError::of_id(u32::try_from(id).ok()?)).collect::<Vec<_>>()
+        all.into_iter().filter_map(|id| u32::try_from(id).ok().map(ErrorId)).collect::<Vec<_>>()
     });
     let categories = ErrorCategory::ALL.map(|category| (category.as_str().to_owned(), category));
     let categories = words(params, "error_category", is_scale, &categories)?;
     let of_categories = categories
-        .map(|all| JobError::ALL.into_iter().filter(|error| all.contains(&error.category())).collect());
+        .map(|all| view.errors().filter(|error| all.iter().any(|c| c.as_str() == error.category)).map(|error| error.id).collect());
     filter.errors = both(errors, of_categories);
-    // No job is superseded, is in a batch or comes from a source.
-    let is_nothing = FOUND_IN_NONE.iter().any(|name| params.last(name).is_some())
-        || is_true(params, "is_superseded")? == Some(true);
+    filter.is_superseded = is_true(params, "is_superseded")?;
+    filter.batches = numbers(params, "batch_id", !is_scale)?.map(|all| ids(all).map(BatchId).collect());
+    // No job comes from a source.
+    let is_nothing = FOUND_IN_NONE.iter().any(|name| params.last(name).is_some());
     if is_nothing {
         filter.jobs = Some(Vec::new());
     }
@@ -243,7 +243,7 @@ pub(super) fn scale_refused(error: &ListError) -> ScaleError {
 mod tests {
     use super::*;
     use crate::engine::{Engine, Options};
-    use crate::model::JobTypeSpec;
+    use crate::model::{JobError, JobTypeSpec};
     use std::time::Duration;
 
     fn view() -> std::sync::Arc<View> {
@@ -266,9 +266,9 @@ mod tests {
             assert_eq!(read(query, false), Ok(expected), "{query}");
         };
         both("", any());
-        both("is_superseded=false", any());
-        both("is_superseded=True", any().jobs([]));
-        both("batch_id=3", any().jobs([]));
+        both("is_superseded=false", any().is_superseded(false));
+        both("is_superseded=True", any().is_superseded(true));
+        both("batch_id=3", any().batches([BatchId(3)]));
         both("source_sensor=x", any().jobs([]));
         both("status=FAILED&status=QUEUED", any().statuses([JobStatus::Failed, JobStatus::Queued]));
         both(
@@ -282,8 +282,8 @@ mod tests {
         both("recipe_id=7", any().recipes([RecipeId(7)]));
         both("error_category=SYSTEM", any().errors([JobError::Timeout, JobError::Lost]));
         both("error_category=SYSTEM&error_id=3", any().errors([JobError::Timeout]));
-        both("error_category=DATA", any().errors([]));
-        both("error_id=99", any().errors([]));
+        both("error_category=DATA", any().errors::<ErrorId>([]));
+        both("error_id=99", any().errors([ErrorId(99)]));
         assert_eq!(read("status=Failed", true), Ok(any().statuses([])), "as Scale: none is of that name");
         assert_eq!(
             read("status=failed,queued", false),

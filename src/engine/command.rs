@@ -2,21 +2,23 @@
 
 use std::convert::Infallible;
 
+use super::core::Core;
 use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+use super::shell::Inner;
 use super::ticket::Promise;
 use crate::launch::StatusUpdate;
-use crate::model::{Accepted, JobId, JobTypeId, JobTypeSpec, QueueMode, Submission};
-use crate::store::Facts;
+use crate::model::{Accepted, JobId, JobTypeId, JobTypeSpec, QueueMode, Submission, Timestamp};
 
 /// What callers want.
 pub(super) enum Command {
     PutJobType(Box<JobTypeSpec>, Promise<JobTypeId, JobTypeError>),
     Submit(Box<Submission>, Promise<Accepted, SubmitError>),
-    Cancel(Vec<JobId>, Facts, Promise<Changed, JobsError>),
     SetPriority(Vec<JobId>, i32, Promise<Changed, JobsError>),
     Pause(JobTypeId, bool, Promise<(), JobTypeError>),
     Limit(JobTypeId, Option<u32>, Promise<(), JobTypeError>),
     SetMode(Option<JobTypeId>, Option<QueueMode>, Promise<(), JobTypeError>),
+    /// Any other: carried out whole, and answered by itself.
+    Call(Box<dyn FnOnce(&Inner, &mut Core, Timestamp) + Send>),
 }
 
 /// What drivers report.

@@ -6,15 +6,17 @@
 //! K2  A command that is refused emits nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::decision::{self, Blocker, Why};
 use crate::limits::EVENT_JOBS_MAX;
 use crate::model::{
-    Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome, Timestamp, Usage,
+    Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome, Timestamp, Usage, kind,
 };
 use crate::offer::{Nodes, Offer};
 use crate::queue::{Amounts, Entry};
 
+use super::catalog_view::CatalogView;
 use super::plan::Plan;
 use crate::state::State;
 
@@ -52,11 +54,22 @@ pub(crate) struct Core {
     pub(super) n_returned: u64,
     /// When the last of them was, and why.
     pub(super) last_refusal: Option<(Timestamp, String)>,
+    /// The last one that was made, and of which version of the documents.
+    catalog_view: (u64, Arc<CatalogView>),
 }
 
 impl Core {
     pub(super) fn new(state: State) -> Self {
         Self { state, ..Self::default() }
+    }
+
+    /// The catalog as readers see it; made anew where it changed.
+    pub(super) fn catalog_view(&mut self) -> Arc<CatalogView> {
+        let version = self.state.docs().version();
+        if self.catalog_view.0 != version {
+            self.catalog_view = (version, Arc::new(CatalogView(self.state.docs().shown())));
+        }
+        self.catalog_view.1.clone()
     }
 
     pub(super) fn emit(&mut self, event: Event) {
@@ -78,6 +91,7 @@ impl Core {
     }
 
     fn decide(&mut self, node: NodeId, free: Amounts, most: usize, picks: &mut Vec<Entry>) {
+        let most = if self.state.is_held(node) { 0 } else { most };
         decision::decide(&mut self.state.queue, free, most, picks);
         let reserved = self.reserved.entry(node).or_default();
         *reserved = picks.iter().fold(*reserved, |sum, pick| sum.plus(&pick.asks));
@@ -159,8 +173,14 @@ impl Core {
     ) -> bool {
         let running = self.state.running.get(&name.exe).filter(|running| running.launch == name.number);
         let Some(id) = running.map(|running| running.entry.job) else { return false };
+        if let Some(overtaken) = self.state.overtaken(name.exe) {
+            let exe_num = overtaken.exe_num;
+            let end = ExeEnd { launch: name, exe_num, outcome, usage, ended: self.clamp(when) };
+            self.emit(Event::ExeEnded { end, status: JobStatus::Canceled, uses_try: false });
+            return true;
+        }
         let (Some(job), when) = (self.state.job(id), self.clamp(when)) else { return false };
-        let verdict = crate::job::judge(job, &outcome);
+        let verdict = crate::job::judge(job, &outcome, |error| self.should_be_retried(error));
         let end = ExeEnd { launch: name, exe_num: job.num_exes, outcome, usage, ended: when };
         self.emit(Event::ExeEnded { end, status: verdict.status, uses_try: verdict.uses_try });
         if verdict.is_retried {
@@ -170,7 +190,16 @@ impl Core {
         } else {
             self.block_descendants(&[id], when);
         }
+        self.follow_recipes(&[id], when);
         true
+    }
+
+    fn should_be_retried(&self, error: ErrorId) -> bool {
+        match self.state.docs().get(kind::ERROR, u64::from(error.0)).map(|doc| &**doc) {
+            Some(Doc::Error(error)) => error.should_be_retried,
+            // Those that come with the system.
+            _ => true,
+        }
     }
 
     pub(super) fn queue_listed(&mut self, jobs: &[JobId], when: Timestamp) {

@@ -89,10 +89,16 @@ fn name_of(event: &Event) -> &'static str {
         Event::PriorityChanged { .. } => "priority",
         Event::LoadTaken { .. } => "load",
         Event::JobsRecalled(_) => "recalled",
+        Event::DocPut(_) => "document",
+        Event::DocDropped(_) => "no document",
+        Event::InputProcessed { .. } => "input",
+        Event::JobsSuperseded { .. } => "superseded",
+        Event::TriesSet { .. } => "tries",
+        Event::JobsRestored(_) => "restored",
     }
 }
 
-const N_EVENT_NAMES: usize = 17;
+const N_EVENT_NAMES: usize = 19;
 
 /// Hands something in, again while the disk is full, and waits for its answer.
 fn told<T: Clone, E: Clone + std::fmt::Debug>(
@@ -182,10 +188,21 @@ impl Script {
     }
 
     fn cancel(&mut self, jobs: &[JobId]) {
+        self.change(|engine| engine.cancel(jobs.to_vec()));
+    }
+
+    fn requeue(&mut self, jobs: &[JobId], priority: Option<i32>) {
+        self.change(|engine| engine.requeue(jobs.to_vec(), priority));
+    }
+
+    fn change<T: Clone + std::fmt::Debug>(
+        &mut self,
+        send: impl Fn(&Engine) -> Result<Ticket<T, JobsError>, IntakeError>,
+    ) {
         // What was read of them counts no more where some of them were marked to be dropped meanwhile.
         let is_changing = || {
             let ticket = loop {
-                match self.engine().cancel(jobs.to_vec()) {
+                match send(self.engine()) {
                     Err(IntakeError::DiskFull) => std::thread::sleep(Duration::from_millis(1)),
                     sent => break sent.expect("room"),
                 }
@@ -248,6 +265,7 @@ impl Script {
         let mode = if round.is_multiple_of(2) { QueueMode::Lifo } else { QueueMode::Fifo };
         told(|| self.engine().set_mode(None, Some(mode)));
         told(|| self.engine().set_mode(Some(other), Some(mode)));
+        told(|| self.engine().put_node(&format!("node{}", round % 3)));
         self.done();
     }
 
@@ -289,6 +307,15 @@ impl Script {
             let is_failed = |job: &&Job| job.status == JobStatus::Failed && job.recipe.is_none();
             let failed = jobs.iter().find(is_failed).map(|job| job.id);
             self.cancel(failed.as_slice());
+            let running = self.engine().running();
+            let first = running.first().map(|run| run.job);
+            // One that runs is overtaken, and ends, with the next round; one that is over comes back.
+            self.requeue(first.as_slice(), None);
+            self.requeue(failed.as_slice(), Some(9));
+            let overtaken = running.first().map(|run| run.name).filter(|_| round % 2 == 0);
+            if let Some(name) = overtaken {
+                self.end(name, Outcome::Canceled);
+            }
             let running = self.engine().running();
             let running: Vec<JobId> = running.iter().map(|run| run.job).collect();
             self.cancel(&running);

@@ -379,7 +379,7 @@ impl Core {
         self.queue_listed(&roots, when);
     }
 
-    fn check_jobs(&self, jobs: &[JobId]) -> Result<(), JobsError> {
+    pub(super) fn check_jobs(&self, jobs: &[JobId]) -> Result<(), JobsError> {
         if jobs.len() > COMMAND_JOBS_MAX {
             return Err(JobsError::TooMany { jobs: jobs.len() });
         }
@@ -388,7 +388,7 @@ impl Core {
     }
 
     /// Jobs of `jobs` for which `wants` says yes, once each, and how many are left out.
-    fn chosen(&self, jobs: &[JobId], wants: impl Fn(&JobState) -> bool) -> (Vec<JobId>, Changed) {
+    pub(super) fn chosen(&self, jobs: &[JobId], wants: impl Fn(&JobState) -> bool) -> (Vec<JobId>, Changed) {
         let mut chosen: Vec<JobId> = jobs.to_vec();
         chosen.sort_unstable();
         chosen.dedup();
@@ -400,7 +400,7 @@ impl Core {
     }
 
     /// Those of `jobs` that are over, and were taken up from the store because `wants` them.
-    fn recall(
+    pub(super) fn recall(
         &mut self,
         jobs: &[JobId],
         facts: &Facts,
@@ -452,6 +452,7 @@ impl Core {
         }
         self.out.orders.extend(kills);
         self.block_descendants(&chosen, when);
+        self.follow_recipes(&chosen, when);
         Ok(changed)
     }
 

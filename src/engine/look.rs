@@ -11,7 +11,7 @@ use crate::load::LoadRow;
 #[cfg(test)]
 use crate::model::EventNumber;
 use crate::model::{
-    ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId, QueuedJobExecution,
+    Doc, DocKey, ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId, QueuedJobExecution,
     Timestamp,
 };
 #[cfg(test)]
@@ -29,7 +29,7 @@ pub struct RunningLaunch {
     pub exe_num: u32,
     /// Where.
     pub node: NodeId,
-    /// True when its job was canceled, so that it only has to end.
+    /// True when its job was canceled or queued again, so that it only has to end.
     pub is_canceled: bool,
 }
 
@@ -113,6 +113,23 @@ impl Engine {
         page
     }
 
+    /// The document under a key, as it is on disk. Waits as [`Engine::job`].
+    pub fn doc(&self, key: DocKey) -> Option<Arc<Doc>> {
+        self.catch_up();
+        self.read(self.0.outside.tables.doc(key))
+    }
+
+    /// Documents with keys in a range, at most `limit`, as they are on disk. Waits as [`Engine::job`].
+    ///
+    /// Cost: those documents, read and held.
+    pub fn docs(&self, range: (DocKey, DocKey), is_descending: bool, limit: usize) -> Vec<Arc<Doc>> {
+        self.catch_up();
+        match self.0.outside.tables.docs(range, is_descending, limit) {
+            Ok(docs) => docs,
+            Err(error) => self.read(Err(error)).unwrap_or_default(),
+        }
+    }
+
     /// Makes a checkpoint of everything applied so far, and waits for it; `None` when `timeout` passes
     /// before, or none can be made.
     pub fn checkpoint(&self, timeout: Duration) -> Option<Checkpoints> {
@@ -162,6 +179,15 @@ impl Engine {
         let owned = self.0.enter();
         let state = &owned.core.state;
         let of = |(exe, running): (&ExeId, &crate::state::Running)| {
+            if let Some(overtaken) = state.overtaken(*exe) {
+                return Some(RunningLaunch {
+                    name: LaunchName { exe: *exe, number: running.launch },
+                    job: running.entry.job,
+                    exe_num: overtaken.exe_num,
+                    node: running.node,
+                    is_canceled: true,
+                });
+            }
             let job = state.job(running.entry.job)?;
             Some(RunningLaunch {
                 name: LaunchName { exe: *exe, number: running.launch },

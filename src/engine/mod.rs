@@ -1,12 +1,14 @@
 //! The one place where commands become events, events become state, and decisions are made
 //! durable before they take effect.
 
+mod catalog_view;
 mod command;
 mod core;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod fault_tests;
+mod domain;
 mod handle;
 mod look;
 mod outbox;
@@ -18,6 +20,8 @@ mod ticket;
 mod turn;
 mod view;
 
+pub use catalog_view::CatalogView;
+pub use domain::{CatalogError, JobTypeChange, NewJobType, NodeChange, Requeued, SchedulerChange};
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;

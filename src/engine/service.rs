@@ -74,6 +74,7 @@ impl Service {
     ) -> Result<Self, ServiceError> {
         let reconciled = reconcile(&engine, &*driver)?;
         engine.declare_node(node, name, total);
+        engine.register_node(node, name);
         let is_stopped = Arc::new(AtomicBool::new(false));
         let driver_error = Arc::new(Mutex::new(None));
         let mut service = Self { engine, is_stopped, threads: Vec::new(), driver_error, reconciled };

@@ -59,7 +59,7 @@ use crate::model::{
 use crate::offer::Offer;
 use crate::queue::Entry;
 use crate::state::{Delta, State};
-use crate::store::{OpenError, Opened, Recovery, Retention, StoreFiles, StoreLock, Tables, open};
+use crate::store::{Facts, OpenError, Opened, Recovery, Retention, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
 
@@ -339,6 +339,47 @@ impl Engine {
         Ok(ticket)
     }
 
+    /// Hands in a command of its own: `call` is carried out whole, in its turn.
+    pub(super) fn call<T: Send + 'static, E: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Core, Timestamp) -> Result<T, E> + Send + 'static,
+    ) -> Result<Ticket<T, E>, IntakeError> {
+        self.send(|promise| {
+            Command::Call(Box::new(move |inner, core, now| {
+                let result = call(core, now);
+                inner.settle(core, result, promise);
+            }))
+        })
+    }
+
+    /// The same, with what is around the core.
+    pub(super) fn call_inner<T: Send + 'static, E: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Inner, &mut Core, Timestamp) -> Result<T, E> + Send + 'static,
+    ) -> Result<Ticket<T, E>, IntakeError> {
+        self.send(|promise| {
+            Command::Call(Box::new(move |inner, core, now| {
+                let result = call(inner, core, now);
+                inner.settle(core, result, promise);
+            }))
+        })
+    }
+
+    /// An answer that is known already: a refusal.
+    pub(super) fn refused<T, E>(&self, error: E) -> Ticket<T, E> {
+        let (promise, ticket) = Promise::new(self.pump_of());
+        drop(promise.answer(Err(error)));
+        ticket
+    }
+
+    /// How those of `jobs` stand that are over.
+    pub(super) fn facts(&self, jobs: &[JobId]) -> Result<Facts, JobsError> {
+        self.0.outside.tables.facts(jobs).map_err(|error| {
+            self.0.complain(&error);
+            JobsError::Unreadable { cause: error.to_string() }
+        })
+    }
+
     /// Makes a job type, or edits the one of the same name and version; an equal spec changes
     /// nothing. A known type keeps its pause, limit and mode, which have commands of their own. The
     /// answer is its id.
@@ -361,16 +402,7 @@ impl Engine {
     /// Cancels jobs, wherever they stand. Those that ended well or were canceled are left alone;
     /// those that run are ended.
     pub fn cancel(&self, jobs: Vec<JobId>) -> Result<Ticket<Changed, JobsError>, IntakeError> {
-        let facts = match self.0.outside.tables.facts(&jobs) {
-            Ok(facts) => facts,
-            Err(error) => {
-                self.0.complain(&error);
-                let (promise, ticket) = Promise::new(self.pump_of());
-                drop(promise.answer(Err(JobsError::Unreadable { cause: error.to_string() })));
-                return Ok(ticket);
-            }
-        };
-        self.send(|promise| Command::Cancel(jobs, facts, promise))
+        self.with_facts(jobs, |core, jobs, facts, now| core.cancel(jobs, facts, now))
     }
 
     /// Gives jobs another priority, also in the queue; their queued time stays.

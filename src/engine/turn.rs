@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::command::{Command, Status};
 use super::core::{Core, Order};
-use super::handle::{JobsError, SubmitError};
+use super::handle::SubmitError;
 use super::shell::{Effect, Inner, Owned, answer};
 use super::ticket::{Promise, Pump};
 use super::view::{VIEW_AGE_MAX, view};
@@ -201,14 +201,6 @@ impl Inner {
                 let result = core.submit(&submission, now);
                 self.settle_submission(core, &submission, result, promise);
             }
-            Command::Cancel(jobs, facts, promise) => {
-                let is_stale = facts.generation != self.outside.tables.generation();
-                let result = match facts.over.first().filter(|_| is_stale) {
-                    Some((job, _)) => Err(JobsError::Changing(*job)),
-                    None => core.cancel(&jobs, &facts, now),
-                };
-                self.settle(core, result, promise);
-            }
             Command::SetPriority(jobs, priority, promise) => {
                 let result = core.set_priority(&jobs, priority, now);
                 self.settle(core, result, promise);
@@ -225,11 +217,12 @@ impl Inner {
                 let result = core.set_mode(job_type, mode);
                 self.settle(core, result, promise);
             }
+            Command::Call(call) => call(self, core, now),
         }
     }
 
     /// A refusal is answered at once, a success when it is durable.
-    fn settle<T: Send + 'static, E: Send + 'static>(
+    pub(super) fn settle<T: Send + 'static, E: Send + 'static>(
         &self,
         core: &mut Core,
         result: Result<T, E>,

@@ -8,6 +8,7 @@ use crate::model::{Epoch, EventNumber, JobType, JobTypeId, NodeId, NodeResources
 use crate::offer::NodeView;
 use crate::state::State;
 
+use super::catalog_view::CatalogView;
 use super::core::Core;
 
 /// How old a view may get while things change.
@@ -65,6 +66,8 @@ pub struct View {
     pub types: Vec<JobTypeView>,
     /// Every known node, by id.
     pub nodes: Vec<NodeStatus>,
+    /// Documents of the catalog.
+    pub catalog: Arc<CatalogView>,
 }
 
 impl View {
@@ -72,6 +75,11 @@ impl View {
     pub fn job_type(&self, id: JobTypeId) -> Option<&JobTypeView> {
         let at = self.types.binary_search_by_key(&id, |kind| kind.job_type.id).ok()?;
         self.types.get(at)
+    }
+
+    /// All kinds of errors, by id.
+    pub fn errors(&self) -> impl Iterator<Item = &crate::model::ErrorRecord> {
+        self.catalog.errors()
     }
 
     /// The node of that id.
@@ -94,6 +102,7 @@ pub(super) fn view(core: &mut Core, made: Timestamp) -> Arc<View> {
         }
     };
     let types: Vec<JobTypeView> = catalog.iter().map(type_view).collect();
+    let catalog = core.catalog_view();
     let state = &core.state;
     let node_status = |node: &NodeView| NodeStatus {
         node: node.clone(),
@@ -112,5 +121,6 @@ pub(super) fn view(core: &mut Core, made: Timestamp) -> Arc<View> {
         last_refusal: core.last_refusal.clone(),
         types,
         nodes: core.nodes.iter().map(node_status).collect(),
+        catalog,
     })
 }

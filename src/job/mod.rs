@@ -5,7 +5,7 @@
 //! # Source
 //! Scale's predicates and its rule for retries.
 
-use crate::model::{JobState, JobStatus, Outcome};
+use crate::model::{ErrorId, JobState, JobStatus, Outcome};
 
 /// Faults of the system a job survives beyond its tries. Without a bound, work that kills its
 /// machine would be started for ever.
@@ -14,12 +14,38 @@ pub(crate) const SYSTEM_FAULTS_MAX: u32 = 20;
 /// May be queued for the first time.
 pub(crate) fn can_be_queued(job: &JobState) -> bool {
     match job.status {
-        JobStatus::Pending | JobStatus::Blocked => job.num_exes == 0,
+        JobStatus::Pending | JobStatus::Blocked => {
+            job.num_exes == 0 && !job.extra().lacks_input && !job.is_superseded()
+        }
         JobStatus::Queued
         | JobStatus::Running
         | JobStatus::Failed
         | JobStatus::Completed
         | JobStatus::Canceled => false,
+    }
+}
+
+/// May be queued again, with a new execution. One that waits or runs may too: what it had is given up.
+pub(crate) fn can_be_requeued(job: &JobState) -> bool {
+    match job.status {
+        JobStatus::Queued | JobStatus::Running | JobStatus::Failed | JobStatus::Canceled => {
+            job.num_exes > 0 && !job.extra().lacks_input && !job.is_superseded()
+        }
+        // Neither was ever queued.
+        JobStatus::Pending | JobStatus::Blocked | JobStatus::Completed => false,
+    }
+}
+
+/// May be as it was before it was canceled: it was never queued.
+pub(crate) fn can_be_uncanceled(job: &JobState) -> bool {
+    match job.status {
+        JobStatus::Canceled => job.num_exes == 0 && !job.is_superseded(),
+        JobStatus::Pending
+        | JobStatus::Blocked
+        | JobStatus::Queued
+        | JobStatus::Running
+        | JobStatus::Failed
+        | JobStatus::Completed => false,
     }
 }
 
@@ -54,20 +80,29 @@ pub(crate) struct Verdict {
     pub(crate) is_retried: bool,
 }
 
-/// Judges the end of the newest execution of `job`.
-pub(crate) fn judge(job: &JobState, outcome: &Outcome) -> Verdict {
+/// Judges the end of the newest execution of `job`. `should_be_retried` tells of an error of the catalog.
+pub(crate) fn judge(
+    job: &JobState,
+    outcome: &Outcome,
+    should_be_retried: impl Fn(ErrorId) -> bool,
+) -> Verdict {
     if job.status == JobStatus::Canceled {
         return Verdict { status: JobStatus::Canceled, uses_try: false, is_retried: false };
     }
     if outcome.is_success() {
         return Verdict { status: JobStatus::Completed, uses_try: true, is_retried: false };
     }
+    if let Outcome::Error { id } = outcome {
+        let is_retried =
+            should_be_retried(*id) && job.num_exes < u32::from(job.max_tries) && !job.is_superseded();
+        return Verdict { status: JobStatus::Failed, uses_try: true, is_retried };
+    }
     let uses_try = !outcome.is_system_fault();
     let tries = u32::from(job.tries) + u32::from(uses_try);
     let faults = (job.num_exes).saturating_sub(tries);
     let is_retried = tries < u32::from(job.max_tries) && faults <= SYSTEM_FAULTS_MAX;
     // An end by order that the job does not know of came from outside; it is not tried again.
-    let is_retried = is_retried && *outcome != Outcome::Canceled;
+    let is_retried = is_retried && *outcome != Outcome::Canceled && !job.is_superseded();
     Verdict { status: JobStatus::Failed, uses_try, is_retried }
 }
 
@@ -81,7 +116,7 @@ mod tests {
         let failed = Outcome::Exited { code: 3 };
         let check = |tries, num_exes, outcome: &Outcome, is_retried| {
             let job = JobState { tries, num_exes, max_tries: 3, status: JobStatus::Running, ..job_state() };
-            assert_eq!(judge(&job, outcome).is_retried, is_retried, "{tries} {num_exes} {outcome}");
+            assert_eq!(judge(&job, outcome, |_| false).is_retried, is_retried, "{tries} {num_exes} {outcome}");
         };
         check(0, 1, &failed, true);
         check(1, 2, &failed, true);
@@ -96,7 +131,7 @@ mod tests {
     #[test]
     fn a_canceled_job_stays_canceled_however_its_execution_ends() {
         let job = JobState { status: JobStatus::Canceled, ..job_state() };
-        let verdict = judge(&job, &Outcome::Exited { code: 0 });
+        let verdict = judge(&job, &Outcome::Exited { code: 0 }, |_| false);
         assert_eq!((verdict.status, verdict.uses_try), (JobStatus::Canceled, false));
     }
 }

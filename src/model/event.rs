@@ -9,9 +9,11 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 
 use super::ids::{Epoch, ExeId, JobId, JobTypeId, LaunchName, NodeId, RecipeId};
+use super::doc::{Doc, DocKey};
 use super::job::{ExeEnd, JobStatus};
 use super::job_state::JobState;
 use super::job_type::{JobTypeSpec, QueueMode};
+use super::resources::NodeResources;
 use super::submission::{Accepted, JobRequest};
 use super::time::Timestamp;
 
@@ -155,6 +157,35 @@ pub enum Event {
     },
     /// Jobs that are over were taken up from the store, because the next event changes them.
     JobsRecalled(RecalledJobs),
+    /// A document was put in its place.
+    DocPut(Arc<Doc>),
+    /// A document is no more.
+    DocDropped(DocKey),
+    /// What a job waited for to begin is there: its input, and with it what it asks for.
+    InputProcessed {
+        /// Which job.
+        job: JobId,
+        /// The size of its files in whole MiB.
+        input_mib: u64,
+        /// What an execution asks of its node now; none: as before.
+        resources: Option<NodeResources>,
+    },
+    /// Other jobs are in the place of these.
+    JobsSuperseded {
+        /// Which.
+        jobs: Vec<JobId>,
+        /// When.
+        when: Timestamp,
+    },
+    /// Jobs may be tried so often in all.
+    TriesSet {
+        /// Which.
+        jobs: Vec<JobId>,
+        /// For each how often.
+        max_tries: Vec<u16>,
+    },
+    /// Jobs are as they are told here, whatever they were: taken over from another system.
+    JobsRestored(RecalledJobs),
 }
 
 /// Jobs that are over, as the store had them.

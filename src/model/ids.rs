@@ -61,6 +61,26 @@ id!(
     BatchId, u64
 );
 id!(
+    /// A kind of graph of jobs.
+    RecipeTypeId, u32
+);
+id!(
+    /// Something that happened and made jobs.
+    EventId, u64
+);
+id!(
+    /// A file that jobs read or write.
+    FileId, u64
+);
+id!(
+    /// A kind of error.
+    ErrorId, u32
+);
+id!(
+    /// An operation over many jobs.
+    BulkId, u64
+);
+id!(
     /// A machine. It keeps its id when its agent comes back under another name.
     NodeId, u32
 );

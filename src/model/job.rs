@@ -5,8 +5,11 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ExeId, JobId, JobTypeId, LaunchName, NodeId, RecipeId, TenantId, cluster_id};
+use super::ids::{
+    BatchId, ErrorId, ExeId, JobId, JobTypeId, LaunchName, NodeId, RecipeId, TenantId, cluster_id,
+};
 use super::resources::NodeResources;
+use super::submission::Given;
 use super::time::Timestamp;
 
 /// Where a job stands. Scale's seven states, with its spelling.
@@ -118,6 +121,16 @@ pub struct Job {
     pub end: Option<ExeEnd>,
     /// Where its newest execution ran or runs.
     pub node: Option<NodeId>,
+    /// What else it was given when it was made.
+    pub given: Option<Arc<Given>>,
+    /// In which batch.
+    pub batch: Option<BatchId>,
+    /// The size of its input's files in whole MiB, once that was processed.
+    pub input_mib: Option<u64>,
+    /// Since when another job is in its place.
+    pub superseded: Option<Timestamp>,
+    /// False while it waits for an input that others give.
+    pub has_input: bool,
 }
 
 /// An execution that waits for a node: what the queue holds of it.
@@ -247,6 +260,11 @@ pub enum Outcome {
         /// Why, for people.
         reason: String,
     },
+    /// It ended with an error of the catalog.
+    Error {
+        /// Which.
+        id: ErrorId,
+    },
 }
 
 impl Outcome {
@@ -270,6 +288,7 @@ impl Outcome {
             Self::Canceled => 5,
             Self::NotStarted { .. } => 6,
             Self::Lost { .. } => 7,
+            Self::Error { .. } => 8,
         }
     }
 
@@ -283,6 +302,7 @@ impl Outcome {
             Self::Canceled => "canceled",
             Self::NotStarted { .. } => "not-started",
             Self::Lost { .. } => "lost",
+            Self::Error { .. } => "error",
         }
     }
 }
@@ -297,6 +317,7 @@ impl std::fmt::Display for Outcome {
             Self::Canceled => f.write_str("canceled"),
             Self::NotStarted { reason } => write!(f, "could not start: {reason}"),
             Self::Lost { reason } => write!(f, "lost: {reason}"),
+            Self::Error { id } => write!(f, "error {id} of the catalog"),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ids::{JobId, JobTypeId, RecipeId};
+use super::ids::{BatchId, ErrorId, JobId, JobTypeId, RecipeId};
 use super::job::{Job, JobStatus, Outcome};
 use super::time::Timestamp;
 
@@ -73,10 +73,10 @@ impl JobError {
         }
     }
 
-    /// The class of an outcome; none for one that is no error.
+    /// The class of an outcome; none for one that is no error, or names one of the catalog.
     pub const fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
-            Outcome::Exited { code: 0 } | Outcome::Canceled => None,
+            Outcome::Exited { code: 0 } | Outcome::Canceled | Outcome::Error { .. } => None,
             Outcome::Exited { .. } => Some(Self::ExitCode),
             Outcome::Signaled { .. } => Some(Self::Signal),
             Outcome::TimedOut => Some(Self::Timeout),
@@ -93,6 +93,22 @@ impl JobError {
             Self::Timeout => 4,
             Self::NotStarted => 6,
             Self::Lost => 7,
+        }
+    }
+}
+
+impl From<JobError> for ErrorId {
+    fn from(error: JobError) -> Self {
+        Self(error.id())
+    }
+}
+
+impl ErrorId {
+    /// The error of an outcome; none for one that is no error.
+    pub fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Error { id } => Some(*id),
+            other => JobError::of(other).map(Self::from),
         }
     }
 }
@@ -127,8 +143,12 @@ pub struct JobFilter {
     pub job_types: Option<Vec<JobTypeId>>,
     /// In one of these.
     pub recipes: Option<Vec<RecipeId>>,
+    /// In one of these.
+    pub batches: Option<Vec<BatchId>>,
     /// Failed with one of these.
-    pub errors: Option<Vec<JobError>>,
+    pub errors: Option<Vec<ErrorId>>,
+    /// Whether another job is in its place.
+    pub is_superseded: Option<bool>,
 }
 
 macro_rules! conditions {
@@ -153,11 +173,25 @@ conditions! {
     job_types: JobTypeId,
     /// Only those in one of these recipes.
     recipes: RecipeId,
-    /// Only those that failed with one of these.
-    errors: JobError
+    /// Only those in one of these batches.
+    batches: BatchId
 }
 
 impl JobFilter {
+    /// Only those that failed with one of these.
+    #[must_use]
+    pub fn errors<E: Into<ErrorId>>(mut self, any_of: impl IntoIterator<Item = E>) -> Self {
+        self.errors = Some(any_of.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Only those in whose place another job is, or the others.
+    #[must_use]
+    pub fn is_superseded(mut self, is_superseded: bool) -> Self {
+        self.is_superseded = Some(is_superseded);
+        self
+    }
+
     /// Only those that changed last then or later.
     #[must_use]
     pub fn started(mut self, at: Timestamp) -> Self {
@@ -178,14 +212,16 @@ impl JobFilter {
             of.is_none_or(|list| is.is_some_and(|value| list.contains(value)))
         }
         let error = job.end.as_ref().filter(|_| job.status == JobStatus::Failed);
-        let error = error.and_then(|end| JobError::of(&end.outcome));
+        let error = error.and_then(|end| ErrorId::of(&end.outcome));
         self.started.is_none_or(|at| job.last_status_change >= at)
             && self.ended.is_none_or(|at| job.last_status_change <= at)
             && any(self.statuses.as_ref(), Some(&job.status))
             && any(self.jobs.as_ref(), Some(&job.id))
             && any(self.job_types.as_ref(), Some(&job.job_type))
             && any(self.recipes.as_ref(), job.recipe.as_ref().map(|(recipe, _)| recipe))
+            && any(self.batches.as_ref(), job.batch.as_ref())
             && any(self.errors.as_ref(), error.as_ref())
+            && self.is_superseded.is_none_or(|wanted| wanted == job.superseded.is_some())
     }
 }
 

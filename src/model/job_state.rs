@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
-use super::ids::{ExeId, JobId, JobTypeId, NodeId, RecipeId, TenantId};
+use bincode::de::{BorrowDecode, BorrowDecoder, Decoder};
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+
+use super::ids::{BatchId, ExeId, JobId, JobTypeId, NodeId, RecipeId, TenantId};
 use super::job::{ExeEnd, Job, JobStatus};
 use super::resources::NodeResources;
 use super::submission::JobRequest;
@@ -41,8 +45,20 @@ pub(crate) struct JobState {
     pub(crate) status: JobStatus,
 }
 
+/// What only jobs of recipes and batches have, and those that were replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Extra {
+    pub(crate) batch: Option<BatchId>,
+    /// The size of its input's files in whole MiB, once that was processed.
+    pub(crate) input_mib: Option<u64>,
+    /// Since when another job is in its place.
+    pub(crate) superseded: Option<Timestamp>,
+    /// It waits for its input, which others give.
+    pub(crate) lacks_input: bool,
+}
+
 /// What most waiting jobs do not have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct More {
     pub(crate) recipe: Option<RecipeId>,
     /// When its newest execution was launched.
@@ -56,6 +72,53 @@ pub(crate) struct More {
     pub(crate) queue_priority: Option<i32>,
     /// True while a launch of it is on record, of a canceled job too.
     pub(crate) runs: bool,
+    pub(crate) extra: Extra,
+}
+
+/// Beside `runs`: what is extra follows. Jobs of before have none.
+const HAS_EXTRA: u8 = 2;
+
+impl Encode for More {
+    fn encode<E: Encoder>(&self, out: &mut E) -> Result<(), EncodeError> {
+        self.recipe.encode(out)?;
+        self.started.encode(out)?;
+        self.ended.encode(out)?;
+        self.node.encode(out)?;
+        self.end.encode(out)?;
+        self.queue_priority.encode(out)?;
+        let has_extra = self.extra != Extra::default();
+        (u8::from(self.runs) | if has_extra { HAS_EXTRA } else { 0 }).encode(out)?;
+        if has_extra { self.extra.encode(out) } else { Ok(()) }
+    }
+}
+
+impl<C> Decode<C> for More {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        let mut more = Self {
+            recipe: Decode::decode(from)?,
+            started: Decode::decode(from)?,
+            ended: Decode::decode(from)?,
+            node: Decode::decode(from)?,
+            end: Decode::decode(from)?,
+            queue_priority: Decode::decode(from)?,
+            ..Self::default()
+        };
+        let flags = u8::decode(from)?;
+        if flags > (1 | HAS_EXTRA) {
+            return Err(DecodeError::InvalidBooleanValue(flags));
+        }
+        more.runs = flags & 1 == 1;
+        if flags & HAS_EXTRA != 0 {
+            more.extra = Decode::decode(from)?;
+        }
+        Ok(more)
+    }
+}
+
+impl<'de, C> BorrowDecode<'de, C> for More {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        Self::decode(from)
+    }
 }
 
 impl JobState {
@@ -71,6 +134,16 @@ impl JobState {
     /// True for what may still happen by itself: it waits, or a launch of it is on record.
     pub(crate) fn is_open(&self) -> bool {
         !self.status.is_final() || self.more.as_ref().is_some_and(|more| more.runs)
+    }
+
+    /// What only some jobs have.
+    pub(crate) fn extra(&self) -> Extra {
+        self.more.as_ref().map_or(Extra::default(), |more| more.extra)
+    }
+
+    /// True once another job is in its place.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.extra().superseded.is_some()
     }
 
     pub(crate) fn end(&self) -> Option<&ExeEnd> {
@@ -119,6 +192,11 @@ impl Creation {
             last_status_change: state.last_status_change,
             end: more.end,
             node: more.node,
+            given: self.request.given.clone(),
+            batch: more.extra.batch,
+            input_mib: more.extra.input_mib,
+            superseded: more.extra.superseded,
+            has_input: !more.extra.lacks_input,
         }
     }
 }

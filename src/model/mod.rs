@@ -3,6 +3,7 @@
 //! Depends on nothing else in the crate. Nothing here reads a clock, draws a random number, locks
 //! or does I/O.
 
+mod doc;
 mod event;
 mod ids;
 mod interface;
@@ -15,10 +16,17 @@ mod resources;
 mod submission;
 mod time;
 
+pub(crate) use doc::{Kept, kept};
+pub use doc::{
+    Batch, BulkKind, BulkOperation, BulkPart, BulkPhase, Dataset, DeadLetter, Doc, DocKey, ErrorRecord,
+    ExecutionRecord, FileFact, FileRecord, JobInput, JobOutput, JobTypeDetails, JobTypeRevision, Json,
+    NodeRecord, Overtaken, RECIPE_PART_NODES, Recipe, RecipeNodeRow, RecipePart, RecipeType,
+    RecipeTypeRevision, SchedulerSettings, TriggerEvent, Workspace, kind,
+};
 pub use event::{Event, JobRange, RecalledJobs, RecipeNodes};
 pub use ids::{
-    BatchId, ConstraintSetId, Epoch, EventNumber, ExeId, ID_MAX, JobId, JobTypeId, LaunchName, NodeId,
-    ParseLaunchNameError, RecipeId, StoreId, TenantId, cluster_id,
+    BatchId, BulkId, ConstraintSetId, Epoch, ErrorId, EventId, EventNumber, ExeId, FileId, ID_MAX, JobId,
+    JobTypeId, LaunchName, NodeId, ParseLaunchNameError, RecipeId, RecipeTypeId, StoreId, TenantId, cluster_id,
 };
 pub use interface::{Data, FileParameter, Interface, JsonParameter, JsonType};
 pub use job::{ExeEnd, Job, JobExe, JobStatus, Outcome, QueuedJobExecution, Usage, Values};
@@ -26,14 +34,15 @@ pub use job_list::{
     ErrorCategory, JobColumn, JobCursor, JobCursorError, JobError, JobFilter, JobOrder, JobPage, JobQuery,
     JobTotal, ORDER_LEN_MAX,
 };
-pub(crate) use job_state::{Creation, JobState, More};
+pub(crate) use job_state::{Creation, Extra, JobState, More};
 pub use job_type::{JobType, JobTypeSpec, MAX_TRIES_DEFAULT, PRIORITY_DEFAULT, QueueMode};
 pub use quantity::{ParseQuantityError, QUANTITY_MAX, Quantity, THOUSANDTHS};
 pub use resources::{
     NodeResources, RESOURCE_NAME_LEN_MAX, RESOURCES_MAX, ResourceName, ResourceNameError, ResourcesError,
 };
 pub use submission::{
-    Accepted, Durability, JobRequest, RecipeNode, RecipeRequest, SUBMISSION_ID_LEN_MAX, Submission,
+    Accepted, Durability, Given, JobRequest, RecipeNode, RecipeRequest, SUBMISSION_ID_LEN_MAX, Submission,
     SubmissionId, SubmissionIdError,
 };
+pub(crate) use submission::IS_GIVEN;
 pub use time::Timestamp;

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
-use super::ids::{JobId, JobTypeId, RecipeId, TenantId};
+use bincode::de::{BorrowDecode, BorrowDecoder, Decoder};
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+
+use super::doc::Json;
+use super::ids::{BatchId, EventId, JobId, JobTypeId, RecipeId, TenantId};
 use super::job::Values;
 use super::resources::NodeResources;
 
@@ -43,8 +48,30 @@ impl std::fmt::Display for SubmissionId {
     }
 }
 
+/// What a job is given beside values: by a recipe, a batch, or a caller who speaks in documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[non_exhaustive]
+pub struct Given {
+    /// Its input; empty where that is made later, from what others give.
+    pub input: Json,
+    /// The size of the input's files in whole MiB, where it is known.
+    pub input_mib: Option<u64>,
+    /// Priority, mounts, workspaces, settings; empty: those of its type.
+    pub configuration: Json,
+    /// What made it; none: the call that did.
+    pub event: Option<EventId>,
+    /// In which batch.
+    pub batch: Option<BatchId>,
+    /// The revision of its type; none: the newest.
+    pub revision: Option<u32>,
+    /// Which job it replaces.
+    pub superseded_job: Option<JobId>,
+    /// The first of that chain.
+    pub root_superseded_job: Option<JobId>,
+}
+
 /// One or many jobs that are alike.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRequest {
     /// Their kind.
     pub job_type: JobTypeId,
@@ -58,6 +85,40 @@ pub struct JobRequest {
     pub resources: Option<NodeResources>,
     /// For the placeholders of the type's command.
     pub values: Values,
+    /// What else they are given.
+    pub given: Option<Arc<Given>>,
+}
+
+/// Beside a tenant: what the jobs are given follows the values. Requests of before have none.
+pub(crate) const IS_GIVEN: u32 = 1 << 31;
+
+impl Encode for JobRequest {
+    fn encode<E: Encoder>(&self, out: &mut E) -> Result<(), EncodeError> {
+        self.job_type.encode(out)?;
+        self.count.encode(out)?;
+        let mark = if self.given.is_some() { IS_GIVEN } else { 0 };
+        (self.tenant.0 & !IS_GIVEN | mark).encode(out)?;
+        self.priority.encode(out)?;
+        self.resources.encode(out)?;
+        self.values.encode(out)?;
+        self.given.as_ref().map_or(Ok(()), |given| given.encode(out))
+    }
+}
+
+impl<C> Decode<C> for JobRequest {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        let (job_type, count, tenant) = (Decode::decode(from)?, Decode::decode(from)?, u32::decode(from)?);
+        let (priority, resources) = (Decode::decode(from)?, Decode::decode(from)?);
+        let values = Decode::decode(from)?;
+        let given = if tenant & IS_GIVEN == 0 { None } else { Some(Decode::decode(from)?) };
+        Ok(Self { job_type, count, tenant: TenantId(tenant & !IS_GIVEN), priority, resources, values, given })
+    }
+}
+
+impl<'de, C> BorrowDecode<'de, C> for JobRequest {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        Self::decode(from)
+    }
 }
 
 impl JobRequest {
@@ -70,7 +131,15 @@ impl JobRequest {
             priority: None,
             resources: None,
             values: Arc::default(),
+            given: None,
         }
+    }
+
+    /// Sets what else they are given.
+    #[must_use]
+    pub fn given(mut self, given: Given) -> Self {
+        self.given = Some(Arc::new(given));
+        self
     }
 
     /// Sets how many.

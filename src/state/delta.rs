@@ -9,7 +9,7 @@ use bincode::{Decode, Encode};
 
 use crate::load::{LoadRow, StatusCounts};
 use crate::model::{
-    Accepted, Creation, Epoch, EventNumber, ExeId, JobId, JobState, JobStatus, JobType, JobTypeId, QueueMode,
+    Accepted, Creation, Doc, DocKey, Epoch, EventNumber, ExeId, JobId, JobState, JobStatus, JobType, JobTypeId, QueueMode,
     Timestamp,
 };
 
@@ -70,4 +70,6 @@ pub(crate) struct Delta {
     pub(crate) counts: Vec<(JobTypeId, StatusCounts)>,
     pub(crate) submissions: Vec<(Arc<str>, Accepted)>,
     pub(crate) load: Vec<LoadRow>,
+    /// Documents that were put, or are no more, in their order.
+    pub(crate) docs: Vec<(DocKey, Option<Arc<Doc>>)>,
 }

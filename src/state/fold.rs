@@ -5,27 +5,29 @@
 //!
 //! S1  `apply` is total: an event that names what is not there changes nothing.
 //! S2  Equal events give equal states, down to `hash`.
-//! S3  A job's newest execution is in the queue, among `running`, or over.
+//! S3  A job's newest execution is in the queue, among `running`, or over. One that runs although its job
+//!     was queued again is *overtaken*, and has a document that says so.
 //! S4  Counters equal a recount of the jobs.
 //! S5  `now` never runs back.
 //! S6  A job that is not here is over. One that failed or was canceled stays while a job that is not
 //!     over waits for it, so that a missing parent is a completed one.
 //! S7  `delta` holds every job that was changed, as it is now.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use foldhash::HashMap;
 
 use super::delta::{Changed, Delta, Kind, Totals};
+use super::docs::Docs;
 use super::paged::Paged;
 use super::submissions::Submissions;
 use crate::catalog::Catalog;
 use crate::limits::LEFT_MAX;
 use crate::load::{Counters, History, StatusCounts};
 use crate::model::{
-    Accepted, ConstraintSetId, Creation, Epoch, Event, EventNumber, ExeEnd, ExeId, JobId, JobRange,
-    JobRequest, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId, NodeResources, Outcome, QueueMode,
+    Accepted, ConstraintSetId, Creation, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given, JobId,
+    JobRange, JobRequest, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId, NodeResources, Outcome, QueueMode,
     RecipeId, RecipeNodes, Timestamp, Usage,
 };
 use crate::queue::{Amounts, Entry, Queue};
@@ -70,7 +72,12 @@ pub(crate) struct State {
     /// them again.
     ending: Vec<JobId>,
     left: Left,
-    delta: Delta,
+    pub(super) docs: Docs,
+    /// Nothing is launched.
+    pub(super) is_paused: bool,
+    /// Nodes on which nothing is launched.
+    pub(super) held_nodes: BTreeSet<NodeId>,
+    pub(super) delta: Delta,
     /// Jobs that were changed and are not in `delta` yet.
     noted: Vec<JobId>,
 }
@@ -384,6 +391,27 @@ impl State {
                 self.delta.load.extend(self.history.since(*measured));
                 self.keep_load_rows = *keep_rows;
             }
+            Event::DocPut(doc) => self.put_doc(doc),
+            Event::DocDropped(key) => self.drop_doc(*key),
+            Event::InputProcessed { job, input_mib, resources } => {
+                self.process_input(*job, *input_mib, resources.as_ref());
+            }
+            Event::JobsSuperseded { jobs, when } => {
+                self.pass(*when);
+                for &job in jobs {
+                    self.change(job, |job| job.more().extra.superseded = Some(*when));
+                }
+            }
+            Event::TriesSet { jobs, max_tries } => {
+                for (&job, &max_tries) in jobs.iter().zip(max_tries) {
+                    self.change(job, |job| job.max_tries = max_tries);
+                }
+            }
+            Event::JobsRestored(restored) => {
+                for (id, job) in &restored.0 {
+                    self.set(*id, job);
+                }
+            }
             Event::JobsRecalled(recalled) => {
                 for (id, job) in &recalled.0 {
                     if self.jobs.get(id.0).is_none() && !job.is_open() {
@@ -391,6 +419,36 @@ impl State {
                         self.jobs.insert(id.0, Held::new(job.clone()));
                     }
                 }
+            }
+        }
+    }
+
+    fn process_input(&mut self, id: JobId, input_mib: u64, resources: Option<&NodeResources>) {
+        let resources = resources.map(|resources| {
+            self.queue.dims_mut().intern(resources);
+            self.shared(resources.clone())
+        });
+        self.change(id, |job| {
+            let more = job.more();
+            (more.extra.input_mib, more.extra.lacks_input) = (Some(input_mib), false);
+            job.resources = resources.unwrap_or_else(|| job.resources.clone());
+        });
+    }
+
+    /// Makes a job what it is told to be.
+    fn set(&mut self, id: JobId, new: &JobState) {
+        let Some(old) = self.job(id) else { return };
+        if let Some(exe) = old.exe.filter(|_| old.status == JobStatus::Queued) {
+            self.queue.cancel(exe);
+        }
+        self.queue.dims_mut().intern(&new.resources);
+        self.change(id, |job| *job = new.clone());
+        if let Some(exe) = new.exe {
+            self.last_exe = self.last_exe.max(exe);
+            if new.status == JobStatus::Queued {
+                let priority = new.more.as_ref().and_then(|more| more.queue_priority).unwrap_or(new.priority);
+                let entry = self.entry_of(id, new, exe, priority, new.queued.unwrap_or(new.created));
+                self.queue.put(entry);
             }
         }
     }
@@ -418,7 +476,9 @@ impl State {
         if first != self.next_job() {
             return;
         }
-        let (revision, spec) = (kind.revision, &kind.spec);
+        let given = request.given.as_deref();
+        let revision = given.and_then(|given| given.revision).unwrap_or(kind.revision);
+        let spec = &kind.spec;
         let resources = match &request.resources {
             Some(own) => spec.resources.overridden_by(own).unwrap_or_else(|_| spec.resources.clone()),
             None => spec.resources.clone(),
@@ -434,7 +494,7 @@ impl State {
             queued: None,
             exe: None,
             resources,
-            more: id.map(|recipe| Box::new(More { recipe: Some(recipe), ..More::default() })),
+            more: Self::more_of(id, given),
             job_type: request.job_type,
             revision,
             tenant: request.tenant,
@@ -458,6 +518,17 @@ impl State {
         self.n_jobs += u64::from(request.count);
         let creation = Creation { first, request: request.clone(), recipe: recipe.cloned() };
         self.delta.created.push(Arc::new(creation));
+    }
+
+    fn more_of(recipe: Option<RecipeId>, given: Option<&Given>) -> Option<Box<More>> {
+        let extra = given.map_or(Extra::default(), |given| Extra {
+            batch: given.batch,
+            input_mib: given.input_mib,
+            superseded: None,
+            lacks_input: given.input.is_empty(),
+        });
+        let more = More { recipe, extra, ..More::default() };
+        (more != More::default()).then(|| Box::new(more))
     }
 
     /// The jobs of several requests in a row often ask for the same.
@@ -493,6 +564,10 @@ impl State {
             let Some(job) = self.job(id) else { continue };
             let old = job.exe.filter(|_| job.status == JobStatus::Queued);
             let entry = self.entry_of(id, job, exe, priority.unwrap_or(job.priority), when);
+            if job.num_exes > 0 {
+                let before = job.clone();
+                self.note_execution(id, &before, when);
+            }
             if let Some(old) = old {
                 self.queue.cancel(old);
             }
@@ -504,7 +579,7 @@ impl State {
                 let queue_priority = priority.filter(|own| *own != job.priority);
                 if job.more.is_some() || queue_priority.is_some() {
                     let more = job.more();
-                    (more.started, more.ended, more.node) = (None, None, None);
+                    (more.started, more.ended, more.node, more.runs) = (None, None, None, false);
                     more.queue_priority = queue_priority;
                     job.tidy();
                 }
@@ -550,6 +625,9 @@ impl State {
 
     fn returned(&mut self, launch: LaunchName, when: Timestamp) {
         let Some(Running { entry, .. }) = self.take_running(launch) else { return };
+        if self.end_overtaken(entry.id, None) {
+            return;
+        }
         if self.job(entry.job).is_none_or(|job| job.status != JobStatus::Running) {
             self.change(entry.job, |job| job.more().runs = false);
             return;
@@ -565,6 +643,9 @@ impl State {
 
     fn ended(&mut self, end: &ExeEnd, status: JobStatus, uses_try: bool) {
         let Some(Running { entry, .. }) = self.take_running(end.launch) else { return };
+        if self.end_overtaken(entry.id, Some(end)) {
+            return;
+        }
         self.change(entry.job, |job| {
             let more = job.more();
             more.end = Some(end.clone());
@@ -644,6 +725,7 @@ impl State {
             assert_eq!(open(counted), open(kept), "S4: {id}");
         }
         assert_eq!(hash, self.open_hash, "hash");
+        let n_exes = n_exes + self.docs.of_kind(crate::model::kind::OVERTAKEN).count();
         assert_eq!(n_exes, self.queue.len() + self.queue.n_picked() + self.running.len(), "S3: executions");
         for kind in self.catalog.iter() {
             let of_type = |running: &&Running| running.entry.job_type == kind.id;

@@ -4,6 +4,7 @@
 //! Core: no I/O, clock, lock or logging.
 
 mod delta;
+mod docs;
 mod fold;
 mod paged;
 mod restore;

@@ -20,7 +20,7 @@ use foldhash::HashMap;
 use redb::{Durability, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::file::{
-    COUNTS, CREATIONS, DIRECTORY, FORMAT, Head, LOAD, META, PLACES, RECIPES, Rows, SEGMENTS, SUBMISSIONS,
+    COUNTS, CREATIONS, DIRECTORY, DOCS, FORMAT, Head, LOAD, META, PLACES, RECIPES, Rows, SEGMENTS, SUBMISSIONS,
     TYPES, seal, storage, unseal,
 };
 use super::index::{Index, place_in, put_places};
@@ -196,6 +196,8 @@ impl Tables {
             let mut meta = txn.open_table(META).map_err(storage("write"))?;
             meta.insert("rows", seal([rows]).as_slice()).map_err(storage("write"))?;
             meta.insert("head", seal([changes.head]).as_slice()).map_err(storage("write"))?;
+            let n_docs = txn.open_table(DOCS).map_err(storage("read"))?.len().map_err(storage("read"))?;
+            meta.insert("docs", seal([n_docs]).as_slice()).map_err(storage("write"))?;
         }
         // It may be on disk although it fails: see `settle`.
         match txn.commit().map_err(storage("sync")) {
@@ -456,6 +458,18 @@ impl Tables {
         Ok(())
     }
 
+    fn write_docs(txn: &WriteTransaction, frozen: &Recent) -> Result<(), OpenError> {
+        let mut docs = txn.open_table(DOCS).map_err(storage("write"))?;
+        for (key, doc) in &frozen.docs {
+            let place = (key.kind, key.id, key.sub);
+            match doc {
+                Some(doc) => drop(docs.insert(place, seal([&**doc]).as_slice()).map_err(storage("write"))?),
+                None => drop(docs.remove(place).map_err(storage("write"))?),
+            }
+        }
+        Ok(())
+    }
+
     fn write_rest(txn: &WriteTransaction, frozen: &Recent) -> Result<(), OpenError> {
         let totals = frozen.totals.expect("something gathered");
         let mut types = txn.open_table(TYPES).map_err(storage("write"))?;
@@ -466,6 +480,7 @@ impl Tables {
         for (id, count) in &frozen.counts {
             counts.insert(id.0, seal([count]).as_slice()).map_err(storage("write"))?;
         }
+        Self::write_docs(txn, frozen)?;
         let mut load = txn.open_table(LOAD).map_err(storage("write"))?;
         for row in &frozen.load {
             let key = (row.measured.0, row.job_type.map_or(0, |id| id.0));

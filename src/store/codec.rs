@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    ExeEnd, ExeId, JobId, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId, NodeResources, Outcome,
-    RecipeId, TenantId, Timestamp, Usage,
+    BatchId, ErrorId, ExeEnd, ExeId, Extra, JobId, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId,
+    NodeResources, Outcome, RecipeId, TenantId, Timestamp, Usage,
 };
 
 /// A job as it is stored, with the jobs it waits for while it is not over.
@@ -16,6 +16,9 @@ pub(crate) struct StoredJob {
     pub(crate) job: JobState,
     pub(crate) parents: Vec<JobId>,
 }
+
+/// The number of an outcome that names an error of the catalog.
+const ERROR: u8 = Outcome::Error { id: ErrorId(0) }.number();
 
 /// Longest text of an outcome, and most parents, that are read back.
 const LEN_MAX: u64 = 1 << 22;
@@ -91,6 +94,10 @@ pub(super) struct Seen {
     pub(super) changed: i64,
     pub(super) queued: Option<i64>,
     pub(super) recipe: Option<RecipeId>,
+    pub(super) batch: Option<BatchId>,
+    /// Of the catalog; 0 for none.
+    pub(super) error: u32,
+    pub(super) is_superseded: bool,
     pub(super) started: Option<i64>,
     pub(super) ended: Option<i64>,
 }
@@ -115,6 +122,7 @@ impl Reader<'_> {
             self.number()?;
         }
         let recipe = if has(RECIPE) { Some(RecipeId(self.number()?)) } else { None };
+        let batch = if has(BATCH) { Some(BatchId(self.number()?)) } else { None };
         let started = if has(STARTED) { Some(self.instant(created)?.0) } else { None };
         let ended = if has(ENDED) { Some(self.instant(created)?.0) } else { None };
         if has(NODE) {
@@ -128,6 +136,7 @@ impl Reader<'_> {
         } else {
             0
         };
+        let error = if outcome == ERROR { self.small()? } else { 0 };
         let created = created.0;
         Some(Seen {
             id,
@@ -139,6 +148,9 @@ impl Reader<'_> {
             changed,
             queued,
             recipe,
+            batch,
+            error,
+            is_superseded: has(SUPERSEDED),
             started,
             ended,
         })
@@ -156,6 +168,10 @@ const END: u64 = 1 << 7;
 const QUEUE_PRIORITY: u64 = 1 << 8;
 const RUNS: u64 = 1 << 9;
 const PARENTS: u64 = 1 << 10;
+const SUPERSEDED: u64 = 1 << 11;
+const BATCH: u64 = 1 << 12;
+const INPUT: u64 = 1 << 13;
+const LACKS_INPUT: u64 = 1 << 14;
 
 fn flags_of(job: &JobState, parents: &[JobId]) -> u64 {
     let when = |is_so: bool, flag: u64| if is_so { flag } else { 0 };
@@ -172,6 +188,10 @@ fn flags_of(job: &JobState, parents: &[JobId]) -> u64 {
         | when(more.end.is_some(), END)
         | when(more.queue_priority.is_some(), QUEUE_PRIORITY)
         | when(more.runs, RUNS)
+        | when(more.extra.superseded.is_some(), SUPERSEDED)
+        | when(more.extra.batch.is_some(), BATCH)
+        | when(more.extra.input_mib.is_some(), INPUT)
+        | when(more.extra.lacks_input, LACKS_INPUT)
 }
 
 /// Appends a row; `resources` is the place of its resources in the segment's list.
@@ -202,6 +222,9 @@ pub(super) fn put_job(out: &mut Vec<u8>, id: JobId, job: &JobState, parents: &[J
         if let Some(recipe) = more.recipe {
             put(out, recipe.0);
         }
+        if let Some(batch) = more.extra.batch {
+            put(out, batch.0);
+        }
         for when in [more.started, more.ended].into_iter().flatten() {
             put_signed(out, since(when));
         }
@@ -213,6 +236,12 @@ pub(super) fn put_job(out: &mut Vec<u8>, id: JobId, job: &JobState, parents: &[J
         }
         if let Some(priority) = more.queue_priority {
             put_signed(out, i64::from(priority));
+        }
+        if let Some(superseded) = more.extra.superseded {
+            put_signed(out, since(superseded));
+        }
+        if let Some(input_mib) = more.extra.input_mib {
+            put(out, input_mib);
         }
     }
     if !parents.is_empty() {
@@ -237,6 +266,7 @@ fn put_end(out: &mut Vec<u8>, end: &ExeEnd, base: Timestamp) {
             put(out, reason.len() as u64);
             out.extend(reason.as_bytes());
         }
+        Outcome::Error { id } => put(out, u64::from(id.0)),
     }
     put(out, end.usage.wall_us);
     put(out, end.usage.cpu_us);
@@ -255,6 +285,7 @@ fn end(from: &mut Reader<'_>, base: Timestamp) -> Option<ExeEnd> {
         5 => Outcome::Canceled,
         6 => Outcome::NotStarted { reason: from.text()? },
         7 => Outcome::Lost { reason: from.text()? },
+        ERROR => Outcome::Error { id: ErrorId(from.small()?) },
         _ => return None,
     };
     let usage = Usage { wall_us: from.number()?, cpu_us: from.number()?, mem_kib: from.number()? };
@@ -286,6 +317,11 @@ pub(super) fn job(
     if has(MORE) {
         more = Some(Box::new(More {
             recipe: if has(RECIPE) { Some(RecipeId(from.number()?)) } else { None },
+            extra: Extra {
+                batch: if has(BATCH) { Some(BatchId(from.number()?)) } else { None },
+                lacks_input: has(LACKS_INPUT),
+                ..Extra::default()
+            },
             started: if has(STARTED) { Some(from.instant(created)?) } else { None },
             ended: if has(ENDED) { Some(from.instant(created)?) } else { None },
             node: if has(NODE) { Some(NodeId(from.small()?)) } else { None },
@@ -297,6 +333,10 @@ pub(super) fn job(
             },
             runs: has(RUNS),
         }));
+    }
+    if let Some(more) = &mut more {
+        more.extra.superseded = if has(SUPERSEDED) { Some(from.instant(created)?) } else { None };
+        more.extra.input_mib = if has(INPUT) { Some(from.number()?) } else { None };
     }
     let mut parents = Vec::new();
     if has(PARENTS) {

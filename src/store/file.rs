@@ -22,7 +22,10 @@ use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::wal::{Disk, DiskFile, Held, Refusal};
 
 /// Version of the file. Raised with every change of its tables or of what they hold.
-pub(super) const FORMAT: u16 = 3;
+pub(super) const FORMAT: u16 = 4;
+
+/// The oldest one that is read: it has no documents.
+pub(super) const FORMAT_MIN: u16 = 3;
 
 /// Segments by number.
 pub(super) const SEGMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("segments");
@@ -44,6 +47,8 @@ pub(super) const DROPPED: TableDefinition<u32, &[u8]> = TableDefinition::new("dr
 pub(super) const SUBMISSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("submissions");
 /// Load rows by instant and type.
 pub(super) const LOAD: TableDefinition<(i64, u32), &[u8]> = TableDefinition::new("load");
+/// Documents by kind, id, and what tells apart those about the same. Missing in files of format 3.
+pub(super) const DOCS: TableDefinition<(u8, u64, u64), &[u8]> = TableDefinition::new("docs");
 /// One of a kind.
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
@@ -111,6 +116,11 @@ fn refused(action: &'static str) -> impl FnOnce(Refusal) -> OpenError {
 
 pub(super) fn damaged(cause: impl std::fmt::Display) -> OpenError {
     OpenError::Damaged { file: "state.redb", place: "its tables".to_owned(), cause: cause.to_string() }
+}
+
+/// True for a format that this version reads.
+pub(super) fn is_known(format: u16) -> bool {
+    (FORMAT_MIN..=FORMAT).contains(&format)
 }
 
 /// What a checkpoint leaves for the next one, beside the tables.
@@ -309,6 +319,7 @@ impl StateFile {
                 txn.open_table(table).map_err(storage("write"))?;
             }
             txn.open_table(LOAD).map_err(storage("write"))?;
+            txn.open_table(DOCS).map_err(storage("write"))?;
             txn.commit().map_err(storage("write"))?;
         }
         Ok(Self { disk, db: Mutex::new(Some(Arc::new(db))), hurries: AtomicBool::new(false) })
@@ -330,7 +341,7 @@ impl StateFile {
         };
         let format =
             head.value().get(4..6).and_then(|bytes| Some(u16::from_le_bytes(bytes.try_into().ok()?)));
-        if let Some(found) = format.filter(|format| *format != FORMAT) {
+        if let Some(found) = format.filter(|format| !is_known(*format)) {
             return Err(OpenError::Format { file: "state.redb", found, known: FORMAT });
         }
         let head: Head = unseal_one(head.value())?;

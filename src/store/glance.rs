@@ -5,7 +5,7 @@
 use bincode::{Decode, Encode};
 
 use super::codec::Reader;
-use crate::model::{JobId, JobState, JobTypeId, RecipeId};
+use crate::model::{BatchId, JobId, JobState, JobTypeId, Outcome, RecipeId};
 
 /// Columns with bounds: the first of [`crate::model::JobColumn`].
 pub(super) const COLUMNS: usize = 8;
@@ -21,6 +21,10 @@ pub(super) struct Glance {
     pub(super) status: u8,
     pub(super) outcome: u8,
     pub(super) recipe: Option<RecipeId>,
+    pub(super) batch: Option<BatchId>,
+    /// Of the catalog; 0 for none.
+    pub(super) error: u32,
+    pub(super) is_superseded: bool,
     /// Id, created, changed, queued, started, ended, duration, priority.
     pub(super) columns: [i64; COLUMNS],
 }
@@ -67,6 +71,12 @@ impl Glance {
             status: job.status as u8,
             outcome: job.end().map_or(0, |end| end.outcome.number()),
             recipe: more.and_then(|more| more.recipe),
+            batch: job.extra().batch,
+            error: match job.end().map(|end| &end.outcome) {
+                Some(Outcome::Error { id }) => id.0,
+                _ => 0,
+            },
+            is_superseded: job.is_superseded(),
             columns: times.columns(id, job.priority),
         }
     }
@@ -87,6 +97,9 @@ impl Glance {
             status: seen.status,
             outcome: seen.outcome,
             recipe: seen.recipe,
+            batch: seen.batch,
+            error: seen.error,
+            is_superseded: seen.is_superseded,
             columns: times.columns(seen.id, seen.priority),
         })
     }

@@ -6,6 +6,7 @@ mod check;
 mod checkpoint;
 mod codec;
 mod directory;
+mod docs;
 mod faults;
 mod file;
 mod glance;

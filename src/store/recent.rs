@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::load::{LoadRow, StatusCounts};
-use crate::model::{Accepted, Creation, JobId, JobType, JobTypeId};
+use crate::model::{Accepted, Creation, Doc, DocKey, JobId, JobType, JobTypeId};
 use crate::state::{Changed, Delta, Paged, Totals};
 
 /// What a row and its place take, about.
@@ -36,6 +36,9 @@ pub(super) struct Recent {
     pub(super) counts: BTreeMap<JobTypeId, StatusCounts>,
     pub(super) submissions: Vec<(Arc<str>, Accepted)>,
     pub(super) load: Vec<LoadRow>,
+    /// None for one that is no more.
+    pub(super) docs: BTreeMap<DocKey, Option<Arc<Doc>>>,
+    docs_bytes: usize,
     pub(super) totals: Option<Totals>,
     generation: u64,
 }
@@ -46,13 +49,20 @@ impl Recent {
         self.add_rows(delta.jobs);
         for creation in delta.created {
             let values = creation.request.values.iter().map(|(key, value)| key.len() + value.len() + 16);
-            self.created_bytes += 64 + values.sum::<usize>();
+            let given = creation.request.given.as_deref();
+            let given = given.map_or(0, |given| 128 + given.input.len() + given.configuration.len());
+            self.created_bytes += 64 + given + values.sum::<usize>();
             self.created.push(creation);
         }
         self.job_types.extend(delta.job_types.into_iter().map(|kind| (kind.id, kind)));
         self.counts.extend(delta.counts);
         self.submissions.extend(delta.submissions);
         self.load.extend(delta.load);
+        for (key, doc) in delta.docs {
+            // What it replaces is counted still: that is an upper bound.
+            self.docs_bytes += 64 + doc.as_ref().map_or(0, |doc| doc.bytes());
+            self.docs.insert(key, doc);
+        }
         self.totals = Some(delta.totals);
         self.generation = delta.generation;
     }
@@ -95,7 +105,7 @@ impl Recent {
 
     /// About how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.n_rows * ROW_BYTES + self.created_bytes + self.submissions.len() * 100
+        self.n_rows * ROW_BYTES + self.created_bytes + self.docs_bytes + self.submissions.len() * 100
     }
 
     pub(super) fn get(&self, id: JobId) -> Option<&Changed> {

@@ -238,6 +238,7 @@ fn read_state(file: &StateFile, id: StoreId, tell: &dyn Fn(Recovery)) -> Result<
         state.restore_load(row);
         Ok(())
     })?;
+    super::docs::restore(file, state)?;
     let mut numbers = Vec::new();
     for_each(&txn, DIRECTORY, rows.directory, |number, bytes| {
         let info: SegmentInfo = unseal_one(bytes)?;

@@ -284,7 +284,9 @@ impl<'b> Segment<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ExeEnd, ExeId, JobStatus, LaunchName, More, NodeId, Outcome, RecipeId, Usage};
+    use crate::model::{
+        BatchId, ErrorId, ExeEnd, ExeId, Extra, JobStatus, LaunchName, More, NodeId, Outcome, RecipeId, Usage,
+    };
     use crate::testing::job_state;
 
     fn rows() -> Vec<StoredJob> {
@@ -296,6 +298,7 @@ mod tests {
             Outcome::Canceled,
             Outcome::NotStarted { reason: "no such file: ünknown".into() },
             Outcome::Lost { reason: String::new() },
+            Outcome::Error { id: ErrorId(300) },
         ];
         let plain = StoredJob { id: JobId(1), job: job_state(), parents: vec![] };
         let ended = outcomes.into_iter().enumerate().map(|(n, outcome)| {
@@ -314,10 +317,16 @@ mod tests {
                 end: Some(end),
                 queue_priority: Some(i32::MIN),
                 runs: n % 3 == 0,
+                extra: Extra {
+                    batch: (n % 3 == 1).then_some(BatchId(1 << 40)),
+                    input_mib: (n % 4 == 0).then_some(u64::MAX),
+                    superseded: (n % 2 == 1).then_some(Timestamp(-1)),
+                    lacks_input: n % 5 == 0,
+                },
             };
             let mut job =
                 JobState { priority: i32::MIN, exe: Some(ExeId(7)), more: Some(more.into()), ..job_state() };
-            job.status = JobStatus::ALL[n];
+            job.status = JobStatus::ALL[n % JobStatus::ALL.len()];
             job.created = Timestamp(1 << 60);
             StoredJob { id: JobId(1 << (n + 30)), job, parents: vec![JobId(1), JobId(1 << 43)] }
         });
@@ -347,8 +356,8 @@ mod tests {
                 .position(|count| (count.job_type, count.status, count.outcome) == glance.kind());
             assert!(info.zone(at.expect("its kind")).expect("a zone").holds(&glance.columns));
         }
-        assert_eq!((info.n_rows, info.n_live(), info.order), (8, 8, 5));
-        assert_eq!(info.kinds.iter().map(|count| count.n).sum::<u16>(), 8);
+        assert_eq!((info.n_rows, info.n_live(), info.order), (9, 9, 5));
+        assert_eq!(info.kinds.iter().map(|count| count.n).sum::<u16>(), 9);
     }
 
     #[test]
@@ -369,7 +378,7 @@ mod tests {
         let (_, mut info) = sealed();
         let kind = Kind { status: JobStatus::Pending, outcome: 0 };
         assert!(info.kill(0, JobTypeId(1), kind, true) && !info.kill(0, JobTypeId(1), kind, true));
-        assert_eq!((info.n_live(), info.is_dead(0), info.is_dead(1)), (7, true, false));
-        assert_eq!(info.kinds.iter().map(|count| count.n).sum::<u16>(), 7);
+        assert_eq!((info.n_live(), info.is_dead(0), info.is_dead(1)), (8, true, false));
+        assert_eq!(info.kinds.iter().map(|count| count.n).sum::<u16>(), 8);
     }
 }

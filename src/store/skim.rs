@@ -6,7 +6,7 @@ use bincode::BorrowDecode;
 
 use super::file::{CODEC, damaged};
 use super::recovery::OpenError;
-use crate::model::{Creation, JobId, NodeResources};
+use crate::model::{Creation, IS_GIVEN, JobId, NodeResources};
 
 /// The fields of a [`Creation`] in their order, borrowed where they are long.
 #[derive(BorrowDecode)]
@@ -14,11 +14,41 @@ struct Skimmed<'p> {
     first: u64,
     _job_type: u32,
     count: u32,
-    _tenant: u32,
+    tenant: u32,
     _priority: Option<i32>,
     _resources: Option<NodeResources>,
     _values: Vec<(&'p str, &'p str)>,
-    _recipe: Option<(u64, &'p str)>,
+}
+
+/// The fields of a [`Given`](crate::model::Given).
+#[derive(BorrowDecode)]
+struct SkimmedGiven<'p> {
+    _input: &'p str,
+    _input_mib: Option<u64>,
+    _configuration: &'p str,
+    _event: Option<u64>,
+    _batch: Option<u64>,
+    _revision: Option<u32>,
+    _superseded_job: Option<u64>,
+    _root_superseded_job: Option<u64>,
+}
+
+/// What follows what was given.
+type SkimmedRecipe<'p> = Option<(u64, &'p str)>;
+
+/// Skims one creation; with its bytes.
+fn skim(rest: &[u8]) -> Result<(Skimmed<'_>, usize), OpenError> {
+    let (skimmed, mut n_bytes): (Skimmed<'_>, usize) =
+        bincode::borrow_decode_from_slice(rest, CODEC).map_err(damaged)?;
+    let rest_at = |n: usize| rest.get(n..).unwrap_or_default();
+    if skimmed.tenant & IS_GIVEN != 0 {
+        let (_, n): (SkimmedGiven<'_>, usize) =
+            bincode::borrow_decode_from_slice(rest_at(n_bytes), CODEC).map_err(damaged)?;
+        n_bytes += n;
+    }
+    let (_, n): (SkimmedRecipe<'_>, usize) =
+        bincode::borrow_decode_from_slice(rest_at(n_bytes), CODEC).map_err(damaged)?;
+    Ok((skimmed, n_bytes + n))
 }
 
 /// What the first ones of these jobs, which are sorted, were given, out of the piece that begins with
@@ -37,8 +67,7 @@ pub(super) fn creations_in(
     let mut found = Vec::new();
     let mut is_first = true;
     while let Some(id) = ids.first().filter(|_| !rest.is_empty()) {
-        let (skimmed, n_bytes): (Skimmed<'_>, usize) =
-            bincode::borrow_decode_from_slice(rest, CODEC).map_err(damaged)?;
+        let (skimmed, n_bytes) = skim(rest)?;
         if std::mem::take(&mut is_first) && skimmed.first != first {
             return Err(damaged(format!("creations under {first} are others")));
         }
@@ -75,6 +104,12 @@ mod tests {
             if n % 3 == 0 {
                 request =
                     request.needs(NodeResources::new().mem_mib(u64::from(n)).cpus("0.5").expect("cpus"));
+            }
+            if n % 7 < 2 {
+                let mut given = crate::model::Given { input: "{}".into(), ..Default::default() };
+                given.input_mib = (n % 7 == 1).then_some(5);
+                given.batch = (n % 2 == 1).then_some(crate::model::BatchId(9));
+                request = request.given(given);
             }
             let recipe =
                 (n % 5 == 0).then(|| RecipeNodes { recipe: RecipeId(n.into()), name: "node".into() });

@@ -9,7 +9,7 @@ use redb::TableDefinition;
 
 use super::directory::{Held, StoreFiles};
 use super::faults::{FaultKind, StoreFaults};
-use super::file::{COUNTS, DIRECTORY, DROPPED, FORMAT, Head, META, TYPES, unseal, unseal_one};
+use super::file::{COUNTS, DIRECTORY, DROPPED, FORMAT, Head, META, TYPES, is_known, unseal, unseal_one};
 use super::look::{Look, Number, Told};
 use super::recovery::OpenError;
 use super::segment::SegmentInfo;
@@ -157,7 +157,7 @@ impl Survey {
                 self.format = format.map(u16::from_le_bytes);
                 match unseal_one(&bytes) {
                     Ok(head) => self.head = Some(head),
-                    Err(_) if self.format.is_some_and(|format| format != FORMAT) => {}
+                    Err(_) if self.format.is_some_and(|format| !is_known(format)) => {}
                     Err(error) => faults.add(FaultKind::Value, STATE, "meta head", cause_of(error)),
                 }
             }
@@ -170,7 +170,7 @@ impl Survey {
             Err(cause) => faults.add(FaultKind::Unreadable, STATE, "meta", cause),
         }
         self.is_head_lost = self.head.is_none() && (self.format.is_some() || faults.n() > n_before);
-        if let Some(found) = self.format.filter(|format| *format != FORMAT) {
+        if let Some(found) = self.format.filter(|format| !is_known(*format)) {
             let cause = format_args!("format {found}, this version reads {FORMAT}");
             faults.add(FaultKind::Format, STATE, "meta head", cause);
             self.head = None;
@@ -179,7 +179,7 @@ impl Survey {
 
     /// False for a file of another version, of whose tables nothing is known.
     pub(super) fn is_readable(&self) -> bool {
-        self.format.is_none_or(|format| format == FORMAT)
+        self.format.is_none_or(is_known)
     }
 
     pub(super) fn watermark(&self) -> EventNumber {

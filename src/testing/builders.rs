@@ -50,5 +50,10 @@ pub(crate) fn job() -> Job {
         last_status_change: Timestamp(0),
         end: None,
         node: None,
+        given: None,
+        batch: None,
+        input_mib: None,
+        superseded: None,
+        has_input: true,
     }
 }

@@ -9,7 +9,10 @@ use crate::limits::{BATCH_BYTES, BATCH_BYTES_MAX};
 use crate::model::{Epoch, Event, EventNumber, StoreId};
 
 /// Version of header and events. Raised with every change of either.
-pub(crate) const FORMAT: u16 = 2;
+pub(crate) const FORMAT: u16 = 3;
+
+/// The oldest one that is read: its events are the first of those that there are now.
+const FORMAT_MIN: u16 = 2;
 
 /// Bytes of a header.
 const HEADER_BYTES: usize = 54;
@@ -143,7 +146,7 @@ impl ReadBatch {
         let length = BatchError::Length { bytes: row.len() };
         let mut rest = row;
         let format = u16::from_le_bytes(cut(&mut rest).ok_or_else(|| length.clone())?);
-        if format != FORMAT {
+        if !(FORMAT_MIN..=FORMAT).contains(&format) {
             return Err(BatchError::Format { found: format });
         }
         let mut header = || {

@@ -163,6 +163,7 @@ fn error(end: &ExeEnd) -> Option<Error> {
         Outcome::TimedOut => (3, "Timeout", "SYSTEM"),
         Outcome::NotStarted { .. } => (4, "Not Started", "ALGORITHM"),
         Outcome::Lost { .. } => (5, "Lost", "SYSTEM"),
+        Outcome::Error { id } => (id.0, "Error", "ALGORITHM"),
     };
     Some(Error {
         id,

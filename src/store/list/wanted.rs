@@ -2,21 +2,29 @@
 
 use super::super::glance::{Glance, Zone};
 use super::super::segment::{KindCount, SegmentInfo};
-use crate::model::{JobColumn, JobError};
-use crate::model::{JobCursor, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, ORDER_LEN_MAX, RecipeId};
+use crate::model::{JobColumn, JobError, Outcome};
+use crate::model::{BatchId, ErrorId, JobCursor, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, ORDER_LEN_MAX, RecipeId};
 
 /// Place of a column in glances and zones.
 const ID: usize = 0;
 const CHANGED: usize = 2;
 
-/// Every status, or every outcome.
+/// Every status.
 const ALL: u8 = u8::MAX;
+
+/// The number of outcomes that name an error of the catalog.
+const NAMED: u8 = Outcome::Error { id: ErrorId(0) }.number();
 
 /// Which jobs.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     statuses: u8,
-    outcomes: u8,
+    outcomes: u16,
+    /// Errors of the catalog, sorted, where some are named.
+    errors: Option<Vec<u32>>,
+    is_superseded: Option<bool>,
+    /// Sorted.
+    batches: Option<Vec<BatchId>>,
     /// Sorted.
     job_types: Option<Vec<JobTypeId>>,
     changed: (i64, i64),
@@ -59,10 +67,15 @@ impl Wanted {
             .statuses
             .as_ref()
             .map_or(ALL, |list| list.iter().fold(0, |bits, status| bits | bit(*status as u8)));
-        let mut outcomes = ALL;
+        let mut outcomes = u16::MAX;
+        let mut named = None;
         if let Some(errors) = &filter.errors {
             statuses &= bit(JobStatus::Failed as u8);
-            outcomes = errors.iter().map(|error: &JobError| bit(error.outcome())).fold(0, |a, b| a | b);
+            let outcome = |id: &ErrorId| JobError::of_id(id.0).map_or(NAMED, JobError::outcome);
+            outcomes = errors.iter().fold(0, |bits, id| bits | 1 << outcome(id));
+            if outcomes >> NAMED & 1 == 1 {
+                named = Some(sorted(&errors.iter().map(|id| id.0).collect::<Vec<_>>()));
+            }
         }
         let ids = filter
             .jobs
@@ -71,6 +84,9 @@ impl Wanted {
         Self {
             statuses,
             outcomes,
+            errors: named,
+            is_superseded: filter.is_superseded,
+            batches: filter.batches.as_deref().map(sorted),
             job_types: filter.job_types.as_deref().map(sorted),
             changed: (filter.started.map_or(i64::MIN, |at| at.0), filter.ended.map_or(i64::MAX, |at| at.0)),
             ids,
@@ -102,7 +118,7 @@ impl Wanted {
 
     fn kind(&self, job_type: JobTypeId, status: u8, outcome: u8) -> bool {
         self.statuses >> (status & 7) & 1 == 1
-            && self.outcomes >> (outcome & 7) & 1 == 1
+            && self.outcomes >> (outcome & 15) & 1 == 1
             && self.job_types.as_ref().is_none_or(|types| types.binary_search(&job_type).is_ok())
     }
 
@@ -117,6 +133,18 @@ impl Wanted {
             && self.ids.as_ref().is_none_or(|ids| has_id(ids, glance.id.0))
             && self.recipes.as_ref().is_none_or(|recipes| {
                 glance.recipe.is_some_and(|recipe| recipes.binary_search(&recipe).is_ok())
+            })
+            && self.may_have_extra(glance)
+    }
+
+    fn may_have_extra(&self, glance: &Glance) -> bool {
+        let is_named = |errors: &Vec<u32>| {
+            glance.outcome != NAMED || errors.binary_search(&glance.error).is_ok()
+        };
+        self.errors.as_ref().is_none_or(is_named)
+            && self.is_superseded.is_none_or(|wanted| wanted == glance.is_superseded)
+            && self.batches.as_ref().is_none_or(|batches| {
+                glance.batch.is_some_and(|batch| batches.binary_search(&batch).is_ok())
             })
     }
 
@@ -149,7 +177,8 @@ impl Wanted {
     pub(super) fn holds_all(&self, zone: &Zone) -> bool {
         let (from, to) = self.changed;
         let (low, high) = zone.0[CHANGED];
-        from <= low && high <= to && self.ids.is_none() && self.recipes.is_none()
+        let is_plain = self.errors.is_none() && self.is_superseded.is_none() && self.batches.is_none();
+        from <= low && high <= to && self.ids.is_none() && self.recipes.is_none() && is_plain
     }
 }
 

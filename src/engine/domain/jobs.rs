@@ -1,0 +1,176 @@
+//! Jobs: queued again, and taken back from being canceled.
+
+use crate::engine::core::{Core, Order, in_events};
+use crate::engine::handle::JobsError;
+use crate::engine::shell::{Engine, Inner};
+use crate::engine::ticket::Ticket;
+use crate::intake::IntakeError;
+use crate::job::{blocks_children, can_be_queued, can_be_requeued, can_be_uncanceled};
+use crate::model::{Event, JobId, JobRange, JobState, JobStatus, LaunchName, Timestamp};
+use crate::store::Facts;
+
+/// What a requeue did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Requeued {
+    /// Queued again, each with a new execution.
+    pub n_queued: u32,
+    /// Canceled before they were ever queued, and no more.
+    pub n_uncanceled: u32,
+    /// Left alone, for where they stand.
+    pub n_ignored: u32,
+}
+
+impl Engine {
+    /// Queues jobs again: those that wait, run, failed or were canceled, with a new execution each. What
+    /// they had is given up: an entry leaves the queue, a running execution is ended. Those that were
+    /// canceled before they were ever queued go back to waiting for what they depend on. Completed and
+    /// superseded ones are left alone.
+    ///
+    /// `priority` is for this time in the queue; none: the job's own. Each job may be tried as often as its
+    /// type says, again.
+    pub fn requeue(
+        &self,
+        jobs: Vec<JobId>,
+        priority: Option<i32>,
+    ) -> Result<Ticket<Requeued, JobsError>, IntakeError> {
+        self.with_facts(jobs, move |core, jobs, facts, now| core.requeue(jobs, facts, priority, now))
+    }
+
+    /// Carries a command out that has to know of jobs that are over.
+    pub(in crate::engine) fn with_facts<T: Send + 'static>(
+        &self,
+        jobs: Vec<JobId>,
+        command: impl FnOnce(&mut Core, &[JobId], &Facts, Timestamp) -> Result<T, JobsError> + Send + 'static,
+    ) -> Result<Ticket<T, JobsError>, IntakeError> {
+        match self.facts(&jobs) {
+            Ok(facts) => self.call_inner(move |inner, core, now| {
+                inner.still_true(&facts)?;
+                command(core, &jobs, &facts, now)
+            }),
+            Err(error) => Ok(self.refused(error)),
+        }
+    }
+}
+
+impl Inner {
+    /// Refuses facts that were read before jobs were marked to be dropped.
+    pub(in crate::engine) fn still_true(&self, facts: &Facts) -> Result<(), JobsError> {
+        let is_stale = facts.generation != self.outside.tables.generation();
+        match facts.over.first().filter(|_| is_stale) {
+            Some((job, _)) => Err(JobsError::Changing(*job)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+impl Core {
+    pub(in crate::engine) fn requeue(
+        &mut self,
+        jobs: &[JobId],
+        facts: &Facts,
+        priority: Option<i32>,
+        now: Timestamp,
+    ) -> Result<Requeued, JobsError> {
+        self.check_jobs(jobs)?;
+        let wants = |job: &JobState| can_be_requeued(job) || can_be_uncanceled(job);
+        self.recall(jobs, facts, wants)?;
+        let (chosen, changed) = self.chosen(jobs, wants);
+        let is_queued = |id: &JobId| self.state.job(*id).is_some_and(can_be_requeued);
+        let (queued, uncanceled): (Vec<JobId>, Vec<JobId>) = chosen.into_iter().partition(is_queued);
+        let when = self.clamp(now);
+        self.queue_again(&queued, priority, when);
+        self.uncancel(&uncanceled, when);
+        Ok(Requeued {
+            n_queued: count(queued.len()),
+            n_uncanceled: count(uncanceled.len()),
+            n_ignored: changed.n_ignored,
+        })
+    }
+
+    /// Gives jobs that can be queued again new executions, and as many tries as their type has.
+    fn queue_again(&mut self, jobs: &[JobId], priority: Option<i32>, when: Timestamp) {
+        for jobs in in_events(jobs) {
+            let tries = |id: &JobId| {
+                let job = self.state.job(*id)?;
+                let of_type = self.state.catalog.get(job.job_type)?.spec.max_tries;
+                let so_far = u16::try_from(job.num_exes).unwrap_or(u16::MAX);
+                Some(so_far.saturating_add(of_type))
+            };
+            let max_tries: Vec<u16> = jobs.iter().filter_map(tries).collect();
+            self.emit(Event::TriesSet { jobs: jobs.clone(), max_tries });
+            self.queue_jobs_now(jobs, priority, when);
+        }
+        self.unblock_descendants(jobs, when);
+        self.follow_recipes(jobs, when);
+    }
+
+    /// Queues jobs, whose running executions are ended.
+    pub(in crate::engine) fn queue_jobs_now(
+        &mut self,
+        jobs: Vec<JobId>,
+        priority: Option<i32>,
+        when: Timestamp,
+    ) {
+        let launch_of = |id: &JobId| {
+            let job = self.state.job(*id).filter(|job| job.status == JobStatus::Running)?;
+            Some(Order::Kill(LaunchName { exe: job.exe?, number: job.launches }))
+        };
+        let kills: Vec<Order> = jobs.iter().filter_map(launch_of).collect();
+        let first_exe = self.next_exe();
+        self.emit(Event::JobsQueued { first_exe, jobs: JobRange::List(jobs), priority, when });
+        self.out.orders.extend(kills);
+    }
+
+    /// Takes jobs back that were canceled before they were ever queued.
+    pub(in crate::engine) fn uncancel(&mut self, jobs: &[JobId], when: Timestamp) {
+        for jobs in in_events(jobs) {
+            let (blocked, pending): (Vec<JobId>, Vec<JobId>) =
+                jobs.into_iter().partition(|id| self.is_blocked(*id));
+            for (jobs, status) in [(blocked, JobStatus::Blocked), (pending, JobStatus::Pending)] {
+                if !jobs.is_empty() {
+                    self.emit(Event::JobsMarked { jobs, status, when });
+                }
+            }
+        }
+        self.unblock_descendants(jobs, when);
+        let is_due =
+            |id: &JobId| self.state.graph.is_ready(*id) && self.state.job(*id).is_some_and(can_be_queued);
+        let due: Vec<JobId> = jobs.iter().copied().filter(is_due).collect();
+        self.queue_listed(&due, when);
+        self.follow_recipes(jobs, when);
+    }
+
+    /// True where something that a job waits for keeps it from ever running.
+    fn is_blocked(&self, job: JobId) -> bool {
+        let blocks = |id: &JobId| self.state.job(*id).is_some_and(|parent| blocks_children(parent.status));
+        self.state.graph.parents(job).iter().any(blocks)
+    }
+
+    /// Marks what can get its inputs again.
+    ///
+    /// Cost: the edges of what is marked, and of those behind `jobs`.
+    fn unblock_descendants(&mut self, jobs: &[JobId], when: Timestamp) {
+        let mut stack: Vec<JobId> = jobs.to_vec();
+        while let Some(job) = stack.pop() {
+            let children = self.state.graph.children(job).to_vec();
+            let is_free = |id: &JobId| {
+                let is_marked = self.state.job(*id).is_some_and(|job| job.status == JobStatus::Blocked);
+                is_marked && !self.is_blocked(*id)
+            };
+            let free: Vec<JobId> = children.into_iter().filter(is_free).collect();
+            for jobs in in_events(&free) {
+                self.emit(Event::JobsMarked { jobs, status: JobStatus::Pending, when });
+            }
+            stack.extend(free);
+        }
+    }
+
+    /// Lets the recipes of jobs that changed go on.
+    pub(in crate::engine) fn follow_recipes(&mut self, jobs: &[JobId], when: Timestamp) {
+        let _ = (jobs, when);
+    }
+}

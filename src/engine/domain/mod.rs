@@ -1,0 +1,11 @@
+//! What Scale's managers do, as commands of the core: each checked first, then told as events, whole or not
+//! at all.
+//!
+//! Core: no I/O, clock, lock or logging; the methods of [`Engine`](super::Engine) beside them read what the
+//! core has to be told.
+
+mod catalog;
+mod jobs;
+
+pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, SchedulerChange};
+pub use jobs::Requeued;
