@@ -265,7 +265,7 @@ impl Script {
         let mode = if round.is_multiple_of(2) { QueueMode::Lifo } else { QueueMode::Fifo };
         told(|| self.engine().set_mode(None, Some(mode)));
         told(|| self.engine().set_mode(Some(other), Some(mode)));
-        told(|| self.engine().put_node(&format!("node{}", round % 3)));
+        told(|| self.engine().put_node(&format!("node{round}")));
         self.done();
     }
 
