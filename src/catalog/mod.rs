@@ -2,6 +2,13 @@
 //!
 //! Core: no I/O, clock, lock or logging.
 
+#[allow(dead_code, reason = "the commands that make job types from manifests come to use it")]
+pub(crate) mod configuration;
+#[allow(dead_code, reason = "the commands that make job types from manifests come to use it")]
+pub(crate) mod manifest;
+#[allow(dead_code, reason = "the readers of manifests, configurations and data use it")]
+pub(crate) mod shape;
+
 use std::sync::Arc;
 
 use foldhash::HashMap;
