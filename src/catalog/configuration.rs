@@ -5,7 +5,7 @@
 //! # Source
 //! Scale's job configuration of version 7, and which members stand in for others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -144,6 +144,23 @@ impl Configuration {
         }
     }
 
+    /// With what `other` states put in, entry by entry: how the configuration of a recipe acts on that
+    /// of its jobs. An empty default workspace is none.
+    #[must_use]
+    pub(crate) fn updated_with(mut self, other: &Self) -> Self {
+        update(&mut self.mounts, other.mounts.as_ref());
+        update(&mut self.settings, other.settings.as_ref());
+        self.priority = other.priority.or(self.priority);
+        if let Some(workspaces) = &other.output_workspaces {
+            let own = self.output_workspaces.get_or_insert_default();
+            own.outputs.extend(workspaces.outputs.clone());
+            if !workspaces.default.is_empty() {
+                own.default.clone_from(&workspaces.default);
+            }
+        }
+        self
+    }
+
     /// The lower number is the more important.
     pub(crate) fn priority(&self) -> i32 {
         self.priority.unwrap_or(PRIORITY_DEFAULT)
@@ -172,8 +189,8 @@ impl Configuration {
     ) -> Result<Vec<ConfigurationWarning>, ConfigurationError> {
         let mut warnings = self.check_mounts(manifest)?;
         warnings.extend(self.check_workspaces(manifest, workspace_is_active)?);
-        let stated: Vec<&String> = self.settings.iter().flatten().map(|(name, _)| name).collect();
-        let known: Vec<&String> = manifest.settings().iter().map(|setting| &setting.name).collect();
+        let stated: BTreeSet<&String> = self.settings.iter().flatten().map(|(name, _)| name).collect();
+        let known: BTreeSet<&String> = manifest.settings().iter().map(|setting| &setting.name).collect();
         warnings.extend(less(&stated, &known).map(ConfigurationWarning::UnknownSetting));
         warnings.extend(less(&known, &stated).map(ConfigurationWarning::MissingSetting));
         Ok(warnings)
@@ -187,8 +204,8 @@ impl Configuration {
         if let Some((name, _)) = self.mounts.iter().flatten().find(|(_, source)| is_relative(source)) {
             return Err(ConfigurationError::HostPath { name: shortened(name) });
         }
-        let stated: Vec<&String> = self.mounts.iter().flatten().map(|(name, _)| name).collect();
-        let known: Vec<&String> = manifest.mounts().iter().map(|mount| &mount.name).collect();
+        let stated: BTreeSet<&String> = self.mounts.iter().flatten().map(|(name, _)| name).collect();
+        let known: BTreeSet<&String> = manifest.mounts().iter().map(|mount| &mount.name).collect();
         let unknown = less(&stated, &known).map(ConfigurationWarning::UnknownMount);
         Ok(unknown.chain(less(&known, &stated).map(ConfigurationWarning::MissingMount)).collect())
     }
@@ -200,10 +217,8 @@ impl Configuration {
     ) -> Result<Vec<ConfigurationWarning>, ConfigurationError> {
         let workspaces = self.output_workspaces.clone().unwrap_or_default();
         let has_default = !workspaces.default.is_empty();
-        let mut names: Vec<&String> = workspaces.outputs.values().collect();
+        let mut names: BTreeSet<&String> = workspaces.outputs.values().collect();
         names.extend(has_default.then_some(&workspaces.default));
-        names.sort();
-        names.dedup();
         let mut warnings = Vec::new();
         for name in names {
             match workspace_is_active(name) {
@@ -242,9 +257,15 @@ impl MountSource {
     }
 }
 
+fn update<T: Clone>(own: &mut Option<BTreeMap<String, T>>, other: Option<&BTreeMap<String, T>>) {
+    if let Some(other) = other {
+        own.get_or_insert_default().extend(other.clone());
+    }
+}
+
 /// What is among `these` and not among `those`.
-fn less<'a>(these: &'a [&String], those: &'a [&String]) -> impl Iterator<Item = String> + 'a {
-    these.iter().filter(|name| !those.contains(name)).map(|name| (*name).clone())
+fn less<'a>(these: &'a BTreeSet<&String>, those: &'a BTreeSet<&String>) -> impl Iterator<Item = String> + 'a {
+    these.difference(those).map(|name| (*name).clone())
 }
 
 fn check_version(members: &Members<'_>) -> Result<(), ConfigurationError> {
@@ -380,6 +401,22 @@ mod tests {
         assert_eq!(merged.settings, of_job.settings);
         assert_eq!(read(&json!({ "priority": 9 })).merged_over(&of_type).priority(), 9);
         assert_eq!(Configuration::default().merged_over(&Configuration::default()).priority(), 100);
+    }
+
+    #[test]
+    fn the_configuration_of_a_recipe_goes_entry_by_entry() {
+        let of_job = read(&json!({
+            "priority": 7, "settings": { "a": "1", "b": "1" },
+            "output_workspaces": { "default": "w", "outputs": { "o": "v" } },
+        }));
+        let of_recipe =
+            read(&json!({ "settings": { "b": "2" }, "output_workspaces": { "outputs": { "p": "x" } } }));
+        let expected = json!({
+            "mounts": {}, "priority": 7, "settings": { "a": "1", "b": "2" },
+            "output_workspaces": { "default": "w", "outputs": { "o": "v", "p": "x" } },
+        });
+        assert_eq!(of_job.clone().updated_with(&of_recipe).to_value(), expected);
+        assert_eq!(of_job.updated_with(&read(&json!({ "priority": 3 }))).priority(), 3);
     }
 
     #[test]

@@ -2,11 +2,10 @@
 //!
 //! Core: no I/O, clock, lock or logging.
 
-#[allow(dead_code, reason = "the commands that make job types from manifests come to use it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands that make job types come to use it"))]
 pub(crate) mod configuration;
-#[allow(dead_code, reason = "the commands that make job types from manifests come to use it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands that make job types come to use it"))]
 pub(crate) mod manifest;
-#[allow(dead_code, reason = "the readers of manifests, configurations and data use it")]
 pub(crate) mod shape;
 
 use std::sync::Arc;

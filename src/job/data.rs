@@ -4,7 +4,7 @@
 //! Scale's data of version 7. Here `true` is no integer, a file that is not known is an error, and the
 //! media types of files are looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -135,9 +135,10 @@ pub(crate) fn read_data(document: &Value) -> Result<Data, DataError> {
     }
     let members = Place::root(document).object(&[], &["version", "files", "json"])?;
     check_version(&members)?;
-    let mut data = Data::default();
-    data.files = members.get("files").map_or(Ok(BTreeMap::new()), |place| files(&place))?;
-    data.json = members.get("json").map_or(Ok(Map::new()), |place| json(&place))?;
+    let data = Data {
+        files: members.get("files").map_or(Ok(BTreeMap::new()), |place| files(&place))?,
+        json: members.get("json").map_or(Ok(Map::new()), |place| json(&place))?,
+    };
     match data.files.keys().find(|name| data.json.contains_key(*name)) {
         Some(name) => Err(DataError::Duplicate { name: shortened(name) }),
         None => Ok(data),
@@ -184,22 +185,24 @@ pub(crate) fn validate(
     for parameter in &interface.json {
         check_json(parameter, data)?;
     }
+    let known = parameter_names(interface);
     let names = data.files.keys().chain(data.json.keys());
-    let unknown = names.filter(|name| !takes(interface, name));
+    let unknown = names.filter(|name| !known.contains(name.as_str()));
     warnings.extend(unknown.map(|name| DataWarning::Unknown { name: shortened(name) }));
     Ok(warnings)
 }
 
 /// `data` without the values that no parameter of `interface` takes: what is kept of a job's input.
 pub(crate) fn without_unknown(interface: &Interface, mut data: Data) -> Data {
-    data.files.retain(|name, _| takes(interface, name));
-    data.json.retain(|name, _| takes(interface, name));
+    let known = parameter_names(interface);
+    data.files.retain(|name, _| known.contains(name.as_str()));
+    data.json.retain(|name, _| known.contains(name.as_str()));
     data
 }
 
-fn takes(interface: &Interface, name: &str) -> bool {
-    interface.files.iter().any(|parameter| parameter.name == name)
-        || interface.json.iter().any(|parameter| parameter.name == name)
+fn parameter_names(interface: &Interface) -> BTreeSet<&str> {
+    let json = interface.json.iter().map(|parameter| parameter.name.as_str());
+    interface.files.iter().map(|parameter| parameter.name.as_str()).chain(json).collect()
 }
 
 fn required(is_required: bool, name: &str) -> Result<(), DataError> {

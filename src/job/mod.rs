@@ -5,13 +5,19 @@
 //! # Source
 //! Scale's predicates and its rule for retries.
 
-#[allow(dead_code, reason = "the commands that put jobs on the queue by their input come to use it")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the commands that queue jobs by their input come to use it")
+)]
 pub(crate) mod data;
-#[allow(dead_code, reason = "the commands that queue, cancel and end jobs come to use it")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the commands that queue, cancel and end jobs come to use it")
+)]
 mod standing;
 
 use crate::model::{JobState, JobStatus, Outcome};
-#[allow(unused_imports, reason = "as its module")]
+#[expect(unused_imports, reason = "as its module")]
 pub(crate) use standing::Standing;
 
 /// Faults of the system a job survives beyond its tries. Without a bound, work that kills its

@@ -163,9 +163,11 @@ mod tests {
         (JobStatus::Canceled, "CANCELED"),
     ];
 
-    /// One predicate as words: statuses, then conditions. `never` and `ran` speak of the count of
+    type Rule = (&'static str, fn(Standing) -> bool, &'static str);
+
+    /// Each predicate as words: statuses, then conditions. `never` and `ran` speak of the count of
     /// executions, `input` and `current` of the flags.
-    const RULES: [(&str, fn(Standing) -> bool, &str); 9] = [
+    const RULES: [Rule; 9] = [
         ("queued", Standing::can_be_queued, "PENDING BLOCKED if input never current"),
         (
             "requeued",

@@ -59,10 +59,10 @@ fn parameters(
     json: fn(&Place<'_>) -> Result<JsonParameter, Misfit>,
 ) -> Result<Interface, Misfit> {
     let members = place.object(&[], &["files", "json"])?;
-    let mut interface = Interface::default();
-    interface.files = members.items("files")?.iter().map(file).collect::<Result<_, _>>()?;
-    interface.json = members.items("json")?.iter().map(json).collect::<Result<_, _>>()?;
-    Ok(interface)
+    Ok(Interface {
+        files: members.items("files")?.iter().map(file).collect::<Result<_, _>>()?,
+        json: members.items("json")?.iter().map(json).collect::<Result<_, _>>()?,
+    })
 }
 
 /// The name of whatever `members` describe.

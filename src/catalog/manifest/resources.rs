@@ -56,7 +56,7 @@ impl Declared {
             value: amount(&members.need("value")?)?,
             multiplier: multiplier.map(|place| Multiplier::read(&place)).transpose()?,
         };
-        if declared.name.as_str() == ResourceName::GPUS && declared.value.0 % THOUSANDTHS != 0 {
+        if declared.name.as_str() == ResourceName::GPUS && !declared.value.0.is_multiple_of(THOUSANDTHS) {
             return Err(ManifestError::GpusNotWhole);
         }
         Ok(declared)

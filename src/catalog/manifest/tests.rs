@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::catalog::configuration::Configuration;
 use crate::model::{JsonParameter, JsonType};
 
 fn least() -> Value {
@@ -210,4 +211,42 @@ fn the_names_of_resources_are_lowered_in_the_document() {
     let manifest = read(&with("/job/resources", scalar));
     let name = manifest.document().pointer("/job/resources/scalar/0/name");
     assert_eq!(name, Some(&json!("sharedmem")));
+}
+
+/// An exchange with Scale: what was given to `POST /v6/job-types/`, and what was answered.
+#[test]
+fn a_manifest_is_answered_as_scale_answered_it() {
+    let scalar = json!([
+        { "name": "cpus", "value": 0.5 },
+        { "name": "mem", "value": 256.0, "inputMultiplier": 2.0 },
+        { "name": "disk", "value": 10.0 },
+    ]);
+    let job = |output: Value| {
+        json!({
+            "seedVersion": "1.0.0",
+            "job": {
+                "name": "tour-step",
+                "jobVersion": "1.0.0",
+                "packageVersion": "1.0.0",
+                "title": "Tour-Step",
+                "description": "made for a transcript",
+                "maintainer": { "name": "A. Nobody", "email": "nobody@example.com" },
+                "timeout": 3600,
+                "interface": {
+                    "command": "run.sh",
+                    "inputs": { "files": [], "json": [{ "name": "N", "type": "integer", "required": true }] },
+                    "outputs": { "files": [], "json": [output] },
+                },
+                "resources": { "scalar": scalar },
+            },
+        })
+    };
+    let manifest = read(&job(json!({ "name": "N", "type": "integer" })));
+    assert_eq!(manifest.to_value(), job(json!({ "name": "N", "type": "integer", "required": true })));
+    assert_eq!(manifest.resources(Quantity::ZERO).to_string(), "cpus:0.5,disk:10,mem:256");
+    let configuration = Configuration::read(&json!({ "priority": 50 })).expect("a configuration");
+    let answered = json!({
+        "mounts": {}, "priority": 50, "output_workspaces": { "default": "", "outputs": {} }, "settings": {},
+    });
+    assert_eq!(configuration.to_value(), answered);
 }
