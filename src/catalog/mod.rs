@@ -2,6 +2,12 @@
 //!
 //! Core: no I/O, clock, lock or logging.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands that make job types come to use it"))]
+pub(crate) mod configuration;
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands that make job types come to use it"))]
+pub(crate) mod manifest;
+pub(crate) mod shape;
+
 use std::sync::Arc;
 
 use foldhash::HashMap;

@@ -5,60 +5,45 @@
 //! # Source
 //! Scale's predicates and its rule for retries.
 
+pub(crate) mod data;
+mod standing;
+
 use crate::model::{ErrorId, JobState, JobStatus, Outcome};
+pub(crate) use standing::Standing;
 
 /// Faults of the system a job survives beyond its tries. Without a bound, work that kills its
 /// machine would be started for ever.
 pub(crate) const SYSTEM_FAULTS_MAX: u32 = 20;
 
+/// Where a job stands.
+pub(crate) fn standing(job: &JobState) -> Standing {
+    Standing {
+        status: job.status,
+        num_exes: job.num_exes,
+        max_tries: u32::from(job.max_tries),
+        has_input: !job.extra().lacks_input,
+        is_superseded: job.is_superseded(),
+    }
+}
+
 /// May be queued for the first time.
 pub(crate) fn can_be_queued(job: &JobState) -> bool {
-    match job.status {
-        JobStatus::Pending | JobStatus::Blocked => {
-            job.num_exes == 0 && !job.extra().lacks_input && !job.is_superseded()
-        }
-        JobStatus::Queued
-        | JobStatus::Running
-        | JobStatus::Failed
-        | JobStatus::Completed
-        | JobStatus::Canceled => false,
-    }
+    standing(job).can_be_queued()
 }
 
 /// May be queued again, with a new execution. One that waits or runs may too: what it had is given up.
 pub(crate) fn can_be_requeued(job: &JobState) -> bool {
-    match job.status {
-        JobStatus::Queued | JobStatus::Running | JobStatus::Failed | JobStatus::Canceled => {
-            job.num_exes > 0 && !job.extra().lacks_input && !job.is_superseded()
-        }
-        // Neither was ever queued.
-        JobStatus::Pending | JobStatus::Blocked | JobStatus::Completed => false,
-    }
+    standing(job).can_be_requeued()
 }
 
 /// May be as it was before it was canceled: it was never queued.
 pub(crate) fn can_be_uncanceled(job: &JobState) -> bool {
-    match job.status {
-        JobStatus::Canceled => job.num_exes == 0 && !job.is_superseded(),
-        JobStatus::Pending
-        | JobStatus::Blocked
-        | JobStatus::Queued
-        | JobStatus::Running
-        | JobStatus::Failed
-        | JobStatus::Completed => false,
-    }
+    standing(job).can_be_uncanceled()
 }
 
 /// May be canceled. A failed job may, so that it is not taken up again.
 pub(crate) fn can_be_canceled(job: &JobState) -> bool {
-    match job.status {
-        JobStatus::Pending
-        | JobStatus::Blocked
-        | JobStatus::Queued
-        | JobStatus::Running
-        | JobStatus::Failed => true,
-        JobStatus::Completed | JobStatus::Canceled => false,
-    }
+    standing(job).can_be_canceled()
 }
 
 /// Keeps what depends on it from ever running.

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "the targets reach it where `fuzzing` is set")]
 
 mod batch;
+mod manifest;
 mod store;
 #[cfg(feature = "cli")]
 mod workload;
@@ -12,6 +13,7 @@ mod workload;
 mod replay;
 
 pub use batch::batch_decode;
+pub use manifest::manifest;
 pub use store::store_open;
 #[cfg(fuzzing)]
 pub use store::tell_panic;

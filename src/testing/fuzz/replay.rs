@@ -26,6 +26,11 @@ fn the_corpus_of_rows_decodes_to_errors_or_to_what_is_written_so() {
 }
 
 #[test]
+fn the_corpus_of_manifests_is_refused_or_reads_back() {
+    replay("manifest", super::manifest);
+}
+
+#[test]
 fn the_corpus_of_damaged_stores_opens_rightly_or_is_refused() {
     super::store_open(&[0]);
     super::store_open(&[1]);
