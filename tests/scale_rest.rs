@@ -15,6 +15,7 @@ mod accepted;
 mod compare;
 #[path = "scale_rest/given.rs"]
 mod given;
+#[expect(dead_code, reason = "shared with tests/api.rs")]
 #[path = "common/http.rs"]
 mod http;
 #[path = "scale_rest/rules.rs"]
