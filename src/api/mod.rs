@@ -16,8 +16,11 @@ mod errors;
 mod health;
 mod job_list;
 mod limits;
+#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "readers for calls that are not there yet"))]
+mod members;
 mod metrics;
 mod paging;
+#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "readers for calls that are not there yet"))]
 mod query;
 mod routes;
 mod scale;
@@ -29,3 +32,6 @@ mod views;
 
 pub use server::{ServeError, Server, ServerOptions};
 pub use state::ApiState;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use members::read_any;

@@ -41,6 +41,15 @@ const fn puts(path: &'static str, summary: &'static str, route: fn() -> MethodRo
     Endpoint { method: Method::PUT, path, summary, route }
 }
 
+#[expect(dead_code, reason = "for calls that are not there yet")]
+const fn patches(
+    path: &'static str,
+    summary: &'static str,
+    route: fn() -> MethodRouter<ApiState>,
+) -> Endpoint {
+    Endpoint { method: Method::PATCH, path, summary, route }
+}
+
 /// Calls of Scale, without the version in front.
 #[rustfmt::skip]
 const SCALE: &[Endpoint] = &[
@@ -156,6 +165,11 @@ async fn not_found(uri: Uri) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Engine, Options};
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
     use serde_json::Value;
 
     fn document() -> Value {
@@ -219,5 +233,133 @@ mod tests {
         walk(&document, &document, &mut found);
         assert!(found > SCALE.len(), "{found} references");
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+    /// What one request is answered with: status, body, and the headers named.
+    struct Said {
+        status: u16,
+        body: String,
+        allow: String,
+        location: String,
+    }
+
+    struct Asking {
+        runtime: tokio::runtime::Runtime,
+        service: TowerToHyperService<Router>,
+    }
+
+    impl Asking {
+        fn new() -> Self {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let engine = Engine::in_memory(Options::default());
+            let service = TowerToHyperService::new(router(ApiState::new(engine)));
+            Self { runtime: runtime.expect("a runtime"), service }
+        }
+
+        fn ask(&self, method: &str, path: &str, kind: &str, body: &str) -> Said {
+            let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, kind);
+            let request = request.body(Body::from(body.to_owned())).expect("a request");
+            self.runtime.block_on(async {
+                let response = self.service.call(request).await.expect("infallible");
+                let text =
+                    |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+                let [allow, location] =
+                    [ALLOW, LOCATION].map(|name| text(name).unwrap_or_default().to_owned());
+                let status = response.status().as_u16();
+                let bytes = to_bytes(response.into_body(), 1 << 16).await.expect("a body");
+                Said { status, body: String::from_utf8_lossy(&bytes).into_owned(), allow, location }
+            })
+        }
+    }
+
+    /// Addresses of every call of Scale, and the methods each takes.
+    fn addresses() -> BTreeMap<String, Vec<&'static Endpoint>> {
+        let mut all: BTreeMap<String, Vec<&Endpoint>> = BTreeMap::new();
+        for version in SCALE_VERSIONS {
+            for endpoint in SCALE {
+                let path =
+                    endpoint.path.split('/').map(|part| if part.starts_with('{') { "1" } else { part });
+                let path = path.collect::<Vec<_>>().join("/");
+                all.entry(format!("{version}{path}")).or_default().push(endpoint);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn methods_that_an_address_does_not_take_are_refused() {
+        let asking = Asking::new();
+        for (path, endpoints) in addresses() {
+            for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+                if endpoints.iter().any(|endpoint| endpoint.method == method) {
+                    continue;
+                }
+                let said = asking.ask(method, &path, "application/json", "{}");
+                let detail = format!("{{\"detail\":\"Method \\\"{method}\\\" not allowed.\"}}");
+                assert_eq!((said.status, said.body), (405, detail), "{method} {path}");
+                let known: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.method.as_str()).collect();
+                assert!(said.allow.starts_with(&known.join(", ")), "{path}: {}", said.allow);
+                assert!(said.allow.ends_with("OPTIONS"), "{path}: {}", said.allow);
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_without_its_slash_leads_to_the_one_with_it() {
+        let asking = Asking::new();
+        for path in addresses().keys() {
+            let bare = path.trim_end_matches('/');
+            let said = asking.ask("GET", bare, "", "");
+            assert_eq!((said.status, &said.location), (301, path));
+            let said = asking.ask("POST", &format!("{bare}?b=1&a=%20x"), "", "");
+            assert_eq!((said.status, said.location), (301, format!("{path}?b=1&a=%20x")));
+        }
+        let said = asking.ask("GET", "/v6/nothing", "", "");
+        assert_eq!((said.status, said.body.as_str()), (404, "{\"detail\":\"Not found.\"}"));
+        assert_eq!(asking.ask("GET", "/v8/jobs/", "", "").status, 404);
+    }
+
+    #[test]
+    fn bodies_that_are_no_json_are_refused_by_every_call_that_takes_one() {
+        let asking = Asking::new();
+        let mut n_writes = 0;
+        for (path, endpoints) in addresses() {
+            for endpoint in endpoints.iter().filter(|endpoint| endpoint.method != Method::GET) {
+                let method = endpoint.method.as_str();
+                let said = asking.ask(method, &path, "text/plain", "x");
+                let detail = "{\"detail\":\"Unsupported media type \\\"text/plain\\\" in request.\"}";
+                assert_eq!((said.status, said.body.as_str()), (415, detail), "{method} {path}");
+                let said = asking.ask(method, &path, "application/json", "{");
+                assert_eq!(said.status, 400, "{method} {path}");
+                assert!(said.body.starts_with("{\"detail\":\"JSON parse error - "), "{path}: {}", said.body);
+                for other in ["null", "3", "[]", "\"x\""] {
+                    let said = asking.ask(method, &path, "application/json", other);
+                    assert_eq!(said.status, 400, "{method} {path} {other}: {}", said.body);
+                }
+                n_writes += 1;
+            }
+        }
+        assert!(n_writes > 0);
+    }
+
+    #[test]
+    fn pages_that_are_not_there_are_refused_by_every_list() {
+        let asking = Asking::new();
+        let mut n_lists = 0;
+        for (path, endpoints) in addresses() {
+            let has_pages = asking.ask("GET", &path, "", "").body.starts_with("{\"count\":");
+            if !has_pages || !endpoints.iter().any(|endpoint| endpoint.method == Method::GET) {
+                continue;
+            }
+            for page in ["", "0", "2", "-1", "abc"] {
+                let said = asking.ask("GET", &format!("{path}?page={page}"), "", "");
+                let expected = (404, "{\"detail\":\"Invalid page.\"}");
+                assert_eq!((said.status, said.body.as_str()), expected, "{path} {page}");
+            }
+            for fine in ["page=last", "page=1", "page_size=0", "page_size=x", "foo=bar"] {
+                assert_eq!(asking.ask("GET", &format!("{path}?{fine}"), "", "").status, 200, "{path} {fine}");
+            }
+            n_lists += 1;
+        }
+        assert!(n_lists >= 2 * 3, "{n_lists} lists");
     }
 }

@@ -8,12 +8,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use crate::api::body::{self, BodyError};
+use crate::api::body;
 use crate::api::errors::{ScaleError, scale_unsettled};
 use crate::api::job_list::{self, scale_refused};
 use crate::api::limits::BODY_BYTES_MAX;
+use crate::api::members::{self, ReadError};
 use crate::api::paging::{Envelope, enveloped, window};
-use crate::api::query::{Address, Params};
+use crate::api::query::{Address, Params, path_id};
 use crate::api::state::ApiState;
 use crate::api::views::scale::{JobDetails, job_details, to_text};
 use crate::engine::SubmitError;
@@ -31,32 +32,13 @@ struct Asked {
 }
 
 fn read_body(bytes: &Bytes) -> Result<Asked, ScaleError> {
-    // No body at all is a body without members.
-    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| BodyError::Json(error.to_string()))?;
-    let Value::Object(mut members) = value else {
-        return Err(ScaleError::Bad("The body must be a JSON object.".to_owned()));
-    };
-    let job_type = job_type_id(members.get("job_type_id"))?;
-    let mut object = |name| match members.remove(name) {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(object)) => Ok(object),
-        Some(_) => Err(ScaleError::Bad(format!("Parameter must be a valid dictionary: \"{name}\""))),
-    };
-    Ok(Asked { job_type, input: object("input")?, configuration: object("configuration")? })
-}
-
-fn job_type_id(value: Option<&Value>) -> Result<JobTypeId, ScaleError> {
-    let missing = || ScaleError::Bad("Missing required parameter: \"job_type_id\"".to_owned());
-    let id = match value.filter(|value| !value.is_null()).ok_or_else(missing)? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    let id =
-        id.ok_or_else(|| ScaleError::Bad("Parameter must be a valid integer: \"job_type_id\"".to_owned()))?;
+    let members = members::object(bytes)?;
+    let id = members::required(members::integer(&members, "job_type_id")?, "job_type_id")?;
+    let object = |name| Ok::<_, ReadError>(members::dictionary(&members, name)?.cloned().unwrap_or_default());
+    let (input, configuration) = (object("input")?, object("configuration")?);
     // A number that no id can be is an id that is not there.
-    u32::try_from(id).map(JobTypeId).map_err(|_| ScaleError::NotFound)
+    let job_type = u32::try_from(id).map(JobTypeId).map_err(|_| ScaleError::NotFound)?;
+    Ok(Asked { job_type, input, configuration })
 }
 
 fn read_priority(configuration: &Map<String, Value>) -> Result<Option<i32>, ScaleError> {
@@ -140,7 +122,10 @@ pub(in crate::api) async fn list(
     params: Params,
 ) -> Result<Json<Envelope<Value>>, ScaleError> {
     let view = api.view().await;
-    let filter = job_list::filter(&params, &view, api.engine().now(), true)?;
+    let now = api.engine().now();
+    params.range(["started", "ended"], now, None)?;
+    params.range(["source_started", "source_ended"], now, None)?;
+    let filter = job_list::filter(&params, &view, now, true)?;
     let default = || vec![JobOrder::by(JobColumn::Changed)];
     let order = job_list::order(&params, true)?.unwrap_or_else(default);
     let query = |len| JobQuery::new(len).filter(filter.clone()).order(order.clone()).counted();
@@ -172,8 +157,7 @@ pub(in crate::api) async fn detail(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<JobDetails>, ScaleError> {
-    let is_number = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
-    let id: JobId = id.parse().ok().filter(|_| is_number).ok_or(ScaleError::NotFound)?;
+    let id: JobId = path_id(&id)?;
     let job = api.ask(move |engine| engine.job(id)).await.ok_or(ScaleError::NotFound)?;
     let view = api.view_with(job.job_type).await;
     let kind = view.job_type(job.job_type).ok_or_else(|| {
@@ -202,7 +186,7 @@ mod tests {
         check("3", "The body must be a JSON object.");
         check("{\"job_type_id\": \"x\"}", "Parameter must be a valid integer: \"job_type_id\"");
         check("{\"job_type_id\": 1.5}", "Parameter must be a valid integer: \"job_type_id\"");
-        check("{\"job_type_id\": 1, \"input\": []}", "Parameter must be a valid dictionary: \"input\"");
+        check("{\"job_type_id\": 1, \"input\": []}", "Parameter must be a valid JSON object: \"input\"");
     }
 
     #[test]

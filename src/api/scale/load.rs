@@ -1,11 +1,10 @@
 //! Pending, queued and running jobs over time.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 
 use crate::api::errors::ScaleError;
+use crate::api::members::check_range;
 use crate::api::paging::{Envelope, page};
 use crate::api::query::{Address, Params};
 use crate::api::state::ApiState;
@@ -19,8 +18,8 @@ use crate::model::{JobTypeId, Timestamp};
 /// Days back to the default start, which is a midnight.
 const DEFAULT_DAYS: i64 = 7;
 
-/// Longest range between two ends that are both set.
-const RANGE_MAX: Duration = Duration::from_hours(31 * 24);
+/// Days of the longest range between two ends that are both set.
+const RANGE_DAYS_MAX: u64 = 31;
 
 /// From when to when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,31 +29,10 @@ struct Range {
 }
 
 fn read_range(params: &Params, now: Timestamp) -> Result<Range, ScaleError> {
-    let read = |name| match params.last(name).filter(|text| !text.is_empty()) {
-        None => Ok(None),
-        Some(text) => time::read(text, now)
-            .map(Some)
-            .ok_or_else(|| ScaleError::Bad(format!("Invalid ISO timestamp format for parameter: {name}"))),
-    };
-    let started = read("started")?.unwrap_or_else(|| time::midnight_before(now, DEFAULT_DAYS));
-    let ended = read("ended")?;
-    if let Some(ended) = ended {
-        check_range(started, ended)?;
-    }
+    let started = params.instant("started", now)?.unwrap_or_else(|| time::midnight_before(now, DEFAULT_DAYS));
+    let ended = params.instant("ended", now)?;
+    check_range(Some(started), ended, Some(RANGE_DAYS_MAX))?;
     Ok(Range { started, ended })
-}
-
-fn check_range(started: Timestamp, ended: Timestamp) -> Result<(), ScaleError> {
-    let wrong = if started == ended {
-        "Start and end values must be different"
-    } else if started > ended {
-        "Start time must come before end time"
-    } else if ended.since(started) > RANGE_MAX {
-        "Time range must be between 0 and 31 days, 0:00:00"
-    } else {
-        return Ok(());
-    };
-    Err(ScaleError::Bad(wrong.to_owned()))
 }
 
 /// Which job types count; both lists must let a type through, an absent one lets all.
@@ -66,11 +44,7 @@ struct Filter {
 
 impl Filter {
     fn read(params: &Params, view: &View) -> Result<Self, ScaleError> {
-        let whole = |text: &str| {
-            let wrong = || ScaleError::Bad("Parameter must be a valid integer: \"job_type_id\"".to_owned());
-            text.trim().parse::<i64>().map_err(|_| wrong())
-        };
-        let ids = params.all("job_type_id").map(whole).collect::<Result<_, _>>()?;
+        let ids = params.integers("job_type_id")?.unwrap_or_default();
         let names: Vec<&str> = params.all("job_type_name").collect();
         let types = view.types.iter().map(|kind| &kind.job_type);
         let of_name = types.filter(|kind| names.contains(&kind.spec.name.as_str())).map(|kind| kind.id);

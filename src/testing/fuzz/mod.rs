@@ -3,6 +3,8 @@
 //! A target of `fuzz/` calls one of them; the tests here replay the corpora with the pinned compiler.
 #![allow(unreachable_pub, reason = "the targets reach it where `fuzzing` is set")]
 
+#[cfg(feature = "server")]
+mod api_body;
 mod batch;
 mod manifest;
 mod store;
@@ -12,6 +14,8 @@ mod workload;
 #[cfg(test)]
 mod replay;
 
+#[cfg(feature = "server")]
+pub use api_body::api_body;
 pub use batch::batch_decode;
 pub use manifest::manifest;
 pub use store::store_open;

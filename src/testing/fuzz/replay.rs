@@ -37,6 +37,12 @@ fn the_corpus_of_damaged_stores_opens_rightly_or_is_refused() {
     replay("store_open", super::store_open);
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn the_corpus_of_bodies_is_read_or_refused_with_words() {
+    replay("api_body", super::api_body);
+}
+
 #[cfg(feature = "cli")]
 #[test]
 fn the_corpus_of_workload_files_is_refused_with_faults_or_valid() {
