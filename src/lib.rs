@@ -52,7 +52,7 @@ pub use driver::{
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 pub use engine::{
-    CatalogError, CatalogView, Changed, CloseError, Engine, JobTypeChange, NewJobType, NodeChange, Requeued,
+    BulkError, BulkPreview, CatalogError, CatalogView, Changed, CloseError, Engine, JobTypeChange, NewJobType, NodeChange, Requeued,
     SchedulerChange, JobRecord, JobTypeError, JobTypeView, JobsError, NodeStatus, Options,
     Outgoing, PendingLaunches, Pick, Picks, Reconciled, RunningLaunch, Service, ServiceError, StatusOutcome,
     SubmitError, Ticket, TicketError, View, status_sink,

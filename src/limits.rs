@@ -121,6 +121,18 @@ pub const CATALOG_TEXT_BYTES_MAX: usize = 4 << 20;
 /// Nodes, errors, workspaces, recipe types, batches on record, of each kind: all of them are in memory.
 pub const CATALOG_DOCS_MAX: u64 = 100_000;
 
+/// Jobs that a bulk operation reads at a time.
+pub const BULK_PAGE: usize = 1_000;
+
+/// Jobs that it changes in one command, so that decisions come in between: some 100 us.
+pub const BULK_JOBS: usize = 100;
+
+/// Bulk operations that are over and are remembered with all they changed, 16 bytes a job.
+pub const BULKS_KEPT: usize = 16;
+
+/// Bulk operations that go on or wait for their turn.
+pub const BULKS_RUNNING_MAX: usize = 1_000;
+
 /// Documents of one look into the store: at some hundred bytes each, and sorted in memory where a list has an
 /// order of its own.
 pub const DOCS_AT_ONCE: usize = 1_000_000;

@@ -95,6 +95,8 @@ fn name_of(event: &Event) -> &'static str {
         Event::JobsSuperseded { .. } => "superseded",
         Event::TriesSet { .. } => "tries",
         Event::JobsRestored(_) => "restored",
+        Event::DocsDropped { .. } => "no documents",
+        Event::JobsPutBack { .. } => "put back",
     }
 }
 

@@ -21,7 +21,7 @@ mod turn;
 mod view;
 
 pub use catalog_view::CatalogView;
-pub use domain::{CatalogError, JobTypeChange, NewJobType, NodeChange, Requeued, SchedulerChange};
+pub use domain::{BulkError, BulkPreview, CatalogError, JobTypeChange, NewJobType, NodeChange, Requeued, SchedulerChange};
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::domain::run_bulk;
 use super::look::RunningLaunch;
 use super::outbox::Outgoing;
 use super::shell::Engine;
@@ -25,6 +26,9 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long an earlier service's last decisions are given to become durable.
 const OUTBOX_WAIT: Duration = Duration::from_secs(10);
+
+/// Pause between two looks for bulk operations.
+const BULK_LOOK: Duration = Duration::from_millis(20);
 
 /// Pause before a full status ring is tried again.
 const RETRY: Duration = Duration::from_millis(1);
@@ -80,6 +84,7 @@ impl Service {
         let mut service = Self { engine, is_stopped, threads: Vec::new(), driver_error, reconciled };
         service
             .spawn("weighbridge-core", move |engine, is_stopped, _| decide_all(engine, node, is_stopped))?;
+        service.spawn("weighbridge-bulk", |engine, is_stopped, _| carry_on_all(engine, is_stopped))?;
         service.spawn("weighbridge-launch", move |engine, is_stopped, error| {
             carry_out_all(engine, &*driver, is_stopped, error);
         })?;
@@ -94,6 +99,7 @@ impl Service {
         let reconciled = Reconciled::default();
         let mut service = Self { engine, is_stopped, threads: Vec::new(), driver_error, reconciled };
         service.spawn("weighbridge-core", |engine, is_stopped, _| pump_all(engine, is_stopped))?;
+        service.spawn("weighbridge-bulk", |engine, is_stopped, _| carry_on_all(engine, is_stopped))?;
         Ok(service)
     }
 
@@ -160,6 +166,20 @@ fn pump_all(engine: &Engine, is_stopped: &AtomicBool) {
     while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() && !engine.is_closed() {
         engine.pump();
         engine.wait_for_work(NAP);
+    }
+}
+
+/// Carries bulk operations on, while there are any.
+fn carry_on_all(engine: &Engine, is_stopped: &AtomicBool) {
+    // Acquire, with the Release in `stop_threads`.
+    let is_over =
+        || is_stopped.load(Ordering::Acquire) || engine.failure().is_some() || engine.is_closed();
+    while !is_over() {
+        if let Some(cause) = run_bulk(engine, &is_over) {
+            tracing::warn!(%cause, "a bulk operation waits");
+            std::thread::sleep(REFUSED_PAUSE);
+        }
+        std::thread::sleep(BULK_LOOK);
     }
 }
 

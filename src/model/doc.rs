@@ -15,6 +15,7 @@ use super::ids::{
     TenantId,
 };
 use super::job::{ExeEnd, JobStatus};
+use super::job_list::JobFilter;
 use super::resources::NodeResources;
 use super::time::Timestamp;
 
@@ -204,7 +205,7 @@ impl Doc {
             Self::JobOutput(doc) => doc.output.len() + 40 * doc.files.len(),
             Self::Dataset(doc) => doc.definition.len() + 16 * doc.members.len(),
             Self::Batch(doc) => doc.definition.len() + doc.configuration.len(),
-            Self::Bulk(doc) => doc.filter.len(),
+            Self::Bulk(doc) => 8 * doc.filter.jobs.as_ref().map_or(0, Vec::len),
             Self::BulkPart(doc) => 32 * doc.jobs.len(),
             Self::DeadLetter(doc) => doc.message.len() + doc.reason.len(),
             _ => 0,
@@ -678,8 +679,8 @@ pub struct BulkOperation {
     pub id: BulkId,
     /// What it does.
     pub kind: BulkKind,
-    /// To which jobs: the filter of the message.
-    pub filter: Json,
+    /// To which jobs.
+    pub filter: JobFilter,
     /// In the queue, for a requeue.
     pub priority: Option<i32>,
     /// Jobs below this id are still to be looked at; for an undo, parts from this number on.

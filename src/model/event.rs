@@ -184,6 +184,22 @@ pub enum Event {
         /// For each how often.
         max_tries: Vec<u16>,
     },
+    /// Documents about one thing are no more: those with `sub` below `n`.
+    DocsDropped {
+        /// Of which kind.
+        kind: u8,
+        /// About what.
+        id: u64,
+        /// How many there were.
+        n: u32,
+    },
+    /// Canceled jobs that waited are in the queue again, with the execution they had, at its old place.
+    JobsPutBack {
+        /// Which.
+        jobs: Vec<JobId>,
+        /// When.
+        when: Timestamp,
+    },
     /// Jobs are as they are told here, whatever they were: taken over from another system.
     JobsRestored(RecalledJobs),
 }

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bincode::{Decode, Encode};
+
 use super::ids::{BatchId, ErrorId, JobId, JobTypeId, RecipeId};
 use super::job::{Job, JobStatus, Outcome};
 use super::time::Timestamp;
@@ -128,7 +130,7 @@ impl ErrorCategory {
 }
 
 /// Which jobs: those that meet every condition. `None` is no condition, an empty list is met by none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[non_exhaustive]
 pub struct JobFilter {
     /// Changed then or later.

@@ -26,7 +26,7 @@ use crate::catalog::Catalog;
 use crate::limits::LEFT_MAX;
 use crate::load::{Counters, History, StatusCounts};
 use crate::model::{
-    Accepted, ConstraintSetId, Creation, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given, JobId,
+    Accepted, ConstraintSetId, Creation, DocKey, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given, JobId,
     JobRange, JobRequest, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId, NodeResources, Outcome, QueueMode,
     RecipeId, RecipeNodes, Timestamp, Usage,
 };
@@ -393,6 +393,17 @@ impl State {
             }
             Event::DocPut(doc) => self.put_doc(doc),
             Event::DocDropped(key) => self.drop_doc(*key),
+            Event::DocsDropped { kind, id, n } => {
+                for sub in 0..u64::from(*n) {
+                    self.drop_doc(DocKey { kind: *kind, id: *id, sub });
+                }
+            }
+            Event::JobsPutBack { jobs, when } => {
+                self.pass(*when);
+                for &job in jobs {
+                    self.put_back(job, *when);
+                }
+            }
             Event::InputProcessed { job, input_mib, resources } => {
                 self.process_input(*job, *input_mib, resources.as_ref());
             }
@@ -433,6 +444,21 @@ impl State {
             (more.extra.input_mib, more.extra.lacks_input) = (Some(input_mib), false);
             job.resources = resources.unwrap_or_else(|| job.resources.clone());
         });
+    }
+
+    /// Puts a canceled job back where it waited.
+    fn put_back(&mut self, id: JobId, when: Timestamp) {
+        let Some(job) = self.job(id).filter(|job| job.status == JobStatus::Canceled) else { return };
+        let (Some(exe), Some(queued)) = (job.exe, job.queued) else { return };
+        let priority = job.more.as_ref().and_then(|more| more.queue_priority).unwrap_or(job.priority);
+        let entry = self.entry_of(id, job, exe, priority, queued);
+        self.change(id, |job| {
+            let more = job.more();
+            (more.end, more.ended) = (None, None);
+            job.tidy();
+            Self::set_status(job, JobStatus::Queued, when);
+        });
+        self.queue.put(entry);
     }
 
     /// Makes a job what it is told to be.

@@ -153,7 +153,7 @@ impl Core {
     /// Marks what can get its inputs again.
     ///
     /// Cost: the edges of what is marked, and of those behind `jobs`.
-    fn unblock_descendants(&mut self, jobs: &[JobId], when: Timestamp) {
+    pub(in crate::engine) fn unblock_descendants(&mut self, jobs: &[JobId], when: Timestamp) {
         let mut stack: Vec<JobId> = jobs.to_vec();
         while let Some(job) = stack.pop() {
             let children = self.state.graph.children(job).to_vec();

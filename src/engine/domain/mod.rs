@@ -4,8 +4,11 @@
 //! Core: no I/O, clock, lock or logging; the methods of [`Engine`](super::Engine) beside them read what the
 //! core has to be told.
 
+mod bulk;
 mod catalog;
 mod jobs;
 
+pub(super) use bulk::run_all as run_bulk;
+pub use bulk::{BulkError, BulkPreview};
 pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, SchedulerChange};
 pub use jobs::Requeued;

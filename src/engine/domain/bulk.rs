@@ -1,0 +1,435 @@
+//! Bulk operations: a requeue or a cancel of every job that a filter lets through, some at a time, with other
+//! work in between.
+//!
+//! Protocol:
+//! 1. The order is put on record as a document; from then on it is carried out whatever happens.
+//! 2. Whoever calls `bulk_step` (a service does) reads the next jobs below the cursor, newest first, and hands
+//!    them in, some in a command. A command changes those that still can be changed, takes down what they were,
+//!    and moves the cursor: all of that, or nothing, is on disk.
+//! 3. When nothing is left below the cursor the operation is done.
+//!
+//! B1  A job that was made after the order is not touched by it.
+//! B2  What an operation changed stands in its parts, so that it can be taken back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::core::Core;
+use crate::engine::handle::JobsError;
+use crate::engine::shell::Engine;
+use crate::engine::ticket::{Ticket, TicketError};
+use crate::intake::IntakeError;
+use crate::job::{can_be_canceled, can_be_requeued, can_be_uncanceled};
+use crate::limits::{BULK_JOBS, BULK_PAGE, BULKS_KEPT, BULKS_RUNNING_MAX};
+use crate::model::{
+    BulkId, BulkKind, BulkOperation, BulkPart, BulkPhase, Doc, DocKey, Event, Job, JobColumn, JobCursor,
+    JobFilter, JobId, JobOrder, JobQuery, JobStatus, JobTotal, Timestamp, kind,
+};
+use crate::store::{Facts, ListError};
+
+/// Why a bulk operation was not put on record, or not carried on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BulkError {
+    /// A filter that lets every job through: hardly anybody means it.
+    #[error("a bulk operation needs a filter; name statuses, job types, jobs, recipes, batches or times")]
+    Unfiltered,
+    /// There is none of that id.
+    #[error("no bulk operation {0}")]
+    Unknown(BulkId),
+    /// What is to be taken back still goes on, or was taken back.
+    #[error("bulk operation {0} cannot be taken back: it goes on, or was taken back")]
+    NotDone(BulkId),
+    /// As many go on as may.
+    #[error("{BULKS_RUNNING_MAX} bulk operations go on already; try again once one is done")]
+    TooMany,
+    /// Jobs could not be read or changed.
+    #[error("{cause}")]
+    Jobs {
+        /// Why.
+        cause: String,
+    },
+}
+
+impl From<ListError> for BulkError {
+    fn from(error: ListError) -> Self {
+        Self::Jobs { cause: error.to_string() }
+    }
+}
+
+/// What a bulk operation would change.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BulkPreview {
+    /// How many jobs its filter lets through, in states that it can change.
+    pub total: JobTotal,
+    /// The newest of them.
+    pub sample: Vec<Job>,
+}
+
+/// How long a step waits for what it handed in.
+const STEP_WAIT: Duration = Duration::from_secs(20);
+
+fn is_unfiltered(filter: &JobFilter) -> bool {
+    *filter == JobFilter::default()
+}
+
+/// The same filter, without jobs in states that the operation leaves alone.
+fn of_use(filter: &JobFilter, kind: BulkKind) -> JobFilter {
+    let mut filter = filter.clone();
+    let can_be = |status: &JobStatus| match kind {
+        BulkKind::Cancel => !matches!(status, JobStatus::Completed | JobStatus::Canceled),
+        _ => !matches!(status, JobStatus::Completed | JobStatus::Pending | JobStatus::Blocked),
+    };
+    let asked = filter.statuses.take().unwrap_or_else(|| JobStatus::ALL.to_vec());
+    filter.statuses = Some(asked.into_iter().filter(can_be).collect());
+    filter
+}
+
+impl Engine {
+    /// Orders a requeue or a cancel of every job that a filter lets through. The answer is its id; the work
+    /// is done by whoever calls [`Engine::bulk_step`].
+    pub fn bulk(
+        &self,
+        kind: BulkKind,
+        filter: JobFilter,
+        priority: Option<i32>,
+    ) -> Result<Ticket<BulkId, BulkError>, IntakeError> {
+        self.call(move |core, now| core.order_bulk(kind, filter, priority, now))
+    }
+
+    /// What such an operation would change at this moment.
+    pub fn bulk_preview(
+        &self,
+        kind: BulkKind,
+        filter: &JobFilter,
+        sample: usize,
+    ) -> Result<BulkPreview, ListError> {
+        let query = JobQuery::new(sample).filter(of_use(filter, kind)).counted();
+        let page = self.list_jobs(&query.order([JobOrder::descending(JobColumn::Id)]))?;
+        let total = page.total.unwrap_or(JobTotal { n: page.jobs.len() as u64, is_exact: false });
+        Ok(BulkPreview { total, sample: page.jobs })
+    }
+
+    /// Ends a bulk operation where it is. What it changed stays changed.
+    pub fn bulk_stop(&self, id: BulkId) -> Result<Ticket<(), BulkError>, IntakeError> {
+        self.call(move |core, now| core.end_bulk(id, BulkPhase::Stopped, now))
+    }
+
+    /// Orders that a bulk operation is taken back, as far as nothing followed from it yet: jobs that were
+    /// canceled while they waited go back to their old places in the queue, those that were running are queued
+    /// again; jobs that were queued again and still wait are canceled.
+    pub fn bulk_undo(&self, id: BulkId) -> Result<Ticket<BulkId, BulkError>, IntakeError> {
+        self.call(move |core, now| core.order_undo(id, now))
+    }
+
+    /// Carries the oldest bulk operation that goes on one step further. False where none goes on.
+    ///
+    /// Cost: a page of a list of jobs, and a commit.
+    pub fn bulk_step(&self) -> Result<bool, BulkError> {
+        let next = self.0.enter().core.running_bulk();
+        let Some(bulk) = next else { return Ok(false) };
+        match bulk.kind {
+            BulkKind::Undo(of) => self.undo_step(&bulk, of)?,
+            BulkKind::Requeue | BulkKind::Cancel => self.page_step(&bulk)?,
+        }
+        Ok(true)
+    }
+
+    fn page_step(&self, bulk: &BulkOperation) -> Result<(), BulkError> {
+        let mut filter = of_use(&bulk.filter, bulk.kind);
+        if let Some(named) = &mut filter.jobs {
+            named.sort_unstable_by(|a, b| b.cmp(a));
+            named.dedup();
+            named.retain(|id| id.0 < bulk.cursor);
+            named.truncate(BULK_PAGE);
+        }
+        let lowest = filter.jobs.as_ref().map(|named| named.last().map_or(0, |id| id.0));
+        let query = JobQuery::new(BULK_PAGE).filter(filter).order([JobOrder::descending(JobColumn::Id)]);
+        let page = self.list_jobs(&query.after(JobCursor::after(JobId(bulk.cursor))))?;
+        let is_last = page.next.is_none() && lowest.is_none_or(|lowest| lowest == 0);
+        let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id).collect();
+        let mut tickets = Vec::new();
+        for jobs in ids.chunks(BULK_JOBS) {
+            let cursor = jobs.last().map_or(0, |id| id.0);
+            tickets.push(self.hand_in(bulk.id, jobs, cursor)?);
+        }
+        if is_last || (ids.is_empty() && page.next.is_none()) {
+            let below = lowest.filter(|lowest| *lowest > 0 && !is_last);
+            let ticket = match below {
+                // Of those that were named some are left.
+                Some(cursor) => self.hand_in(bulk.id, &[], cursor)?,
+                None => self.call(move_on(bulk.id)).map_err(refusal)?,
+            };
+            tickets.push(ticket);
+        }
+        settle(tickets)
+    }
+
+    fn hand_in(&self, id: BulkId, jobs: &[JobId], cursor: u64) -> Result<Ticket<(), JobsError>, BulkError> {
+        let sent = self.with_facts(jobs.to_vec(), move |core, jobs, facts, now| {
+            core.bulk_jobs(id, jobs, facts, cursor, now)
+        });
+        sent.map_err(refusal)
+    }
+
+    fn undo_step(&self, bulk: &BulkOperation, of: BulkId) -> Result<(), BulkError> {
+        let key = DocKey { kind: kind::BULK_PART, id: of.0, sub: bulk.cursor };
+        let ticket = match self.doc(key).as_deref() {
+            Some(Doc::BulkPart(part)) => {
+                let (id, part) = (bulk.id, part.clone());
+                let jobs = part.jobs.iter().map(|(id, _, _)| *id).collect();
+                self.with_facts(jobs, move |core, _, facts, now| core.undo_part(id, &part, facts, now))
+            }
+            _ => self.call(move_on(bulk.id)),
+        };
+        settle(vec![ticket.map_err(refusal)?])
+    }
+}
+
+/// Ends an operation of which nothing is left.
+fn move_on(id: BulkId) -> impl FnOnce(&mut Core, Timestamp) -> Result<(), JobsError> + Send + 'static {
+    // One that was stopped meanwhile is over all the same.
+    move |core, now| {
+        let _ = core.end_bulk(id, BulkPhase::Done, now);
+        Ok(())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as an error comes")]
+fn refusal(error: IntakeError) -> BulkError {
+    BulkError::Jobs { cause: error.to_string() }
+}
+
+/// Waits for what was handed in. What changed in that very moment is read again with the next step.
+fn settle(tickets: Vec<Ticket<(), JobsError>>) -> Result<(), BulkError> {
+    for ticket in tickets {
+        match ticket.wait_durable(STEP_WAIT) {
+            Ok(()) => {}
+            Err(TicketError::Refused(JobsError::Changing(_))) => return Ok(()),
+            Err(error) => return Err(BulkError::Jobs { cause: error.to_string() }),
+        }
+    }
+    Ok(())
+}
+
+impl Core {
+    fn bulks(&self) -> impl Iterator<Item = &BulkOperation> {
+        self.state.docs().of_kind(kind::BULK).filter_map(|doc| match &**doc {
+            Doc::Bulk(bulk) => Some(bulk),
+            _ => None,
+        })
+    }
+
+    fn running_bulk(&self) -> Option<BulkOperation> {
+        self.bulks().find(|bulk| bulk.phase == BulkPhase::Running).cloned()
+    }
+
+    fn known_bulk(&self, id: BulkId) -> Result<BulkOperation, BulkError> {
+        match self.state.docs().get(kind::BULK, id.0).map(|doc| &**doc) {
+            Some(Doc::Bulk(bulk)) => Ok(bulk.clone()),
+            _ => Err(BulkError::Unknown(id)),
+        }
+    }
+
+    pub(in crate::engine) fn order_bulk(
+        &mut self,
+        kind: BulkKind,
+        filter: JobFilter,
+        priority: Option<i32>,
+        now: Timestamp,
+    ) -> Result<BulkId, BulkError> {
+        if is_unfiltered(&filter) {
+            return Err(BulkError::Unfiltered);
+        }
+        let cursor = self.state.next_job().0;
+        self.put_bulk(kind, filter, priority, cursor, now)
+    }
+
+    fn put_bulk(
+        &mut self,
+        kind: BulkKind,
+        filter: JobFilter,
+        priority: Option<i32>,
+        cursor: u64,
+        now: Timestamp,
+    ) -> Result<BulkId, BulkError> {
+        if self.bulks().filter(|bulk| bulk.phase == BulkPhase::Running).count() >= BULKS_RUNNING_MAX {
+            return Err(BulkError::TooMany);
+        }
+        self.forget_bulks();
+        let (id, when) = (self.state.docs().next_bulk(), self.clamp(now));
+        self.put(Doc::Bulk(BulkOperation {
+            id,
+            kind,
+            filter,
+            priority,
+            cursor,
+            phase: BulkPhase::Running,
+            n_seen: 0,
+            n_changed: 0,
+            n_parts: 0,
+            created: when,
+            last_modified: when,
+        }));
+        Ok(id)
+    }
+
+    /// Drops the oldest operations that are over, with what they took down.
+    fn forget_bulks(&mut self) {
+        let over: Vec<(BulkId, u32)> = self
+            .bulks()
+            .filter(|bulk| bulk.phase != BulkPhase::Running)
+            .map(|bulk| (bulk.id, bulk.n_parts))
+            .collect();
+        for (id, n_parts) in over.iter().take(over.len().saturating_sub(BULKS_KEPT)) {
+            self.emit(Event::DocsDropped { kind: kind::BULK_PART, id: id.0, n: *n_parts });
+            self.emit(Event::DocDropped(DocKey { kind: kind::BULK, id: id.0, sub: 0 }));
+        }
+    }
+
+    fn end_bulk(&mut self, id: BulkId, phase: BulkPhase, now: Timestamp) -> Result<(), BulkError> {
+        let mut bulk = self.known_bulk(id)?;
+        if bulk.phase == BulkPhase::Running {
+            (bulk.phase, bulk.last_modified) = (phase, self.clamp(now));
+            self.put(Doc::Bulk(bulk));
+        }
+        Ok(())
+    }
+
+    fn order_undo(&mut self, id: BulkId, now: Timestamp) -> Result<BulkId, BulkError> {
+        let of = self.known_bulk(id)?;
+        let is_undo = |bulk: &BulkOperation| bulk.kind == BulkKind::Undo(id);
+        if of.phase == BulkPhase::Running || matches!(of.kind, BulkKind::Undo(_)) || self.bulks().any(is_undo) {
+            return Err(BulkError::NotDone(id));
+        }
+        self.put_bulk(BulkKind::Undo(id), of.filter, None, 0, now)
+    }
+
+    /// Changes the next jobs of an operation, and moves its cursor.
+    fn bulk_jobs(
+        &mut self,
+        id: BulkId,
+        jobs: &[JobId],
+        facts: &Facts,
+        cursor: u64,
+        now: Timestamp,
+    ) -> Result<(), JobsError> {
+        let Ok(mut bulk) = self.known_bulk(id) else { return Ok(()) };
+        // Stopped, or handed in twice.
+        if bulk.phase != BulkPhase::Running || cursor >= bulk.cursor {
+            return Ok(());
+        }
+        let wants = |job: &crate::model::JobState| match bulk.kind {
+            BulkKind::Cancel => can_be_canceled(job),
+            _ => can_be_requeued(job) || can_be_uncanceled(job),
+        };
+        self.check_jobs(jobs)?;
+        let over = |id: &JobId| facts.over.binary_search_by_key(id, |(id, _)| *id).ok();
+        let before = |id: &JobId| {
+            let job = self.state.job(*id).or_else(|| over(id).map(|at| &facts.over[at].1))?;
+            wants(job).then_some((*id, job.status))
+        };
+        let before: Vec<(JobId, JobStatus)> = jobs.iter().filter_map(before).collect();
+        let chosen: Vec<JobId> = before.iter().map(|(id, _)| *id).collect();
+        match bulk.kind {
+            BulkKind::Cancel => drop(self.cancel(&chosen, facts, now)?),
+            _ => drop(self.requeue(&chosen, facts, bulk.priority, now)?),
+        }
+        let num_exes = |id: JobId| self.state.job(id).map_or(0, |job| job.num_exes);
+        let changed: Vec<_> = before.into_iter().map(|(id, was)| (id, was, num_exes(id))).collect();
+        bulk.cursor = cursor;
+        bulk.n_seen += jobs.len() as u64;
+        bulk.n_changed += changed.len() as u64;
+        bulk.last_modified = self.clamp(now);
+        if !changed.is_empty() {
+            self.put(Doc::BulkPart(BulkPart { bulk: id, part: bulk.n_parts, jobs: changed }));
+            bulk.n_parts += 1;
+        }
+        self.put(Doc::Bulk(bulk));
+        Ok(())
+    }
+
+    /// Takes back what one step of an operation changed.
+    fn undo_part(
+        &mut self,
+        id: BulkId,
+        part: &BulkPart,
+        facts: &Facts,
+        now: Timestamp,
+    ) -> Result<(), JobsError> {
+        let Ok(mut undo) = self.known_bulk(id) else { return Ok(()) };
+        if undo.phase != BulkPhase::Running || undo.cursor != u64::from(part.part) {
+            return Ok(());
+        }
+        let n_changed = match self.known_bulk(part.bulk).map(|of| of.kind) {
+            Ok(BulkKind::Cancel) => self.undo_cancel(part, facts, now)?,
+            Ok(BulkKind::Requeue) => self.undo_requeue(part, facts, now)?,
+            _ => 0,
+        };
+        undo.cursor += 1;
+        undo.n_seen += part.jobs.len() as u64;
+        undo.n_changed += n_changed as u64;
+        undo.last_modified = self.clamp(now);
+        self.put(Doc::Bulk(undo));
+        Ok(())
+    }
+
+    fn undo_requeue(&mut self, part: &BulkPart, facts: &Facts, now: Timestamp) -> Result<usize, JobsError> {
+        let still_waits = |(id, _, num_exes): &&(JobId, JobStatus, u32)| {
+            let job = self.state.job(*id);
+            job.is_some_and(|job| job.status == JobStatus::Queued && job.num_exes == *num_exes)
+        };
+        let jobs: Vec<JobId> = part.jobs.iter().filter(still_waits).map(|(id, _, _)| *id).collect();
+        self.cancel(&jobs, facts, now)?;
+        Ok(jobs.len())
+    }
+
+    fn undo_cancel(&mut self, part: &BulkPart, facts: &Facts, now: Timestamp) -> Result<usize, JobsError> {
+        let all: Vec<JobId> = part.jobs.iter().map(|(id, _, _)| *id).collect();
+        let is_canceled =
+            |job: &crate::model::JobState| job.status == JobStatus::Canceled && !job.is_superseded();
+        self.recall(&all, facts, is_canceled)?;
+        let still = |(id, was, num_exes): &(JobId, JobStatus, u32)| {
+            let job = self.state.job(*id).filter(|job| is_canceled(job) && job.num_exes == *num_exes)?;
+            let is_over = job.more.as_ref().is_none_or(|more| !more.runs);
+            Some((*id, *was, is_over))
+        };
+        let chosen: Vec<_> = part.jobs.iter().filter_map(still).collect();
+        let of = |wants: fn(JobStatus, bool) -> bool| -> Vec<JobId> {
+            chosen.iter().filter(|(_, was, is_over)| wants(*was, *is_over)).map(|(id, _, _)| *id).collect()
+        };
+        let waited = of(|was, is_over| was == JobStatus::Queued && is_over);
+        let failed = of(|was, _| was == JobStatus::Failed);
+        let again = of(|was, is_over| was == JobStatus::Running || (was == JobStatus::Queued && !is_over));
+        let never = of(|was, _| matches!(was, JobStatus::Pending | JobStatus::Blocked));
+        let when = self.clamp(now);
+        if !waited.is_empty() {
+            self.emit(Event::JobsPutBack { jobs: waited.clone(), when });
+        }
+        if !failed.is_empty() {
+            self.emit(Event::JobsMarked { jobs: failed, status: JobStatus::Failed, when });
+        }
+        if !again.is_empty() {
+            self.queue_jobs_now(again.clone(), None, when);
+        }
+        self.unblock_descendants(&waited, when);
+        self.unblock_descendants(&again, when);
+        self.uncancel(&never, when);
+        self.follow_recipes(&waited, when);
+        self.follow_recipes(&again, when);
+        Ok(chosen.len())
+    }
+}
+
+/// Runs bulk operations until none goes on.
+pub(in crate::engine) fn run_all(engine: &Engine, is_stopped: &dyn Fn() -> bool) -> Option<Arc<str>> {
+    while !is_stopped() {
+        match engine.bulk_step() {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => return Some(error.to_string().into()),
+        }
+    }
+    None
+}
