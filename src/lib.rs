@@ -52,10 +52,10 @@ pub use driver::{
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 pub use engine::{
-    BulkError, BulkPreview, CatalogError, CatalogView, Changed, CloseError, Engine, JobTypeChange, NewJobType, NodeChange, Requeued,
-    SchedulerChange, JobRecord, JobTypeError, JobTypeView, JobsError, NodeStatus, Options,
-    Outgoing, PendingLaunches, Pick, Picks, Reconciled, RunningLaunch, Service, ServiceError, StatusOutcome,
-    SubmitError, Ticket, TicketError, View, status_sink,
+    BulkError, BulkPreview, CatalogError, CatalogView, Changed, CloseError, Engine, JobRecord, JobRestored,
+    JobTypeChange, JobTypeError, JobTypeView, JobsError, NewJobType, NodeChange, NodeStatus, Options,
+    Outgoing, PendingLaunches, Pick, Picks, Reconciled, Requeued, RunningLaunch, SchedulerChange, Service,
+    ServiceError, StatusOutcome, SubmitError, Ticket, TicketError, View, status_sink,
 };
 pub use intake::IntakeError;
 pub use launch::{

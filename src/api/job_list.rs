@@ -9,7 +9,8 @@ use super::time;
 use super::v1::find_job_types;
 use crate::engine::View;
 use crate::model::{
-    BatchId, ErrorCategory, ErrorId, JobColumn, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, RecipeId, Timestamp,
+    BatchId, ErrorCategory, ErrorId, JobColumn, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, RecipeId,
+    Timestamp,
 };
 use crate::store::ListError;
 
@@ -177,13 +178,16 @@ pub(super) fn filter(
     filter.recipes = numbers(params, "recipe_id", !is_scale)?.map(|all| ids(all).map(RecipeId).collect());
     filter.job_types = job_types(params, view, is_scale)?;
     let errors = numbers(params, "error_id", !is_scale)?;
-    let errors = errors.map(|all| {
-        all.into_iter().filter_map(|id| u32::try_from(id).ok().map(ErrorId)).collect::<Vec<_>>()
-    });
+    let errors = errors
+        .map(|all| all.into_iter().filter_map(|id| u32::try_from(id).ok().map(ErrorId)).collect::<Vec<_>>());
     let categories = ErrorCategory::ALL.map(|category| (category.as_str().to_owned(), category));
     let categories = words(params, "error_category", is_scale, &categories)?;
-    let of_categories = categories
-        .map(|all| view.errors().filter(|error| all.iter().any(|c| c.as_str() == error.category)).map(|error| error.id).collect());
+    let of_categories = categories.map(|all| {
+        view.errors()
+            .filter(|error| all.iter().any(|c| c.as_str() == error.category))
+            .map(|error| error.id)
+            .collect()
+    });
     filter.errors = both(errors, of_categories);
     filter.is_superseded = is_true(params, "is_superseded")?;
     filter.batches = numbers(params, "batch_id", !is_scale)?.map(|all| ids(all).map(BatchId).collect());

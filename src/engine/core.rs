@@ -11,7 +11,8 @@ use std::sync::Arc;
 use crate::decision::{self, Blocker, Why};
 use crate::limits::EVENT_JOBS_MAX;
 use crate::model::{
-    Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome, Timestamp, Usage, kind,
+    Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome,
+    Timestamp, Usage, kind,
 };
 use crate::offer::{Nodes, Offer};
 use crate::queue::{Amounts, Entry};

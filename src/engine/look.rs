@@ -11,8 +11,8 @@ use crate::load::LoadRow;
 #[cfg(test)]
 use crate::model::EventNumber;
 use crate::model::{
-    Doc, DocKey, ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId, QueuedJobExecution,
-    Timestamp,
+    Doc, DocKey, ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId,
+    QueuedJobExecution, Timestamp,
 };
 #[cfg(test)]
 use crate::state::State;

@@ -6,9 +6,9 @@ mod command;
 mod core;
 #[cfg(test)]
 mod crash_tests;
+mod domain;
 #[cfg(test)]
 mod fault_tests;
-mod domain;
 mod handle;
 mod look;
 mod outbox;
@@ -21,7 +21,10 @@ mod turn;
 mod view;
 
 pub use catalog_view::CatalogView;
-pub use domain::{BulkError, BulkPreview, CatalogError, JobTypeChange, NewJobType, NodeChange, Requeued, SchedulerChange};
+pub use domain::{
+    BulkError, BulkPreview, CatalogError, JobRestored, JobTypeChange, NewJobType, NodeChange, Requeued,
+    SchedulerChange,
+};
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;

@@ -172,8 +172,7 @@ fn pump_all(engine: &Engine, is_stopped: &AtomicBool) {
 /// Carries bulk operations on, while there are any.
 fn carry_on_all(engine: &Engine, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
-    let is_over =
-        || is_stopped.load(Ordering::Acquire) || engine.failure().is_some() || engine.is_closed();
+    let is_over = || is_stopped.load(Ordering::Acquire) || engine.failure().is_some() || engine.is_closed();
     while !is_over() {
         if let Some(cause) = run_bulk(engine, &is_over) {
             tracing::warn!(%cause, "a bulk operation waits");

@@ -101,7 +101,11 @@ mod tests {
         let failed = Outcome::Exited { code: 3 };
         let check = |tries, num_exes, outcome: &Outcome, is_retried| {
             let job = JobState { tries, num_exes, max_tries: 3, status: JobStatus::Running, ..job_state() };
-            assert_eq!(judge(&job, outcome, |_| false).is_retried, is_retried, "{tries} {num_exes} {outcome}");
+            assert_eq!(
+                judge(&job, outcome, |_| false).is_retried,
+                is_retried,
+                "{tries} {num_exes} {outcome}"
+            );
         };
         check(0, 1, &failed, true);
         check(1, 2, &failed, true);

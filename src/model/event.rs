@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
-use super::ids::{Epoch, ExeId, JobId, JobTypeId, LaunchName, NodeId, RecipeId};
 use super::doc::{Doc, DocKey};
+use super::ids::{Epoch, ExeId, JobId, JobTypeId, LaunchName, NodeId, RecipeId};
 use super::job::{ExeEnd, JobStatus};
 use super::job_state::JobState;
 use super::job_type::{JobTypeSpec, QueueMode};

@@ -16,17 +16,18 @@ mod resources;
 mod submission;
 mod time;
 
-pub(crate) use doc::{Kept, kept};
 pub use doc::{
     Batch, BulkKind, BulkOperation, BulkPart, BulkPhase, Dataset, DeadLetter, Doc, DocKey, ErrorRecord,
     ExecutionRecord, FileFact, FileRecord, JobInput, JobOutput, JobTypeDetails, JobTypeRevision, Json,
     NodeRecord, Overtaken, RECIPE_PART_NODES, Recipe, RecipeNodeRow, RecipePart, RecipeType,
     RecipeTypeRevision, SchedulerSettings, TriggerEvent, Workspace, kind,
 };
+pub(crate) use doc::{Kept, kept};
 pub use event::{Event, JobRange, RecalledJobs, RecipeNodes};
 pub use ids::{
     BatchId, BulkId, ConstraintSetId, Epoch, ErrorId, EventId, EventNumber, ExeId, FileId, ID_MAX, JobId,
-    JobTypeId, LaunchName, NodeId, ParseLaunchNameError, RecipeId, RecipeTypeId, StoreId, TenantId, cluster_id,
+    JobTypeId, LaunchName, NodeId, ParseLaunchNameError, RecipeId, RecipeTypeId, StoreId, TenantId,
+    cluster_id,
 };
 pub use interface::{Data, FileParameter, Interface, JsonParameter, JsonType};
 pub use job::{ExeEnd, Job, JobExe, JobStatus, Outcome, QueuedJobExecution, Usage, Values};
@@ -40,9 +41,9 @@ pub use quantity::{ParseQuantityError, QUANTITY_MAX, Quantity, THOUSANDTHS};
 pub use resources::{
     NodeResources, RESOURCE_NAME_LEN_MAX, RESOURCES_MAX, ResourceName, ResourceNameError, ResourcesError,
 };
+pub(crate) use submission::IS_GIVEN;
 pub use submission::{
     Accepted, Durability, Given, JobRequest, RecipeNode, RecipeRequest, SUBMISSION_ID_LEN_MAX, Submission,
     SubmissionId, SubmissionIdError,
 };
-pub(crate) use submission::IS_GIVEN;
 pub use time::Timestamp;

@@ -9,8 +9,8 @@ use bincode::{Decode, Encode};
 
 use crate::load::{LoadRow, StatusCounts};
 use crate::model::{
-    Accepted, Creation, Doc, DocKey, Epoch, EventNumber, ExeId, JobId, JobState, JobStatus, JobType, JobTypeId, QueueMode,
-    Timestamp,
+    Accepted, Creation, Doc, DocKey, Epoch, EventNumber, ExeId, JobId, JobState, JobStatus, JobType,
+    JobTypeId, QueueMode, Timestamp,
 };
 
 /// Everything in the state that is one of a kind. Part of the format of the state file.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::fold::{Running, State};
 use crate::model::{
-    BulkId, Doc, DocKey, ErrorId, EventId, ExeEnd, ExecutionRecord, FileId, JobId, JobState, Kept, LaunchName,
-    NodeId, Outcome, Overtaken, RecipeId, RecipeTypeId, Timestamp, Usage, kept, kind,
+    BulkId, Doc, DocKey, ErrorId, EventId, ExeEnd, ExecutionRecord, FileId, JobId, JobState, Kept,
+    LaunchName, NodeId, Outcome, Overtaken, RecipeId, RecipeTypeId, Timestamp, Usage, kept, kind,
 };
 use crate::queue::Entry;
 

@@ -26,9 +26,9 @@ use crate::catalog::Catalog;
 use crate::limits::LEFT_MAX;
 use crate::load::{Counters, History, StatusCounts};
 use crate::model::{
-    Accepted, ConstraintSetId, Creation, DocKey, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given, JobId,
-    JobRange, JobRequest, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId, NodeResources, Outcome, QueueMode,
-    RecipeId, RecipeNodes, Timestamp, Usage,
+    Accepted, ConstraintSetId, Creation, DocKey, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given,
+    JobId, JobRange, JobRequest, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId, NodeResources,
+    Outcome, QueueMode, RecipeId, RecipeNodes, Timestamp, Usage,
 };
 use crate::queue::{Amounts, Entry, Queue};
 use crate::recipe::Graph;

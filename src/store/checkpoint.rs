@@ -20,8 +20,8 @@ use foldhash::HashMap;
 use redb::{Durability, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::file::{
-    COUNTS, CREATIONS, DIRECTORY, DOCS, FORMAT, Head, LOAD, META, PLACES, RECIPES, Rows, SEGMENTS, SUBMISSIONS,
-    TYPES, seal, storage, unseal,
+    COUNTS, CREATIONS, DIRECTORY, DOCS, FORMAT, Head, LOAD, META, PLACES, RECIPES, Rows, SEGMENTS,
+    SUBMISSIONS, TYPES, seal, storage, unseal,
 };
 use super::index::{Index, place_in, put_places};
 use super::list::RecipeJobs;

@@ -32,7 +32,11 @@ fn table(txn: &ReadTransaction) -> Result<Option<Table>, OpenError> {
 
 fn read(key: DocKey, bytes: &[u8]) -> Result<Arc<Doc>, OpenError> {
     let doc: Doc = unseal_one(bytes)?;
-    if doc.key() == key { Ok(Arc::new(doc)) } else { Err(damaged(format!("a document stands under {key:?}"))) }
+    if doc.key() == key {
+        Ok(Arc::new(doc))
+    } else {
+        Err(damaged(format!("a document stands under {key:?}")))
+    }
 }
 
 impl Tables {

@@ -300,7 +300,8 @@ impl Core {
     fn order_undo(&mut self, id: BulkId, now: Timestamp) -> Result<BulkId, BulkError> {
         let of = self.known_bulk(id)?;
         let is_undo = |bulk: &BulkOperation| bulk.kind == BulkKind::Undo(id);
-        if of.phase == BulkPhase::Running || matches!(of.kind, BulkKind::Undo(_)) || self.bulks().any(is_undo) {
+        if of.phase == BulkPhase::Running || matches!(of.kind, BulkKind::Undo(_)) || self.bulks().any(is_undo)
+        {
             return Err(BulkError::NotDone(id));
         }
         self.put_bulk(BulkKind::Undo(id), of.filter, None, 0, now)

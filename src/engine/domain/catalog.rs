@@ -151,11 +151,7 @@ impl Engine {
     }
 
     /// Changes a node.
-    pub fn edit_node(
-        &self,
-        id: NodeId,
-        change: NodeChange,
-    ) -> Result<Ticket<(), CatalogError>, IntakeError> {
+    pub fn edit_node(&self, id: NodeId, change: NodeChange) -> Result<Ticket<(), CatalogError>, IntakeError> {
         self.call(move |core, now| core.edit_node(id, change, now))
     }
 
@@ -404,7 +400,9 @@ impl Core {
     fn put_error(&mut self, mut error: ErrorRecord, now: Timestamp) -> Result<ErrorId, CatalogError> {
         check_text(&[&error.name, &error.title, &error.description])?;
         let known = self.state.docs().of_kind(kind::ERROR).find_map(|doc| match &**doc {
-            Doc::Error(known) if (&known.name, &known.job_type_name) == (&error.name, &error.job_type_name) => {
+            Doc::Error(known)
+                if (&known.name, &known.job_type_name) == (&error.name, &error.job_type_name) =>
+            {
                 Some((known.id, known.created))
             }
             _ => None,

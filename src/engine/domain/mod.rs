@@ -7,8 +7,10 @@
 mod bulk;
 mod catalog;
 mod jobs;
+mod restore;
 
 pub(super) use bulk::run_all as run_bulk;
 pub use bulk::{BulkError, BulkPreview};
 pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, SchedulerChange};
 pub use jobs::Requeued;
+pub use restore::JobRestored;

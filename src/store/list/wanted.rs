@@ -2,8 +2,10 @@
 
 use super::super::glance::{Glance, Zone};
 use super::super::segment::{KindCount, SegmentInfo};
+use crate::model::{
+    BatchId, ErrorId, JobCursor, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, ORDER_LEN_MAX, RecipeId,
+};
 use crate::model::{JobColumn, JobError, Outcome};
-use crate::model::{BatchId, ErrorId, JobCursor, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, ORDER_LEN_MAX, RecipeId};
 
 /// Place of a column in glances and zones.
 const ID: usize = 0;
@@ -138,14 +140,14 @@ impl Wanted {
     }
 
     fn may_have_extra(&self, glance: &Glance) -> bool {
-        let is_named = |errors: &Vec<u32>| {
-            glance.outcome != NAMED || errors.binary_search(&glance.error).is_ok()
-        };
+        let is_named =
+            |errors: &Vec<u32>| glance.outcome != NAMED || errors.binary_search(&glance.error).is_ok();
         self.errors.as_ref().is_none_or(is_named)
             && self.is_superseded.is_none_or(|wanted| wanted == glance.is_superseded)
-            && self.batches.as_ref().is_none_or(|batches| {
-                glance.batch.is_some_and(|batch| batches.binary_search(&batch).is_ok())
-            })
+            && self
+                .batches
+                .as_ref()
+                .is_none_or(|batches| glance.batch.is_some_and(|batch| batches.binary_search(&batch).is_ok()))
     }
 
     /// What a segment holds of the kinds that are wanted, with its bounds.
