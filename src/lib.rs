@@ -53,7 +53,7 @@ pub use driver::{
 };
 pub use engine::{
     BulkError, BulkPreview, CatalogError, CatalogView, Changed, CloseError, Engine, JobRecord, JobRestored,
-    JobTypeChange, JobTypeError, JobTypeView, JobsError, NewJobType, NodeChange, NodeStatus, Options,
+    JobTypeChange, JobTypeError, JobTypeView, JobsError, NewJobType, NewRecipeType, RecipeTypeChange, NodeChange, NodeStatus, Options,
     Outgoing, PendingLaunches, Pick, Picks, Reconciled, Requeued, RunningLaunch, SchedulerChange, Service,
     ServiceError, StatusOutcome, SubmitError, Ticket, TicketError, View, status_sink,
 };

@@ -22,7 +22,7 @@ mod view;
 
 pub use catalog_view::CatalogView;
 pub use domain::{
-    BulkError, BulkPreview, CatalogError, JobRestored, JobTypeChange, NewJobType, NodeChange, Requeued,
+    BulkError, BulkPreview, CatalogError, JobRestored, JobTypeChange, NewJobType, NewRecipeType, RecipeTypeChange, NodeChange, Requeued,
     SchedulerChange,
 };
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};

@@ -116,7 +116,7 @@ pub struct SchedulerChange {
     pub queue_mode: Option<QueueMode>,
 }
 
-fn check_text(texts: &[&str]) -> Result<(), CatalogError> {
+pub(super) fn check_text(texts: &[&str]) -> Result<(), CatalogError> {
     let bytes = texts.iter().map(|text| text.len()).sum();
     if bytes > CATALOG_TEXT_BYTES_MAX { Err(CatalogError::TooLarge { bytes }) } else { Ok(()) }
 }
@@ -197,7 +197,7 @@ impl Core {
         self.emit(Event::DocPut(Arc::new(doc)));
     }
 
-    fn check_room(&self, kind: u8, what: &'static str) -> Result<(), CatalogError> {
+    pub(super) fn check_room(&self, kind: u8, what: &'static str) -> Result<(), CatalogError> {
         let is_full = self.state.docs().next(kind) > CATALOG_DOCS_MAX;
         if is_full { Err(CatalogError::TooMany { what }) } else { Ok(()) }
     }

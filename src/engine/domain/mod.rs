@@ -7,10 +7,12 @@
 mod bulk;
 mod catalog;
 mod jobs;
+mod recipe_types;
 mod restore;
 
 pub(super) use bulk::run_all as run_bulk;
 pub use bulk::{BulkError, BulkPreview};
 pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, SchedulerChange};
 pub use jobs::Requeued;
+pub use recipe_types::{NewRecipeType, RecipeTypeChange};
 pub use restore::JobRestored;

@@ -48,7 +48,7 @@ impl JobRestored {
 
 impl Engine {
     /// Makes jobs what they were in another system: for those who move over, after the jobs were made here in
-    /// the order in which they shall leave the queue. Jobs that run are left as they are.
+    /// the order in which they shall leave the queue. Of jobs that run only times are changed.
     pub fn restore_jobs(&self, all: Vec<JobRestored>) -> Result<Ticket<u32, JobsError>, IntakeError> {
         let ids = all.iter().map(|restored| restored.job).collect();
         self.with_facts(ids, move |core, ids, facts, _| core.restore_jobs(&all, ids, facts))
@@ -63,7 +63,7 @@ impl Core {
         let mut new: Vec<(JobId, JobState)> = Vec::new();
         for restored in all {
             let Some(job) = self.state.job(restored.job) else { continue };
-            if job.more.as_ref().is_none_or(|more| !more.runs) {
+            if job.more.as_ref().is_none_or(|more| !more.runs) || restored.is_of_times() {
                 new.push((restored.job, restored.applied_to(job, &mut next_exe)));
             }
         }
@@ -75,6 +75,11 @@ impl Core {
 }
 
 impl JobRestored {
+    /// True where only times are told.
+    fn is_of_times(&self) -> bool {
+        self.status.is_none() && self.num_exes.is_none() && self.outcome.is_none()
+    }
+
     fn applied_to(&self, old: &JobState, next_exe: &mut ExeId) -> JobState {
         let mut job = old.clone();
         let status = match self.status {
