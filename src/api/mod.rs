@@ -16,11 +16,11 @@ mod errors;
 mod health;
 mod job_list;
 mod limits;
-#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "readers for calls that are not there yet"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "readers for calls that are not there yet"))]
 mod members;
 mod metrics;
 mod paging;
-#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "readers for calls that are not there yet"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "readers for calls that are not there yet"))]
 mod query;
 mod routes;
 mod scale;
