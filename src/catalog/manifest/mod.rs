@@ -34,7 +34,7 @@ const SEED_VERSION: &str = "1.0.0";
 const NAME_PATTERN: &str = "^[a-zA-Z0-9_-]+$";
 
 /// What the name of a job type looks like, for people.
-const JOB_NAME_PATTERN: &str = "^[a-zA-Z0-9-]+$";
+const JOB_NAME_PATTERN: &str = "^[a-zA-Z0-9-]{1,50}$";
 
 /// Bytes of the name and of the version of a job type: as many as Scale stores.
 pub(crate) const JOB_NAME_BYTES_MAX: usize = 50;

@@ -14,6 +14,9 @@ use crate::model::{NodeResources, QUANTITY_MAX, Quantity, RESOURCES_MAX, Resourc
 
 use super::{ManifestError, NAME_PATTERN, is_name};
 
+/// What a name that is too long does not look like, for people.
+const LONG_NAME_PATTERN: &str = "^[a-zA-Z0-9_-]{1,64}$";
+
 /// Memory that is shared between the processes of a container.
 const SHARED_MEM: &str = "sharedmem";
 
@@ -49,7 +52,8 @@ impl Declared {
         let members = place.object(&["name", "value"], &["inputMultiplier"])?;
         let name = members.need("name")?;
         let text = name.matching(NAME_PATTERN, is_name)?;
-        let too_long = |_| name.misfit(Fault::Pattern { found: shown(name.value), pattern: NAME_PATTERN });
+        let too_long =
+            |_| name.misfit(Fault::Pattern { found: shown(name.value), pattern: LONG_NAME_PATTERN });
         let multiplier = members.get("inputMultiplier");
         let declared = Self {
             name: ResourceName::new(text).map_err(too_long)?,

@@ -1,7 +1,7 @@
 //! Semantic versions.
 
 /// What a version looks like, for people.
-pub(super) const PATTERN: &str = "MAJOR.MINOR.PATCH";
+pub(super) const PATTERN: &str = "MAJOR.MINOR.PATCH, 50 characters at most";
 
 /// A version that was read; only what decides its order is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
