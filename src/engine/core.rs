@@ -191,7 +191,6 @@ impl Core {
         } else {
             self.block_descendants(&[id], when);
         }
-        self.follow_recipes(&[id], when);
         true
     }
 

@@ -452,7 +452,6 @@ impl Core {
         }
         self.out.orders.extend(kills);
         self.block_descendants(&chosen, when);
-        self.follow_recipes(&chosen, when);
         Ok(changed)
     }
 

@@ -111,6 +111,7 @@ impl Inner {
     /// Hands the events of the command at hand to the log, with what waits for them. False where the log
     /// takes nothing any more.
     pub(super) fn flush(&self, core: &mut Core, effects: impl IntoIterator<Item = Effect>) -> bool {
+        core.settle_recipes();
         let orders = core.out.orders.drain(..).map(|order| match order {
             Order::Kill(name) => Effect::Kill(name),
             Order::Acknowledge(name) => Effect::Acknowledge(name),

@@ -558,6 +558,8 @@ pub enum RecipeNodeRow {
         job: JobId,
         /// Made for this recipe.
         is_original: bool,
+        /// How it stands, where it is over.
+        over: Option<JobStatus>,
     },
     /// Another recipe.
     Recipe {
@@ -565,6 +567,8 @@ pub enum RecipeNodeRow {
         recipe: RecipeId,
         /// Made for this recipe.
         is_original: bool,
+        /// All is done in it.
+        is_completed: bool,
     },
     /// A condition.
     Condition {

@@ -173,10 +173,14 @@ impl State {
     pub(super) fn put_doc(&mut self, doc: &Arc<Doc>) {
         self.note_doc(doc);
         self.docs.put(doc);
+        self.note_recipe_doc(doc);
         self.delta.docs.push((doc.key(), Some(doc.clone())));
     }
 
     pub(super) fn drop_doc(&mut self, key: DocKey) {
+        if key.kind == kind::OPEN_RECIPE {
+            self.close_recipe(key);
+        }
         self.docs.drop_one(key);
         self.delta.docs.push((key, None));
     }
@@ -190,6 +194,10 @@ impl State {
     pub(crate) fn restore_doc(&mut self, doc: &Arc<Doc>) {
         self.docs.put(doc);
         self.note_doc(doc);
+        // Recipes are made once jobs are back too.
+        if !matches!(**doc, Doc::Recipe(_) | Doc::RecipePart(_)) {
+            self.note_recipe_doc(doc);
+        }
         if let Doc::Overtaken(overtaken) = &**doc {
             self.queue.dims_mut().intern(&overtaken.resources);
             let asks = self.queue.dims().lookup(&overtaken.resources).counted();

@@ -21,6 +21,7 @@ use foldhash::HashMap;
 use super::delta::{Changed, Delta, Kind, Totals};
 use super::docs::Docs;
 use super::paged::Paged;
+use super::recipes::Recipes;
 use super::submissions::Submissions;
 use crate::catalog::Catalog;
 use crate::limits::LEFT_MAX;
@@ -73,6 +74,7 @@ pub(crate) struct State {
     ending: Vec<JobId>,
     left: Left,
     pub(super) docs: Docs,
+    pub(super) recipes: Recipes,
     /// Nothing is launched.
     pub(super) is_paused: bool,
     /// Nodes on which nothing is launched.
@@ -234,7 +236,10 @@ impl State {
         let Some(held) = self.jobs.get_mut(id.0) else { return };
         let job = &mut held.job;
         let (before, was_open, kind) = (digest(id, job), job.is_open(), Kind::of(job));
+        let had_input = !job.extra().lacks_input;
         change(job);
+        let is_in_recipe = job.more.as_ref().is_some_and(|more| more.recipe.is_some());
+        let is = (job.status, !job.extra().lacks_input);
         let (after, is_open) = (digest(id, job), job.is_open());
         self.hash = self.hash.wrapping_sub(before).wrapping_add(after);
         let part = |is_open, digest| if is_open { digest } else { 0 };
@@ -246,6 +251,9 @@ impl State {
         }
         if held.note(Some(kind)) {
             self.noted.push(id);
+        }
+        if is_in_recipe && (kind.status, had_input) != is {
+            self.job_changed(id, (kind.status, had_input), is);
         }
     }
 

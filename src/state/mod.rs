@@ -7,10 +7,12 @@ mod delta;
 mod docs;
 mod fold;
 mod paged;
+mod recipes;
 mod restore;
 mod submissions;
 
 pub(crate) use delta::{Changed, Delta, Kind, Totals};
 pub(crate) use fold::{Gone, Running, State, digest};
 pub(crate) use paged::Paged;
+pub(crate) use recipes::data_of;
 pub(crate) use restore::Restoring;

@@ -280,6 +280,8 @@ fn read_state(file: &StateFile, id: StoreId, tell: &dyn Fn(Recovery)) -> Result<
 fn put_edges_back(reading: &mut Reading, tables: &Tables) -> Result<(), OpenError> {
     let restoring = std::mem::take(&mut reading.restoring);
     let adds_up = reading.state.restored(&reading.totals, restoring, |id| tables.state(id))?;
+    reading.state.open_recipes();
+    super::docs::restore_outputs(tables, &mut reading.state)?;
     if adds_up { Ok(()) } else { Err(damaged("its rows do not add up to the state it names")) }
 }
 
@@ -324,6 +326,7 @@ fn replay(
         tables.add(state.take_delta());
         Ok(())
     })?;
+    state.has_done_all();
     telling.end();
     // The newest row is always kept, and a state holds nothing that the log had not synced before.
     let end = last.unwrap_or(0);

@@ -417,8 +417,6 @@ impl Core {
         self.unblock_descendants(&waited, when);
         self.unblock_descendants(&again, when);
         self.uncancel(&never, when);
-        self.follow_recipes(&waited, when);
-        self.follow_recipes(&again, when);
         Ok(chosen.len())
     }
 }

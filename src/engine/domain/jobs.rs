@@ -105,7 +105,6 @@ impl Core {
             self.queue_jobs_now(jobs, priority, when);
         }
         self.unblock_descendants(jobs, when);
-        self.follow_recipes(jobs, when);
     }
 
     /// Queues jobs, whose running executions are ended.
@@ -141,7 +140,6 @@ impl Core {
             |id: &JobId| self.state.graph.is_ready(*id) && self.state.job(*id).is_some_and(can_be_queued);
         let due: Vec<JobId> = jobs.iter().copied().filter(is_due).collect();
         self.queue_listed(&due, when);
-        self.follow_recipes(jobs, when);
     }
 
     /// True where something that a job waits for keeps it from ever running.
@@ -167,10 +165,5 @@ impl Core {
             }
             stack.extend(free);
         }
-    }
-
-    /// Lets the recipes of jobs that changed go on.
-    pub(in crate::engine) fn follow_recipes(&mut self, jobs: &[JobId], when: Timestamp) {
-        let _ = (jobs, when);
     }
 }

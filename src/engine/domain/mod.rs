@@ -8,6 +8,7 @@ mod bulk;
 mod catalog;
 mod jobs;
 mod recipe_types;
+mod recipes;
 mod restore;
 
 pub(super) use bulk::run_all as run_bulk;
@@ -15,4 +16,5 @@ pub use bulk::{BulkError, BulkPreview};
 pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, SchedulerChange};
 pub use jobs::Requeued;
 pub use recipe_types::{NewRecipeType, RecipeTypeChange};
+pub use recipes::{NewRecipe, RecipeError};
 pub use restore::JobRestored;

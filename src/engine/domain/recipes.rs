@@ -1,0 +1,579 @@
+//! Recipes: made, carried on as their nodes change, made anew in place of others.
+//!
+//! What a change of a node leads to is found by the state (`state/recipes`); here it is done, by the command
+//! that led to it and with its events.
+
+use serde_json::Value;
+
+use crate::catalog::configuration::Configuration;
+use crate::catalog::manifest::Manifest;
+use crate::engine::core::{Core, in_events};
+use crate::engine::shell::Engine;
+use crate::engine::ticket::Ticket;
+use crate::intake::IntakeError;
+use crate::job::data::{DataError, FileInfo, input_size_mib, read_data, validate, without_unknown};
+use crate::model::{
+    BatchId, Data, Doc, DocKey, Event, EventId, FileFact, Given, JobId, JobInput, JobRequest, JobStatus,
+    JobTypeId, Json, NodeResources, Quantity, RECIPE_PART_NODES, Recipe, RecipeId, RecipeNodeRow,
+    RecipeNodes, RecipePart, RecipeTypeId, Timestamp, kind,
+};
+use crate::recipe::{Action, Connection, FileFacts, NodeKind, input_of};
+use crate::state::data_of;
+
+/// Why a recipe was not made; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// No recipe type, or none of that revision.
+    #[error("no recipe type {id} with a revision {revision}")]
+    UnknownType {
+        /// Which.
+        id: RecipeTypeId,
+        /// And of which revision.
+        revision: u32,
+    },
+    /// The recipe type takes no new recipes.
+    #[error("Recipe Type {0} is inactive")]
+    Inactive(String),
+    /// The input is not what the recipe type takes.
+    #[error("{0}")]
+    InvalidData(String),
+    /// The input is no document of data.
+    #[error("Invalid data: {0}")]
+    NoData(String),
+    /// The configuration is not what there may be.
+    #[error("{0}")]
+    InvalidConfiguration(String),
+    /// There is no such recipe.
+    #[error("no recipe {0}")]
+    Unknown(RecipeId),
+    /// Another recipe is in its place already.
+    #[error("Cannot reprocess a superseded recipe")]
+    Superseded(RecipeId),
+    /// It is a node of another one.
+    #[error("recipe {0} is part of another one; reprocess that")]
+    IsNode(RecipeId),
+    /// Its input is not what the revision asked for takes.
+    #[error("recipe {id} cannot be reprocessed: {reason}")]
+    Incompatible {
+        /// Which.
+        id: RecipeId,
+        /// Why.
+        reason: String,
+    },
+    /// As many jobs as may be.
+    #[error("the queue is full; try again later")]
+    QueueFull,
+}
+
+/// A recipe to be made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewRecipe {
+    /// Of which type.
+    pub recipe_type: RecipeTypeId,
+    /// Of which revision; none: the newest.
+    pub revision: Option<u32>,
+    /// Its input, `{"files": {...}, "json": {...}}`.
+    pub input: Value,
+    /// What made it; none: a user, whose event is put on record with it.
+    pub event: Option<EventId>,
+    /// What brought its data in.
+    pub ingest_event: Option<EventId>,
+    /// Replaces what the job types say.
+    pub configuration: Option<Value>,
+    /// In which batch.
+    pub batch: Option<BatchId>,
+    /// Which recipe it comes after. With this alone, the links are set and the input of that one is taken
+    /// where this has none; its jobs are left alone.
+    pub superseded_recipe: Option<RecipeId>,
+}
+
+impl NewRecipe {
+    /// One of a type with an input.
+    pub fn new(recipe_type: RecipeTypeId, input: Value) -> Self {
+        Self {
+            recipe_type,
+            revision: None,
+            input,
+            event: None,
+            ingest_event: None,
+            configuration: None,
+            batch: None,
+            superseded_recipe: None,
+        }
+    }
+}
+
+/// What is known of the files of an input.
+pub(in crate::engine) type Files = Vec<FileFact>;
+
+fn info_of(files: &[FileFact]) -> impl Fn(u64) -> Option<FileInfo> + '_ {
+    |id| {
+        let fact = files.iter().find(|fact| fact.id.0 == id)?;
+        Some(FileInfo { size: fact.bytes, media_type: fact.media_type.to_string() })
+    }
+}
+
+fn size_of(data: &Data, files: &[FileFact]) -> u64 {
+    let ids = data.files.values().flatten();
+    input_size_mib(ids.filter_map(|id| files.iter().find(|fact| fact.id.0 == *id)).map(|fact| fact.bytes))
+}
+
+impl Engine {
+    /// Makes a recipe: its jobs that wait for nothing are queued with it, the others follow as those before
+    /// them complete. All or nothing.
+    ///
+    /// # Source
+    /// `QueueManager.queue_new_recipe_v6`, and with `event` none `queue_new_recipe_for_user_v6`; there jobs
+    /// come from messages, some time later.
+    pub fn queue_new_recipe(&self, new: NewRecipe) -> Result<Ticket<RecipeId, RecipeError>, IntakeError> {
+        let data = match read_data(&new.input) {
+            Ok(data) => data,
+            Err(error) => return Ok(self.refused(RecipeError::NoData(error.to_string()))),
+        };
+        let files = self.files_of(&data);
+        let superseded = new.superseded_recipe.and_then(|id| self.recipe_record(id));
+        if let (Some(id), None) = (new.superseded_recipe, &superseded) {
+            return Ok(self.refused(RecipeError::Unknown(id)));
+        }
+        self.call(move |core, now| core.queue_new_recipe(&new, data, files, superseded.as_ref(), now))
+    }
+
+    /// What is on record of the files of data; those that are not there are left out.
+    pub(in crate::engine) fn files_of(&self, data: &Data) -> Files {
+        let fact = |id: &u64| match self.doc(DocKey { kind: kind::FILE, id: *id, sub: 0 }).as_deref() {
+            Some(Doc::File(file)) => Some(FileFact {
+                id: file.id,
+                bytes: file.bytes,
+                media_type: file.media_type.as_str().into(),
+                name: file.name.as_str().into(),
+            }),
+            _ => None,
+        };
+        data.files.values().flatten().filter_map(fact).collect()
+    }
+
+    /// A recipe on record.
+    pub fn recipe_record(&self, id: RecipeId) -> Option<Recipe> {
+        match self.doc(DocKey { kind: kind::RECIPE, id: id.0, sub: 0 }).as_deref() {
+            Some(Doc::Recipe(recipe)) => Some(recipe.clone()),
+            _ => None,
+        }
+    }
+
+    /// What stands for the nodes of a recipe, in the order of its definition.
+    pub fn recipe_nodes(&self, id: RecipeId) -> Vec<RecipeNodeRow> {
+        let key = |sub| DocKey { kind: kind::RECIPE_PART, id: id.0, sub };
+        let parts = self.docs((key(0), key(u64::MAX)), false, usize::MAX);
+        let rows = parts.iter().filter_map(|doc| match &**doc {
+            Doc::RecipePart(part) => Some(part.nodes.clone()),
+            _ => None,
+        });
+        rows.flatten().collect()
+    }
+}
+
+/// What a recipe is made of, once it was checked.
+pub(in crate::engine) struct Checked {
+    pub(in crate::engine) recipe_type: RecipeTypeId,
+    pub(in crate::engine) revision: u32,
+    pub(in crate::engine) input: Json,
+    pub(in crate::engine) files: Files,
+    pub(in crate::engine) input_mib: u64,
+    pub(in crate::engine) configuration: Json,
+}
+
+/// Where a recipe comes from.
+#[derive(Clone, Copy, Default)]
+pub(in crate::engine) struct Origin {
+    pub(in crate::engine) event: EventId,
+    pub(in crate::engine) ingest_event: Option<EventId>,
+    pub(in crate::engine) batch: Option<BatchId>,
+    pub(in crate::engine) parent: Option<(RecipeId, RecipeId)>,
+    pub(in crate::engine) superseded: Option<(RecipeId, RecipeId)>,
+}
+
+impl Core {
+    fn queue_new_recipe(
+        &mut self,
+        new: &NewRecipe,
+        data: Data,
+        files: Files,
+        superseded: Option<&Recipe>,
+        now: Timestamp,
+    ) -> Result<RecipeId, RecipeError> {
+        let (data, files) = match superseded.filter(|old| data.is_empty() && !old.input.is_empty()) {
+            Some(old) => (data_of(&old.input), old.files.clone()),
+            None => (data, files),
+        };
+        let checked =
+            self.check_recipe_input(new.recipe_type, new.revision, data, files, new.configuration.as_ref())?;
+        let when = self.clamp(now);
+        let event = match new.event {
+            Some(event) => event,
+            None => self.user_event(when),
+        };
+        let superseded = superseded.map(|old| (old.id, old.root_superseded.unwrap_or(old.id)));
+        let origin =
+            Origin { event, ingest_event: new.ingest_event, batch: new.batch, parent: None, superseded };
+        Ok(self.make_recipe(checked, origin, &[], when))
+    }
+
+    /// The event of somebody who asked.
+    pub(in crate::engine) fn user_event(&mut self, when: Timestamp) -> EventId {
+        self.create_event("USER", r#"{"user":"Anonymous"}"#.into(), when).expect("a short text")
+    }
+
+    /// Holds an input against a recipe type.
+    pub(in crate::engine) fn check_recipe_input(
+        &self,
+        recipe_type: RecipeTypeId,
+        revision: Option<u32>,
+        data: Data,
+        files: Files,
+        configuration: Option<&Value>,
+    ) -> Result<Checked, RecipeError> {
+        let unknown = |revision| RecipeError::UnknownType { id: recipe_type, revision };
+        let kind = self.recipe_type(recipe_type).ok_or_else(|| unknown(1))?;
+        let revision = revision.unwrap_or(kind.revision);
+        if !kind.is_active {
+            return Err(RecipeError::Inactive(kind.name.clone()));
+        }
+        let known = self.state.definition(recipe_type, revision).ok_or_else(|| unknown(revision))?;
+        let interface = known.definition.input();
+        let invalid = |error: DataError| RecipeError::InvalidData(error.to_string());
+        validate(interface, &data, info_of(&files)).map_err(invalid)?;
+        let data = without_unknown(interface, data);
+        let configuration = match configuration.filter(|value| !value.is_null()) {
+            None => "".into(),
+            Some(value) => {
+                let invalid = |error: crate::catalog::configuration::ConfigurationError| {
+                    RecipeError::InvalidConfiguration(error.to_string())
+                };
+                Configuration::read(value).map_err(invalid)?;
+                value.to_string().into()
+            }
+        };
+        if self.state.queue.len() + known.plan.len() > crate::limits::QUEUED_MAX {
+            return Err(RecipeError::QueueFull);
+        }
+        let input_mib = size_of(&data, &files);
+        let input = data.to_value().to_string().into();
+        Ok(Checked { recipe_type, revision, input, files, input_mib, configuration })
+    }
+
+    /// Puts a recipe on record with nodes that stand already; what follows comes with `settle_recipes`.
+    pub(in crate::engine) fn make_recipe(
+        &mut self,
+        checked: Checked,
+        origin: Origin,
+        rows: &[RecipeNodeRow],
+        when: Timestamp,
+    ) -> RecipeId {
+        let id = self.state.next_recipe();
+        self.put(Doc::OpenRecipe(id));
+        self.put_rows(id, rows, 0..rows.len());
+        let has_input = !checked.input.is_empty();
+        self.put(Doc::Recipe(Recipe {
+            id,
+            recipe_type: checked.recipe_type,
+            revision: checked.revision,
+            event: origin.event,
+            ingest_event: origin.ingest_event,
+            batch: origin.batch,
+            parent: origin.parent.map(|(parent, _)| parent),
+            root: origin.parent.map_or(id, |(_, root)| root),
+            superseded_recipe: origin.superseded.map(|(old, _)| old),
+            root_superseded: origin.superseded.map(|(_, root)| root),
+            superseded_by: None,
+            superseded: None,
+            input: checked.input,
+            files: checked.files,
+            input_mib: has_input.then_some(checked.input_mib),
+            configuration: checked.configuration,
+            created: when,
+            completed: None,
+            last_modified: when,
+        }));
+        id
+    }
+
+    /// Puts the parts on record that hold some of the rows.
+    fn put_rows(
+        &mut self,
+        recipe: RecipeId,
+        rows: &[RecipeNodeRow],
+        changed: impl IntoIterator<Item = usize>,
+    ) {
+        let mut parts: Vec<usize> = changed.into_iter().map(|node| node / RECIPE_PART_NODES).collect();
+        parts.dedup();
+        for part in parts {
+            let nodes = rows.iter().skip(part * RECIPE_PART_NODES).take(RECIPE_PART_NODES).copied().collect();
+            let part = u32::try_from(part).unwrap_or(u32::MAX);
+            self.put(Doc::RecipePart(RecipePart { recipe, part, nodes }));
+        }
+    }
+
+    /// Does what has to be done in recipes, and what follows from that, until nothing has.
+    pub(in crate::engine) fn settle_recipes(&mut self) {
+        while let Some(next) = self.state.next_recipe_action() {
+            let when = self.state.now;
+            let mut round = vec![next];
+            while let Some(next) = self.state.next_recipe_action() {
+                round.push(next);
+            }
+            self.carry_out(&round, when);
+        }
+    }
+
+    fn carry_out(&mut self, round: &[(RecipeId, Action)], when: Timestamp) {
+        let mut recipes: Vec<RecipeId> = round.iter().map(|(recipe, _)| *recipe).collect();
+        recipes.sort_unstable();
+        recipes.dedup();
+        let mut queue = Vec::new();
+        for recipe in recipes {
+            let of = |wants: fn(&Action) -> Option<u32>| -> Vec<u32> {
+                round.iter().filter(|(id, _)| *id == recipe).filter_map(|(_, action)| wants(action)).collect()
+            };
+            let create = of(|action| if let Action::Create(node) = action { Some(*node) } else { None });
+            self.create_nodes(recipe, &create, when);
+            let block = of(|action| if let Action::Block(node) = action { Some(*node) } else { None });
+            self.mark_nodes(recipe, &block, (JobStatus::Pending, JobStatus::Blocked), when);
+            let unblock = of(|action| if let Action::Unblock(node) = action { Some(*node) } else { None });
+            self.mark_nodes(recipe, &unblock, (JobStatus::Blocked, JobStatus::Pending), when);
+            for node in of(|action| if let Action::ProcessInput(node) = action { Some(*node) } else { None })
+            {
+                queue.extend(self.process_node(recipe, node, when));
+            }
+            if round.contains(&(recipe, Action::Complete)) {
+                self.complete_recipe(recipe, when);
+            }
+        }
+        self.queue_listed(&queue, when);
+    }
+
+    fn mark_nodes(
+        &mut self,
+        recipe: RecipeId,
+        nodes: &[u32],
+        (from, to): (JobStatus, JobStatus),
+        when: Timestamp,
+    ) {
+        let Some(open) = self.state.open_recipe(recipe) else { return };
+        let job_of = |node: &u32| match open.row(*node) {
+            RecipeNodeRow::Job { job, .. } => Some(job),
+            _ => None,
+        };
+        let is_due = |id: &JobId| self.state.job(*id).is_some_and(|job| job.status == from);
+        let jobs: Vec<JobId> = nodes.iter().filter_map(job_of).filter(is_due).collect();
+        for jobs in in_events(&jobs) {
+            self.emit(Event::JobsMarked { jobs, status: to, when });
+        }
+    }
+
+    fn create_nodes(&mut self, recipe: RecipeId, nodes: &[u32], when: Timestamp) {
+        let Some(doc) = self.state.recipe_doc(recipe).cloned() else { return };
+        let Some(open) = self.state.open_recipe(recipe) else { return };
+        let known = open.known.clone();
+        let mut rows = open.rows.clone();
+        let mut made = Vec::new();
+        for &node in nodes {
+            let (Some(row), Some(kind)) =
+                (rows.get(node as usize), known.definition.nodes().get(node as usize))
+            else {
+                continue;
+            };
+            if *row != RecipeNodeRow::Missing {
+                continue;
+            }
+            let row = match &kind.kind {
+                NodeKind::Job { name, version, revision } => {
+                    let job_type = self.state.catalog.find(name, version);
+                    let Some(job_type) = job_type else { continue };
+                    let job = self.create_job(&doc, &kind.name, (job_type, *revision), when);
+                    RecipeNodeRow::Job { job, is_original: true, over: None }
+                }
+                NodeKind::Recipe { name, revision } => {
+                    let recipe_type = self.state.recipe_type_named(name);
+                    let Some(recipe_type) = recipe_type else { continue };
+                    let sub = self.create_sub_recipe(&doc, (recipe_type, *revision), when);
+                    RecipeNodeRow::Recipe { recipe: sub, is_original: true, is_completed: false }
+                }
+                NodeKind::Condition { .. } => {
+                    RecipeNodeRow::Condition { is_processed: false, is_accepted: false }
+                }
+            };
+            rows[node as usize] = row;
+            made.push(node as usize);
+        }
+        made.sort_unstable();
+        self.put_rows(recipe, &rows, made);
+    }
+
+    fn create_job(
+        &mut self,
+        recipe: &Recipe,
+        name: &str,
+        (job_type, revision): (JobTypeId, u32),
+        when: Timestamp,
+    ) -> JobId {
+        let first = self.state.next_job();
+        let mut given = Given {
+            event: Some(recipe.event),
+            batch: recipe.batch,
+            revision: Some(revision),
+            ..Given::default()
+        };
+        let own = serde_json::from_str(&recipe.configuration).ok();
+        let own = own.and_then(|value: Value| Configuration::read(&value).ok());
+        let mut priority = own.as_ref().and_then(|own| own.priority);
+        if let Some(own) = own {
+            let of_type =
+                self.details(job_type).and_then(|kind| serde_json::from_str(&kind.configuration).ok());
+            let of_type =
+                of_type.and_then(|value: Value| Configuration::read(&value).ok()).unwrap_or_default();
+            given.configuration = of_type.updated_with(&own).to_value().to_string().into();
+        }
+        let of_batch = recipe.batch.and_then(|batch| self.batch_priority(batch));
+        priority = of_batch.or(priority);
+        let mut request = JobRequest::new(job_type).given(given);
+        request.priority = priority;
+        let nodes = RecipeNodes { recipe: recipe.id, name: name.into() };
+        self.emit(Event::JobsCreated { first, request, recipe: Some(nodes), when });
+        first
+    }
+
+    fn batch_priority(&self, batch: BatchId) -> Option<i32> {
+        match &**self.state.docs().get(kind::BATCH, batch.0)? {
+            Doc::Batch(batch) => batch.priority,
+            _ => None,
+        }
+    }
+
+    fn create_sub_recipe(
+        &mut self,
+        parent: &Recipe,
+        (recipe_type, revision): (RecipeTypeId, u32),
+        when: Timestamp,
+    ) -> RecipeId {
+        let checked = Checked {
+            recipe_type,
+            revision,
+            input: "".into(),
+            files: Vec::new(),
+            input_mib: 0,
+            configuration: parent.configuration.clone(),
+        };
+        let origin = Origin {
+            event: parent.event,
+            ingest_event: parent.ingest_event,
+            batch: parent.batch,
+            parent: Some((parent.id, parent.root)),
+            superseded: None,
+        };
+        self.make_recipe(checked, origin, &[], when)
+    }
+
+    /// The input of a node, made of what the recipe was given and what the nodes before gave; with what is
+    /// known of its files.
+    fn node_input(&self, recipe: RecipeId, node: u32) -> Option<(Data, Files)> {
+        let open = self.state.open_recipe(recipe)?;
+        let doc = self.state.recipe_doc(recipe)?;
+        let definition = &open.known.definition;
+        let here = definition.nodes().get(node as usize)?;
+        let mut files = doc.files.clone();
+        let mut gave: Vec<(&str, Data)> = Vec::new();
+        for (_, connection) in &here.connections {
+            let Connection::Dependency { node: from, .. } = connection else { continue };
+            if gave.iter().any(|(name, _)| name == from) {
+                continue;
+            }
+            let Some(output) = definition.node(from).and_then(|(at, _)| open.output(at)) else { continue };
+            files.extend(output.files.iter().cloned());
+            gave.push((from, data_of(&output.output)));
+        }
+        let of = |name: &str| gave.iter().find(|(from, _)| *from == name).map(|(_, data)| data);
+        Some((input_of(here, &data_of(&doc.input), of), files))
+    }
+
+    /// Makes the input of a node; a job that can be queued with it is given back.
+    fn process_node(&mut self, recipe: RecipeId, node: u32, when: Timestamp) -> Option<JobId> {
+        let (data, files) = self.node_input(recipe, node)?;
+        match self.state.open_recipe(recipe)?.row(node) {
+            RecipeNodeRow::Missing => None,
+            RecipeNodeRow::Job { job, .. } => self.process_job(job, data, &files, when),
+            RecipeNodeRow::Recipe { recipe: sub, .. } => {
+                let mut doc = self.state.recipe_doc(sub)?.clone();
+                doc.input_mib = Some(size_of(&data, &files));
+                doc.input = data.to_value().to_string().into();
+                (doc.files, doc.last_modified) = (files, when);
+                self.put(Doc::Recipe(doc));
+                None
+            }
+            RecipeNodeRow::Condition { .. } => {
+                let open = self.state.open_recipe(recipe)?;
+                let NodeKind::Condition { filter, .. } =
+                    &open.known.definition.nodes().get(node as usize)?.kind
+                else {
+                    return None;
+                };
+                let nothing = serde_json::Map::new();
+                let is_accepted = filter.accepts(&data, |id| {
+                    let fact = files.iter().find(|fact| fact.id.0 == id)?;
+                    Some(FileFacts {
+                        file_name: &fact.name,
+                        media_type: &fact.media_type,
+                        data_types: &[],
+                        metadata: &nothing,
+                    })
+                });
+                let mut rows = open.rows.clone();
+                rows[node as usize] = RecipeNodeRow::Condition { is_processed: true, is_accepted };
+                self.put_rows(recipe, &rows, [node as usize]);
+                None
+            }
+        }
+    }
+
+    /// Gives a job its input. One that its type does not take cancels the job.
+    fn process_job(&mut self, id: JobId, data: Data, files: &[FileFact], when: Timestamp) -> Option<JobId> {
+        let job = self.state.job(id)?;
+        let manifest = self.state.manifest(job.job_type, job.revision).cloned();
+        let input = match manifest.as_deref() {
+            Some(manifest) => match validate(manifest.inputs(), &data, info_of(files)) {
+                Ok(_) => without_unknown(manifest.inputs(), data),
+                Err(_) => {
+                    self.emit(Event::JobsCanceled { jobs: vec![id], when });
+                    return None;
+                }
+            },
+            None => data,
+        };
+        let input_mib = size_of(&input, files);
+        let resources = manifest.as_deref().map(|manifest| resources_of(manifest, input_mib));
+        if !input.is_empty() {
+            self.put(Doc::JobInput(JobInput { job: id, input: input.to_value().to_string().into() }));
+        }
+        self.emit(Event::InputProcessed { job: id, input_mib, resources });
+        self.state.job(id).is_some_and(crate::job::can_be_queued).then_some(id)
+    }
+
+    fn complete_recipe(&mut self, id: RecipeId, when: Timestamp) {
+        let is_completed = self.state.open_recipe(id).is_some_and(|open| open.state.is_completed());
+        let Some(doc) = self.state.recipe_doc(id).filter(|_| is_completed) else { return };
+        // An input of its own may still come.
+        if doc.input.is_empty() {
+            return;
+        }
+        let mut doc = doc.clone();
+        (doc.completed, doc.last_modified) = (Some(when), when);
+        self.put(Doc::Recipe(doc));
+        self.emit(Event::DocDropped(DocKey { kind: kind::OPEN_RECIPE, id: id.0, sub: 0 }));
+    }
+}
+
+/// What an execution asks for with so much input.
+pub(in crate::engine) fn resources_of(manifest: &Manifest, input_mib: u64) -> NodeResources {
+    manifest.resources(Quantity::whole(input_mib))
+}
