@@ -1,0 +1,609 @@
+//! A recipe's definition: its input, its nodes, and what is connected to what.
+//!
+//! D1  A definition that was read has no circle, every reference in it was known, and every
+//!     connection fits: whoever holds one need not check again.
+
+use foldhash::{HashMap, HashSet};
+use serde_json::{Map, Value, json};
+
+use crate::model::{FileParameter, Interface, JsonParameter, JsonType};
+
+use super::document::{DocumentError, array, boolean, known, names, object, text, whole};
+use super::filter::{DataFilter, FilterError};
+use super::find_cycle;
+
+/// Nodes of a definition. Every connection may be followed through all ancestors once per node, so this
+/// also bounds the work of reading.
+pub(crate) const RECIPE_NODES_MAX: usize = 10_000;
+
+/// Dependencies of all nodes of a definition, for the same reason.
+pub(crate) const RECIPE_EDGES_MAX: usize = 100_000;
+
+/// Bytes of a definition: it stands in every answer that shows the recipe type.
+pub(crate) const RECIPE_BYTES_MAX: usize = 4 << 20;
+
+/// Recipes within recipes within recipes. Each level is a message chain of its own.
+pub(crate) const SUB_RECIPE_DEPTH_MAX: u32 = 16;
+
+/// What a definition refers to.
+pub(crate) trait Lookup {
+    /// Input and output of a revision of a job type.
+    fn job_type(&self, name: &str, version: &str, revision: u32) -> Option<(Interface, Interface)>;
+    /// Input of a revision of a recipe type, and how deep its own sub-recipes go: 0 without any.
+    fn recipe_type(&self, name: &str, revision: u32) -> Option<(Interface, u32)>;
+}
+
+/// Where a value of a node's input comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// From the recipe's input of that name.
+    Recipe { input: String },
+    /// From the output of that name of a node before it, not always its parent.
+    Dependency { node: String, output: String },
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NodeKind {
+    Job { name: String, version: String, revision: u32 },
+    Recipe { name: String, revision: u32 },
+    Condition { interface: Interface, filter: DataFilter },
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    /// Places of the nodes it waits for, each with the verdict waited for; each once.
+    pub(crate) parents: Vec<(u32, bool)>,
+    /// By the name of the node's parameter.
+    pub(crate) connections: Vec<(String, Connection)>,
+    pub(crate) kind: NodeKind,
+}
+
+/// A definition that was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Definition {
+    input: Interface,
+    nodes: Vec<Node>,
+    warnings: Vec<Warning>,
+    depth: u32,
+}
+
+/// Something that may go wrong later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Warning {
+    pub(crate) name: &'static str,
+    pub(crate) description: String,
+}
+
+/// Why a definition is not taken.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(crate) enum DefinitionError {
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error("Node '{node}': {error}")]
+    Filter { node: String, error: FilterError },
+    #[error("Duplicate parameter '{0}'")]
+    DuplicateParameter(String),
+    #[error("The definition has {n} bytes, {RECIPE_BYTES_MAX} at most")]
+    TooLong { n: usize },
+    #[error("The definition has {n} nodes, {RECIPE_NODES_MAX} at most")]
+    TooManyNodes { n: usize },
+    #[error("The definition has {n} dependencies, {RECIPE_EDGES_MAX} at most")]
+    TooManyEdges { n: usize },
+    #[error("Node '{node}' is {depth} sub-recipes deep, {SUB_RECIPE_DEPTH_MAX} at most")]
+    TooDeep { node: String, depth: u32 },
+    #[error("Node '{0}' is not defined")]
+    UnknownNode(String),
+    #[error("Recipe input '{0}' is not defined")]
+    UnknownInput(String),
+    #[error("Recipe node '{}' has a circular dependency on itself: {}", .0[0], .0.join(" > "))]
+    Circle(Vec<String>),
+    #[error(
+        "Recipe definition contains a job type that does not exist: {name} {version} revision {revision}"
+    )]
+    UnknownJobType { name: String, version: String, revision: u32 },
+    #[error("Recipe definition contains a sub recipe type that does not exist: {name} revision {revision}")]
+    UnknownRecipeType { name: String, revision: u32 },
+    #[error("Node '{0}' cannot have a connection to a recipe node")]
+    ConnectionToRecipe(String),
+    #[error("input '{parameter}' is missing for {node}")]
+    MissingInput { node: String, parameter: String },
+    #[error("Node '{node}' interface error: {error}")]
+    Interface { node: String, error: ConnectionError },
+}
+
+/// Why an interface cannot be given to another.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConnectionError {
+    #[error("Input {input} cannot be connected to output {output}; no output exists with that name")]
+    UnknownOutput { input: String, output: String },
+    #[error("Cannot get output '{output}' without dependency on node '{node}'")]
+    NoDependency { output: String, node: String },
+    #[error("Parameter '{0}' is required")]
+    Required(String),
+    #[error("Parameter '{0}' is required and cannot accept an optional value")]
+    Optional(String),
+    #[error("Parameter '{name}' of type '{takes}' cannot accept type '{gives}'")]
+    Kind { name: String, takes: &'static str, gives: &'static str },
+    #[error("Parameter '{name}' of JSON type '{takes}' cannot accept JSON type '{gives}'")]
+    JsonKind { name: String, takes: &'static str, gives: &'static str },
+    #[error("Parameter '{0}' cannot accept multiple files")]
+    Multiple(String),
+}
+
+impl DefinitionError {
+    /// The short name of the error, for programs.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Document(_)
+            | Self::TooLong { .. }
+            | Self::TooManyNodes { .. }
+            | Self::TooManyEdges { .. }
+            | Self::TooDeep { .. } => "INVALID_DEFINITION",
+            Self::Filter { .. } => "INVALID_DATA_FILTER",
+            Self::DuplicateParameter(_) => "INPUT_INTERFACE",
+            Self::UnknownNode(_) => "UNKNOWN_NODE",
+            Self::UnknownInput(_) => "UNKNOWN_INPUT",
+            Self::Circle(_) => "CIRCULAR_DEPENDENCY",
+            Self::UnknownJobType { .. } => "JOB_TYPE_DOES_NOT_EXIST",
+            Self::UnknownRecipeType { .. } => "RECIPE_TYPE_DOES_NOT_EXIST",
+            Self::ConnectionToRecipe(_) => "CONNECTION_INVALID_NODE",
+            Self::MissingInput { .. } | Self::Interface { .. } => "NODE_INTERFACE",
+        }
+    }
+}
+
+impl Definition {
+    /// Reads and checks a definition.
+    pub(crate) fn read(value: &Value, lookup: &impl Lookup) -> Result<Self, DefinitionError> {
+        let n_bytes = value.to_string().len();
+        if n_bytes > RECIPE_BYTES_MAX {
+            return Err(DefinitionError::TooLong { n: n_bytes });
+        }
+        let document = object(value, "definition")?;
+        known(document, "definition", &["version", "input", "nodes"])?;
+        let input = document.get("input").map_or(Ok(Interface::default()), read_interface)?;
+        let empty = Map::new();
+        let stated = document.get("nodes").map_or(Ok(&empty), |nodes| object(nodes, "nodes"))?;
+        if stated.len() > RECIPE_NODES_MAX {
+            return Err(DefinitionError::TooManyNodes { n: stated.len() });
+        }
+        let places: HashMap<&str, u32> = stated.keys().map(String::as_str).zip(0..).collect();
+        let nodes = stated
+            .iter()
+            .map(|(name, node)| read_node(name, node, &places))
+            .collect::<Result<Vec<_>, _>>()?;
+        let n = nodes.iter().map(|node| node.parents.len()).sum();
+        if n > RECIPE_EDGES_MAX {
+            return Err(DefinitionError::TooManyEdges { n });
+        }
+        let mut definition = Self { input, nodes, warnings: Vec::new(), depth: 0 };
+        definition.check_circles()?;
+        definition.check_references(&places, lookup)?;
+        Ok(definition)
+    }
+
+    /// What the recipe takes.
+    pub(crate) fn input(&self) -> &Interface {
+        &self.input
+    }
+
+    /// The nodes as stated. A node's place here is what [`super::Plan`] calls it by.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node of that name, and its place.
+    pub(crate) fn node(&self, name: &str) -> Option<(u32, &Node)> {
+        (0_u32..).zip(&self.nodes).find(|(_, node)| node.name == name)
+    }
+
+    /// What may go wrong later.
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// How deep its sub-recipes go: 0 without any.
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// As a document, with everything filled in that may be left out.
+    pub(crate) fn to_value(&self) -> Value {
+        let nodes: Map<String, Value> =
+            self.nodes.iter().map(|node| (node.name.clone(), self.node_to_value(node))).collect();
+        json!({ "input": interface_to_value(&self.input), "nodes": nodes })
+    }
+
+    fn node_to_value(&self, node: &Node) -> Value {
+        let dependencies: Vec<Value> = node
+            .parents
+            .iter()
+            .map(
+                |&(at, acceptance)| json!({ "name": self.nodes[at as usize].name, "acceptance": acceptance }),
+            )
+            .collect();
+        let input: Map<String, Value> =
+            node.connections.iter().map(|(name, connection)| (name.clone(), connection.to_value())).collect();
+        json!({ "dependencies": dependencies, "input": input, "node_type": node.kind.to_value() })
+    }
+
+    fn check_circles(&self) -> Result<(), DefinitionError> {
+        let parents: Vec<Vec<u32>> =
+            self.nodes.iter().map(|node| node.parents.iter().map(|&(at, _)| at).collect()).collect();
+        let Some(circle) = find_cycle(&parents) else { return Ok(()) };
+        let mut path: Vec<String> = circle.iter().map(|&at| self.nodes[at].name.clone()).collect();
+        path.extend(path.first().cloned());
+        Err(DefinitionError::Circle(path))
+    }
+
+    fn check_references(
+        &mut self,
+        places: &HashMap<&str, u32>,
+        lookup: &impl Lookup,
+    ) -> Result<(), DefinitionError> {
+        let mut interfaces = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let (input, output, depth) = interfaces_of(node, lookup)?;
+            if depth > SUB_RECIPE_DEPTH_MAX {
+                return Err(DefinitionError::TooDeep { node: node.name.clone(), depth });
+            }
+            self.depth = self.depth.max(depth);
+            interfaces.push((input, output));
+        }
+        let mut warnings = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let given = self.given_to(at, places, &interfaces)?;
+            let found = check_connection(&interfaces[at].0, &given).map_err(|error| match error {
+                ConnectionError::Required(parameter) => {
+                    DefinitionError::MissingInput { node: node.name.clone(), parameter }
+                }
+                error => DefinitionError::Interface { node: node.name.clone(), error },
+            })?;
+            warnings.extend(found);
+        }
+        self.warnings = warnings;
+        Ok(())
+    }
+
+    /// What the connections of a node give it, under the names of its parameters.
+    fn given_to(
+        &self,
+        at: usize,
+        places: &HashMap<&str, u32>,
+        interfaces: &[(Interface, Interface)],
+    ) -> Result<Interface, DefinitionError> {
+        let node = &self.nodes[at];
+        let mut ancestors = None;
+        let mut given = Interface::default();
+        for (name, connection) in &node.connections {
+            match connection {
+                Connection::Recipe { input } => {
+                    if !add_renamed(&mut given, &self.input, input, name) {
+                        return Err(DefinitionError::UnknownInput(input.clone()));
+                    }
+                }
+                Connection::Dependency { node: from, output } => {
+                    let Some(&place) = places.get(from.as_str()) else {
+                        return Err(DefinitionError::UnknownNode(from.clone()));
+                    };
+                    if matches!(self.nodes[place as usize].kind, NodeKind::Recipe { .. }) {
+                        return Err(DefinitionError::ConnectionToRecipe(node.name.clone()));
+                    }
+                    let wrong = |error| DefinitionError::Interface { node: node.name.clone(), error };
+                    if !ancestors.get_or_insert_with(|| self.ancestors(at)).contains(&place) {
+                        let (output, node) = (output.clone(), from.clone());
+                        return Err(wrong(ConnectionError::NoDependency { output, node }));
+                    }
+                    if !add_renamed(&mut given, &interfaces[place as usize].1, output, name) {
+                        let (input, output) = (name.clone(), output.clone());
+                        return Err(wrong(ConnectionError::UnknownOutput { input, output }));
+                    }
+                }
+            }
+        }
+        Ok(given)
+    }
+
+    fn ancestors(&self, at: usize) -> HashSet<u32> {
+        let mut found = HashSet::default();
+        let mut stack = vec![at];
+        while let Some(next) = stack.pop() {
+            for &(parent, _) in &self.nodes[next].parents {
+                if found.insert(parent) {
+                    stack.push(parent as usize);
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Connection {
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Recipe { input } => json!({ "type": "recipe", "input": input }),
+            Self::Dependency { node, output } => {
+                json!({ "type": "dependency", "node": node, "output": output })
+            }
+        }
+    }
+}
+
+impl NodeKind {
+    /// The word for it in documents.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Job { .. } => "job",
+            Self::Recipe { .. } => "recipe",
+            Self::Condition { .. } => "condition",
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Job { name, version, revision } => json!({
+                "node_type": "job",
+                "job_type_name": name,
+                "job_type_version": version,
+                "job_type_revision": revision,
+            }),
+            Self::Recipe { name, revision } => json!({
+                "node_type": "recipe",
+                "recipe_type_name": name,
+                "recipe_type_revision": revision,
+            }),
+            Self::Condition { interface, filter } => json!({
+                "node_type": "condition",
+                "interface": interface_to_value(interface),
+                "data_filter": filter.to_value(),
+            }),
+        }
+    }
+}
+
+fn read_node(name: &str, value: &Value, places: &HashMap<&str, u32>) -> Result<Node, DefinitionError> {
+    let place = format!("nodes.{name}");
+    let node = object(value, &place)?;
+    known(node, &place, &["dependencies", "input", "node_type"])?;
+    let mut parents: Vec<(u32, bool)> = Vec::new();
+    let mut seen: HashMap<u32, usize> = HashMap::default();
+    for dependency in array(node, &place, "dependencies")? {
+        let dependency = object(dependency, &place)?;
+        known(dependency, &place, &["name", "acceptance"])?;
+        let parent = text(dependency, &place, "name")?;
+        let acceptance = boolean(dependency, &place, "acceptance", true)?;
+        let &at = places.get(parent).ok_or_else(|| DefinitionError::UnknownNode(parent.to_owned()))?;
+        // Stated twice, the last one counts.
+        let index = *seen.entry(at).or_insert(parents.len());
+        if index == parents.len() { parents.push((at, acceptance)) } else { parents[index].1 = acceptance }
+    }
+    let input = node.get("input").ok_or_else(|| DocumentError::missing(&place, "input"))?;
+    let connections = object(input, &place)?
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), read_connection(value, &place)?)))
+        .collect::<Result<_, DocumentError>>()?;
+    let kind = node.get("node_type").ok_or_else(|| DocumentError::missing(&place, "node_type"))?;
+    Ok(Node { name: name.to_owned(), parents, connections, kind: read_kind(name, kind, &place)? })
+}
+
+fn read_connection(value: &Value, place: &str) -> Result<Connection, DocumentError> {
+    let fields = object(value, place)?;
+    let own = |field| text(fields, place, field).map(str::to_owned);
+    match text(fields, place, "type")? {
+        "recipe" => {
+            known(fields, place, &["type", "input"])?;
+            Ok(Connection::Recipe { input: own("input")? })
+        }
+        "dependency" => {
+            known(fields, place, &["type", "node", "output"])?;
+            Ok(Connection::Dependency { node: own("node")?, output: own("output")? })
+        }
+        _ => Err(DocumentError::wrong(place, "type", "`recipe` or `dependency`")),
+    }
+}
+
+fn read_kind(name: &str, value: &Value, place: &str) -> Result<NodeKind, DefinitionError> {
+    let fields = object(value, place)?;
+    let own = |field| text(fields, place, field).map(str::to_owned);
+    match text(fields, place, "node_type")? {
+        "job" => {
+            known(fields, place, &["node_type", "job_type_name", "job_type_version", "job_type_revision"])?;
+            Ok(NodeKind::Job {
+                name: own("job_type_name")?,
+                version: own("job_type_version")?,
+                revision: whole(fields, place, "job_type_revision")?,
+            })
+        }
+        "recipe" => {
+            known(fields, place, &["node_type", "recipe_type_name", "recipe_type_revision"])?;
+            Ok(NodeKind::Recipe {
+                name: own("recipe_type_name")?,
+                revision: whole(fields, place, "recipe_type_revision")?,
+            })
+        }
+        "condition" => {
+            known(fields, place, &["node_type", "interface", "data_filter"])?;
+            let part = |field| fields.get(field).ok_or_else(|| DocumentError::missing(place, field));
+            let interface = read_interface(part("interface")?)?;
+            let wrong = |error| DefinitionError::Filter { node: name.to_owned(), error };
+            let filter = DataFilter::read(part("data_filter")?).map_err(wrong)?;
+            filter.check(&interface).map_err(wrong)?;
+            Ok(NodeKind::Condition { interface, filter })
+        }
+        _ => Err(DocumentError::wrong(place, "node_type", "`job`, `recipe` or `condition`").into()),
+    }
+}
+
+/// Reads an interface: what may be left out is filled in.
+pub(crate) fn read_interface(value: &Value) -> Result<Interface, DefinitionError> {
+    let fields = object(value, "input")?;
+    known(fields, "input", &["version", "files", "json"])?;
+    let mut interface = Interface::default();
+    let mut seen = HashSet::default();
+    for file in optional_array(fields, "files")? {
+        let file = object(file, "input.files")?;
+        known(file, "input.files", &["name", "media_types", "required", "multiple"])?;
+        let mut parameter = FileParameter::new(parameter_name(file, "input.files", &mut seen)?);
+        parameter.is_required = boolean(file, "input.files", "required", true)?;
+        parameter.is_multiple = boolean(file, "input.files", "multiple", false)?;
+        parameter.media_types = names(file, "input.files", "media_types")?;
+        interface.files.push(parameter);
+    }
+    for value in optional_array(fields, "json")? {
+        let value = object(value, "input.json")?;
+        known(value, "input.json", &["name", "type", "required"])?;
+        let kind = JsonType::of(text(value, "input.json", "type")?)
+            .ok_or_else(|| DocumentError::wrong("input.json", "type", "a JSON type"))?;
+        let mut parameter = JsonParameter::new(parameter_name(value, "input.json", &mut seen)?, kind);
+        parameter.is_required = boolean(value, "input.json", "required", true)?;
+        interface.json.push(parameter);
+    }
+    Ok(interface)
+}
+
+fn optional_array<'v>(fields: &'v Map<String, Value>, field: &str) -> Result<&'v [Value], DocumentError> {
+    if fields.contains_key(field) { array(fields, "input", field) } else { Ok(&[]) }
+}
+
+fn parameter_name<'v>(
+    fields: &'v Map<String, Value>,
+    place: &str,
+    seen: &mut HashSet<&'v str>,
+) -> Result<&'v str, DefinitionError> {
+    let name = text(fields, place, "name")?;
+    let is_fine = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'-';
+    if name.is_empty() || !name.bytes().all(is_fine) {
+        return Err(DocumentError::wrong(place, "name", "made of letters, `_` and `-`").into());
+    }
+    if !seen.insert(name) {
+        return Err(DefinitionError::DuplicateParameter(name.to_owned()));
+    }
+    Ok(name)
+}
+
+/// An interface as a document, with everything filled in.
+pub(crate) fn interface_to_value(interface: &Interface) -> Value {
+    let files: Vec<Value> = interface
+        .files
+        .iter()
+        .map(|file| {
+            json!({
+                "name": file.name,
+                "media_types": file.media_types,
+                "required": file.is_required,
+                "multiple": file.is_multiple,
+            })
+        })
+        .collect();
+    let json: Vec<Value> = interface
+        .json
+        .iter()
+        .map(|value| {
+            json!({ "name": value.name, "type": value.json_type.as_str(), "required": value.is_required })
+        })
+        .collect();
+    json!({ "files": files, "json": json })
+}
+
+/// Input, output and depth of what a node is.
+fn interfaces_of(node: &Node, lookup: &impl Lookup) -> Result<(Interface, Interface, u32), DefinitionError> {
+    match &node.kind {
+        NodeKind::Job { name, version, revision } => lookup
+            .job_type(name, version, *revision)
+            .map(|(input, output)| (input, output, 0))
+            .ok_or_else(|| DefinitionError::UnknownJobType {
+                name: name.clone(),
+                version: version.clone(),
+                revision: *revision,
+            }),
+        NodeKind::Recipe { name, revision } => lookup
+            .recipe_type(name, *revision)
+            .map(|(input, depth)| (input, Interface::default(), depth.saturating_add(1)))
+            .ok_or_else(|| DefinitionError::UnknownRecipeType { name: name.clone(), revision: *revision }),
+        NodeKind::Condition { interface, filter } => {
+            let mut output = interface.clone();
+            filter.require(&mut output);
+            Ok((interface.clone(), output, 0))
+        }
+    }
+}
+
+/// Adds the parameter `from` of another interface under a new name; false without such a one.
+fn add_renamed(to: &mut Interface, other: &Interface, from: &str, name: &str) -> bool {
+    if let Some(file) = other.files.iter().find(|file| file.name == from) {
+        to.files.push(FileParameter { name: name.to_owned(), ..file.clone() });
+        return true;
+    }
+    let Some(value) = other.json.iter().find(|value| value.name == from) else { return false };
+    to.json.push(JsonParameter { name: name.to_owned(), ..value.clone() });
+    true
+}
+
+/// Whether `takes` can be given what `gives` holds; what may go wrong all the same.
+pub(crate) fn check_connection(
+    takes: &Interface,
+    gives: &Interface,
+) -> Result<Vec<Warning>, ConnectionError> {
+    let mut warnings = Vec::new();
+    for file in &takes.files {
+        let Some(given) = gives.files.iter().find(|given| given.name == file.name) else {
+            let is_other = gives.json.iter().any(|given| given.name == file.name);
+            check_absence(&file.name, file.is_required, is_other, "file", "json")?;
+            continue;
+        };
+        check_required(&file.name, file.is_required, given.is_required)?;
+        if given.is_multiple && !file.is_multiple {
+            return Err(ConnectionError::Multiple(file.name.clone()));
+        }
+        warnings.extend(media_types_warning(file, given));
+    }
+    for value in &takes.json {
+        let Some(given) = gives.json.iter().find(|given| given.name == value.name) else {
+            let is_other = gives.files.iter().any(|given| given.name == value.name);
+            check_absence(&value.name, value.is_required, is_other, "json", "file")?;
+            continue;
+        };
+        check_required(&value.name, value.is_required, given.is_required)?;
+        if given.json_type != value.json_type {
+            return Err(ConnectionError::JsonKind {
+                name: value.name.clone(),
+                takes: value.json_type.as_str(),
+                gives: given.json_type.as_str(),
+            });
+        }
+    }
+    Ok(warnings)
+}
+
+fn check_absence(
+    name: &str,
+    is_required: bool,
+    is_other: bool,
+    takes: &'static str,
+    gives: &'static str,
+) -> Result<(), ConnectionError> {
+    let name = name.to_owned();
+    match (is_other, is_required) {
+        (true, _) => Err(ConnectionError::Kind { name, takes, gives }),
+        (false, true) => Err(ConnectionError::Required(name)),
+        (false, false) => Ok(()),
+    }
+}
+
+fn check_required(name: &str, is_required: bool, is_given: bool) -> Result<(), ConnectionError> {
+    if is_required && !is_given { Err(ConnectionError::Optional(name.to_owned())) } else { Ok(()) }
+}
+
+fn media_types_warning(takes: &FileParameter, gives: &FileParameter) -> Option<Warning> {
+    let others: Vec<&str> = gives
+        .media_types
+        .iter()
+        .filter(|kind| !takes.media_types.contains(kind))
+        .map(String::as_str)
+        .collect();
+    let description = format!("Parameter '{}' might not accept [{}]", takes.name, others.join(", "));
+    (!others.is_empty()).then_some(Warning { name: "MISMATCHED_MEDIA_TYPES", description })
+}
