@@ -1,5 +1,7 @@
 //! Definitions, filters, inputs and comparisons.
 
+#![allow(clippy::needless_pass_by_value, reason = "documents are written where they are used")]
+
 use serde_json::{Map, Value, json};
 
 use crate::model::{Data, Interface, JsonParameter, JsonType};

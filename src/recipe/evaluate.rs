@@ -81,7 +81,9 @@ impl Plan {
         }
         let mut children = vec![Vec::new(); n];
         for (node, its) in (0_u32..).zip(&parents) {
-            its.iter().for_each(|&(parent, wanted)| children[parent as usize].push((node, wanted)));
+            for &(parent, wanted) in its {
+                children[parent as usize].push((node, wanted));
+            }
         }
         let order = topological(&parents, &children)?;
         Some(Self { kinds, parents, children, order })

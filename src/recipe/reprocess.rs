@@ -4,15 +4,14 @@
 //! P2  What hangs on a forced node is forced too.
 //! P3  Nothing is to be done with any node where the old input cannot be given to the new recipe.
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::Plan;
-use super::definition::{Connection, ConnectionError, Definition, Node, NodeKind, check_connection};
+use super::definition::{
+    Connection, ConnectionError, Definition, Node, NodeKind, SUB_RECIPE_DEPTH_MAX, check_connection,
+};
 use super::document::{DocumentError, boolean, known, names, object};
-
-/// Sub-recipes within sub-recipes that forced nodes may name; as deep as recipes may be.
-use super::definition::SUB_RECIPE_DEPTH_MAX;
 
 /// Which nodes are to be done again even if they are unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,8 +206,8 @@ pub(crate) fn diff(old: &Definition, new: &Definition, forced: &ForcedNodes) -> 
     }
     force(new, &plan, forced, &mut found);
     settle(new, &plan, obstacle.is_none(), &mut found);
-    let names: HashMap<&str, ()> = new.nodes().iter().map(|node| (node.name.as_str(), ())).collect();
-    let deleted = old.nodes().iter().filter(|node| !names.contains_key(node.name.as_str()));
+    let kept: HashSet<&str> = new.nodes().iter().map(|node| node.name.as_str()).collect();
+    let deleted = old.nodes().iter().filter(|node| !kept.contains(node.name.as_str()));
     found.extend(deleted.map(|node| NodeDiff {
         status: DiffStatus::Deleted,
         is_forced: *forced == ForcedNodes::All,
