@@ -270,8 +270,8 @@ mod tests {
             assert_eq!(read(query, false), Ok(expected), "{query}");
         };
         both("", any());
-        both("is_superseded=false", any().is_superseded(false));
-        both("is_superseded=True", any().is_superseded(true));
+        both("is_superseded=false", any().superseded(false));
+        both("is_superseded=True", any().superseded(true));
         both("batch_id=3", any().batches([BatchId(3)]));
         both("source_sensor=x", any().jobs([]));
         both("status=FAILED&status=QUEUED", any().statuses([JobStatus::Failed, JobStatus::Queued]));

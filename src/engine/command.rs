@@ -9,6 +9,9 @@ use super::ticket::Promise;
 use crate::launch::StatusUpdate;
 use crate::model::{Accepted, JobId, JobTypeId, JobTypeSpec, QueueMode, Submission, Timestamp};
 
+/// A command of its own: carried out whole, and answered by itself.
+pub(super) type Call = Box<dyn FnOnce(&Inner, &mut Core, Timestamp) + Send>;
+
 /// What callers want.
 pub(super) enum Command {
     PutJobType(Box<JobTypeSpec>, Promise<JobTypeId, JobTypeError>),
@@ -18,7 +21,7 @@ pub(super) enum Command {
     Limit(JobTypeId, Option<u32>, Promise<(), JobTypeError>),
     SetMode(Option<JobTypeId>, Option<QueueMode>, Promise<(), JobTypeError>),
     /// Any other: carried out whole, and answered by itself.
-    Call(Box<dyn FnOnce(&Inner, &mut Core, Timestamp) + Send>),
+    Call(Call),
 }
 
 /// What drivers report.

@@ -402,7 +402,7 @@ impl Engine {
     /// Cancels jobs, wherever they stand. Those that ended well or were canceled are left alone;
     /// those that run are ended.
     pub fn cancel(&self, jobs: Vec<JobId>) -> Result<Ticket<Changed, JobsError>, IntakeError> {
-        self.with_facts(jobs, |core, jobs, facts, now| core.cancel(jobs, facts, now))
+        self.with_facts(jobs, Core::cancel)
     }
 
     /// Gives jobs another priority, also in the queue; their queued time stays.

@@ -189,7 +189,7 @@ impl JobFilter {
 
     /// Only those in whose place another job is, or the others.
     #[must_use]
-    pub fn is_superseded(mut self, is_superseded: bool) -> Self {
+    pub fn superseded(mut self, is_superseded: bool) -> Self {
         self.is_superseded = Some(is_superseded);
         self
     }

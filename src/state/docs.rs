@@ -47,10 +47,6 @@ impl Docs {
         self.all.get(&key(kind, id))
     }
 
-    pub(crate) fn get_at(&self, key: DocKey) -> Option<&Arc<Doc>> {
-        self.all.get(&key)
-    }
-
     /// Those of a kind that are here, by id.
     pub(crate) fn of_kind(&self, kind: u8) -> impl DoubleEndedIterator<Item = &Arc<Doc>> {
         let end = DocKey { kind, id: u64::MAX, sub: u64::MAX };
@@ -112,7 +108,9 @@ impl Docs {
         if key.kind == kind::OPEN_RECIPE {
             for kind in [kind::RECIPE, kind::RECIPE_PART] {
                 let keys: Vec<DocKey> = self.about(kind, key.id).map(|doc| doc.key()).collect();
-                keys.iter().for_each(|key| drop(self.all.remove(key)));
+                for key in keys {
+                    self.all.remove(&key);
+                }
             }
         }
         self.all.remove(&key)

@@ -292,9 +292,10 @@ impl State {
             actions
         });
         if is_completed {
-            self.set_row(parent, node, |row| match row {
-                RecipeNodeRow::Recipe { is_completed, .. } => *is_completed = true,
-                _ => {}
+            self.set_row(parent, node, |row| {
+                if let RecipeNodeRow::Recipe { is_completed, .. } = row {
+                    *is_completed = true;
+                }
             });
         }
     }

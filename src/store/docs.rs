@@ -3,6 +3,7 @@
 //! I1  A reader sees every document that was durable before it asked, each as it was last put.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata, TableError};
@@ -91,8 +92,8 @@ impl Tables {
                 let (at, bytes) = row.map_err(storage("read"))?;
                 let (kind, id, sub) = at.value();
                 let key = DocKey { kind, id, sub };
-                if !all.contains_key(&key) {
-                    all.insert(key, Some(read(key, bytes.value())?));
+                if let Entry::Vacant(slot) = all.entry(key) {
+                    slot.insert(Some(read(key, bytes.value())?));
                     n_read += 1;
                 }
             }

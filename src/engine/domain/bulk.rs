@@ -196,7 +196,6 @@ fn move_on(id: BulkId) -> impl FnOnce(&mut Core, Timestamp) -> Result<(), JobsEr
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as an error comes")]
 fn refusal(error: IntakeError) -> BulkError {
     BulkError::Jobs { cause: error.to_string() }
 }

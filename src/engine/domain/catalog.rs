@@ -408,12 +408,11 @@ impl Core {
             _ => None,
         });
         let when = self.clamp(now);
-        (error.id, error.created) = match known {
-            Some(known) => known,
-            None => {
-                self.check_room(kind::ERROR, "errors")?;
-                (self.state.docs().next_error(), when)
-            }
+        (error.id, error.created) = if let Some(known) = known {
+            known
+        } else {
+            self.check_room(kind::ERROR, "errors")?;
+            (self.state.docs().next_error(), when)
         };
         error.last_modified = when;
         let id = error.id;
@@ -445,12 +444,11 @@ impl Core {
             _ => None,
         });
         let when = self.clamp(now);
-        (workspace.id, workspace.created) = match known {
-            Some(known) => known,
-            None => {
-                self.check_room(kind::WORKSPACE, "workspaces")?;
-                (u32::try_from(self.state.docs().next(kind::WORKSPACE)).unwrap_or(u32::MAX), when)
-            }
+        (workspace.id, workspace.created) = if let Some(known) = known {
+            known
+        } else {
+            self.check_room(kind::WORKSPACE, "workspaces")?;
+            (u32::try_from(self.state.docs().next(kind::WORKSPACE)).unwrap_or(u32::MAX), when)
         };
         workspace.last_modified = when;
         let id = workspace.id;

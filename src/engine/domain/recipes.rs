@@ -541,13 +541,13 @@ impl Core {
         let job = self.state.job(id)?;
         let manifest = self.state.manifest(job.job_type, job.revision).cloned();
         let input = match manifest.as_deref() {
-            Some(manifest) => match validate(manifest.inputs(), &data, info_of(files)) {
-                Ok(_) => without_unknown(manifest.inputs(), data),
-                Err(_) => {
+            Some(manifest) => {
+                if validate(manifest.inputs(), &data, info_of(files)).is_err() {
                     self.emit(Event::JobsCanceled { jobs: vec![id], when });
                     return None;
                 }
-            },
+                without_unknown(manifest.inputs(), data)
+            }
             None => data,
         };
         let input_mib = size_of(&input, files);
