@@ -22,5 +22,5 @@ pub(in crate::api) async fn status(
     queued.sort_by_key(|kind| {
         (kind.job_type.spec.is_paused, kind.highest_priority, kind.longest_queued, kind.job_type.id)
     });
-    Ok(Json(page(&queued, &params, &address.url(), |kind| QueueStatus::from(*kind))?))
+    Ok(Json(page(&queued, &params, &address.url(), |kind| QueueStatus::new(kind, &view.catalog))?))
 }

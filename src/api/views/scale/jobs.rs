@@ -1,90 +1,12 @@
-//! Scale's shapes: every member a client of Scale may look at, null or empty where we have
-//! nothing that could stand there.
+//! Jobs and executions, in Scale's shapes.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Amounts, Time};
-use crate::engine::{JobTypeView, View};
+use super::{Amounts, ErrorBase, Id, JobTypeBase, NodeBase, STANDARD, Time, revision_id};
+use crate::engine::View;
 use crate::launch::placeholders;
-use crate::model::{
-    ExeEnd, Job, JobStatus, JobType, JobTypeSpec, Outcome, PRIORITY_DEFAULT, Timestamp, cluster_id,
-};
-
-/// Resources that are always shown.
-const STANDARD: [&str; 4] = ["cpus", "mem", "disk", "gpus"];
-
-/// Revisions of one job type in the id of a revision: `job type * this + revision`.
-const REVISIONS: u64 = 1 << 20;
-
-/// A job type, as it stands in other answers.
-#[expect(clippy::struct_excessive_bools, reason = "as Scale shows it")]
-#[derive(Clone, Debug, Serialize)]
-pub(in crate::api) struct JobTypeBase {
-    id: u32,
-    name: String,
-    version: String,
-    title: String,
-    description: String,
-    is_active: bool,
-    is_system: bool,
-    is_paused: bool,
-    is_published: bool,
-    icon_code: (),
-    unmet_resources: (),
-}
-
-impl From<&JobType> for JobTypeBase {
-    fn from(kind: &JobType) -> Self {
-        Self {
-            id: kind.id.0,
-            name: kind.spec.name.clone(),
-            version: kind.spec.version.clone(),
-            title: kind.spec.title.clone(),
-            description: kind.spec.description.clone(),
-            is_active: kind.spec.is_active,
-            is_system: false,
-            is_paused: kind.spec.is_paused,
-            is_published: false,
-            icon_code: (),
-            unmet_resources: (),
-        }
-    }
-}
-
-/// What is queued of one job type.
-#[derive(Clone, Debug, Serialize)]
-pub(in crate::api) struct QueueStatus {
-    job_type: JobTypeBase,
-    count: u64,
-    longest_queued: Option<Time>,
-    highest_priority: i32,
-}
-
-impl From<&JobTypeView> for QueueStatus {
-    fn from(view: &JobTypeView) -> Self {
-        Self {
-            job_type: JobTypeBase::from(&*view.job_type),
-            count: view.counts.queued,
-            longest_queued: view.longest_queued.map(Time),
-            highest_priority: view.highest_priority.unwrap_or(PRIORITY_DEFAULT),
-        }
-    }
-}
-
-/// Load at one instant, of all types asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(in crate::api) struct LoadGroup {
-    pub(in crate::api) time: Time,
-    pub(in crate::api) pending_count: u64,
-    pub(in crate::api) queued_count: u64,
-    pub(in crate::api) running_count: u64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Id<T> {
-    id: T,
-}
+use crate::model::{ErrorId, ExeEnd, Job, JobStatus, JobType, JobTypeSpec, Outcome, Timestamp, cluster_id};
 
 #[derive(Clone, Debug, Serialize)]
 struct Revision {
@@ -112,12 +34,6 @@ struct Recipe {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Node {
-    id: u32,
-    hostname: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
 struct Resources {
     resources: Amounts,
 }
@@ -142,39 +58,9 @@ struct Configuration {
     settings: Map<String, Value>,
 }
 
-/// Why a job failed, as one of Scale's built-in errors.
-#[derive(Clone, Debug, Serialize)]
-struct Error {
-    id: u32,
-    name: &'static str,
-    title: &'static str,
-    description: String,
-    job_type_name: (),
-    category: &'static str,
-    is_builtin: bool,
-    should_be_retried: bool,
-}
-
-fn error(end: &ExeEnd) -> Option<Error> {
-    let (id, title, category) = match &end.outcome {
-        Outcome::Exited { code: 0 } | Outcome::Canceled => return None,
-        Outcome::Exited { .. } => (1, "Exit Code", "ALGORITHM"),
-        Outcome::Signaled { .. } => (2, "Killed by a Signal", "ALGORITHM"),
-        Outcome::TimedOut => (3, "Timeout", "SYSTEM"),
-        Outcome::NotStarted { .. } => (4, "Not Started", "ALGORITHM"),
-        Outcome::Lost { .. } => (5, "Lost", "SYSTEM"),
-        Outcome::Error { id } => (id.0, "Error", "ALGORITHM"),
-    };
-    Some(Error {
-        id,
-        name: end.outcome.code(),
-        title,
-        description: end.outcome.to_string(),
-        job_type_name: (),
-        category,
-        is_builtin: true,
-        should_be_retried: true,
-    })
+/// Why an execution failed.
+fn error(end: &ExeEnd, view: &View) -> Option<ErrorBase> {
+    ErrorBase::of(ErrorId::of(&end.outcome)?, &end.outcome.to_string(), &view.catalog)
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -188,8 +74,8 @@ struct Execution {
     started: Option<Time>,
     ended: Option<Time>,
     job: Id<u64>,
-    node: Option<Node>,
-    error: Option<Error>,
+    node: Option<NodeBase>,
+    error: Option<ErrorBase>,
     job_type: JobTypeBase,
     timeout: Option<u32>,
     input_file_size: f64,
@@ -222,8 +108,8 @@ pub(in crate::api) struct JobDetails {
     batch: (),
     is_superseded: bool,
     superseded_job: (),
-    node: Option<Node>,
-    error: Option<Error>,
+    node: Option<NodeBase>,
+    error: Option<ErrorBase>,
     max_tries: u16,
     num_exes: u32,
     input_file_size: (),
@@ -251,17 +137,18 @@ pub(in crate::api) struct JobDetails {
 
 /// `job` of type `kind`, with names from `view`; `framework` is the second part of cluster ids.
 pub(in crate::api) fn job_details(job: &Job, kind: &JobType, view: &View, framework: &str) -> JobDetails {
-    let base = JobTypeBase::from(kind);
+    let base = JobTypeBase::new(kind, &view.catalog);
     let was_placed = !matches!(job.status, JobStatus::Pending | JobStatus::Blocked | JobStatus::Queued);
-    let node = job.node.filter(|_| was_placed).map(|id| node(id.0, view));
-    let failure = job.end.as_ref().filter(|_| job.status == JobStatus::Failed).and_then(error);
+    let node = job.node.filter(|_| was_placed).map(|id| NodeBase::of(id, view));
+    let failure =
+        job.end.as_ref().filter(|_| job.status == JobStatus::Failed).and_then(|end| error(end, view));
     let ended = job.ended.filter(|_| job.status.is_final()).map(Time);
     JobDetails {
         id: job.id.0,
         job_type: base.clone(),
         status: JobStatusText(job.status),
         job_type_rev: Revision {
-            id: u64::from(kind.id.0) * REVISIONS + u64::from(job.revision),
+            id: revision_id(kind.id.0, job.revision),
             job_type: base,
             revision_num: job.revision,
             docker_image: "",
@@ -300,7 +187,7 @@ pub(in crate::api) fn job_details(job: &Job, kind: &JobType, view: &View, framew
         source_task: (),
         superseded_by_job: (),
         resources: Resources::of(job),
-        execution: node.and_then(|node| execution(job, kind, node, framework)),
+        execution: node.and_then(|node| execution(job, kind, node, view, framework)),
         input: Data { files: Map::new(), json: input(job) },
         output: Data { files: Map::new(), json: Map::new() },
         configuration: Configuration {
@@ -317,14 +204,8 @@ fn last_modified(job: &Job) -> Timestamp {
     times.into_iter().flatten().fold(job.created, Timestamp::max)
 }
 
-fn node(id: u32, view: &View) -> Node {
-    let known = view.node(crate::model::NodeId(id));
-    // Nodes are known again only once they were seen again.
-    Node { id, hostname: known.map_or_else(|| format!("node-{id}"), |status| status.node.name.clone()) }
-}
-
 /// The newest execution of a job that was launched.
-fn execution(job: &Job, kind: &JobType, node: Node, framework: &str) -> Option<Execution> {
+fn execution(job: &Job, kind: &JobType, node: NodeBase, view: &View, framework: &str) -> Option<Execution> {
     let exe = job.exe?;
     let end = job.end.as_ref().filter(|end| end.launch.exe == exe);
     let status = match end.map(|end| &end.outcome) {
@@ -346,8 +227,8 @@ fn execution(job: &Job, kind: &JobType, node: Node, framework: &str) -> Option<E
         ended: end.map(|end| Time(end.ended)),
         job: Id { id: job.id.0 },
         node: Some(node),
-        error: end.and_then(error),
-        job_type: JobTypeBase::from(kind),
+        error: end.and_then(|end| error(end, view)),
+        job_type: JobTypeBase::new(kind, &view.catalog),
         timeout: kind.spec.timeout_s,
         input_file_size: 0.0,
         task_results: end.map(|_| Map::new()),
