@@ -54,9 +54,9 @@ pub use driver::{
 pub use engine::{
     BulkError, BulkPreview, CatalogError, CatalogView, Changed, CloseError, Engine, JobRecord, JobRestored,
     JobTypeChange, JobTypeError, JobTypeView, JobsError, NewJobType, NewRecipe, NewRecipeType, NodeChange,
-    NodeStatus, Options, Outgoing, PendingLaunches, Pick, Picks, RecipeError, RecipeTypeChange, Reconciled,
-    Requeued, RunningLaunch, SchedulerChange, Service, ServiceError, StatusOutcome, SubmitError, Ticket,
-    TicketError, View, status_sink,
+    NodeStatus, Options, Outgoing, OutputError, PendingLaunches, Pick, Picks, RecipeError, RecipeTypeChange,
+    Reconciled, Requeued, RunningLaunch, SchedulerChange, Service, ServiceError, StatusOutcome, SubmitError,
+    Ticket, TicketError, View, status_sink,
 };
 pub use intake::IntakeError;
 pub use launch::{

@@ -21,6 +21,9 @@ pub const EVENT_JOBS_MAX: u32 = 1_000;
 /// Bytes of the values of one job.
 pub const VALUES_BYTES_MAX: usize = 1 << 16;
 
+/// Bytes of the input of one job, and of the output of one execution, as JSON.
+pub const DATA_BYTES_MAX: usize = 1 << 20;
+
 /// Bytes of one job type: command, environment and texts.
 pub const JOB_TYPE_BYTES_MAX: usize = 1 << 18;
 
@@ -148,4 +151,5 @@ pub const LIST_SEGMENTS_MAX: usize = 512;
 
 const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () = assert!(2 * DATA_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);

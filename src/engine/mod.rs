@@ -23,7 +23,7 @@ mod view;
 pub use catalog_view::CatalogView;
 pub use domain::{
     BulkError, BulkPreview, CatalogError, JobRestored, JobTypeChange, NewJobType, NewRecipe, NewRecipeType,
-    NodeChange, RecipeError, RecipeTypeChange, Requeued, SchedulerChange,
+    NodeChange, OutputError, RecipeError, RecipeTypeChange, Requeued, SchedulerChange,
 };
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use look::{JobRecord, RunningLaunch};

@@ -15,7 +15,7 @@ use super::ids::{
     TenantId,
 };
 use super::job::{ExeEnd, JobStatus};
-use super::job_list::JobFilter;
+use super::job_list::{ErrorCategory, JobFilter};
 use super::resources::NodeResources;
 use super::time::Timestamp;
 
@@ -360,6 +360,25 @@ pub struct ErrorRecord {
     pub last_modified: Timestamp,
 }
 
+impl ErrorRecord {
+    /// One of a name and a category, for all job types; its id and times are given when it is put on record.
+    pub fn new(name: impl Into<String>, category: ErrorCategory) -> Self {
+        let name = name.into();
+        Self {
+            id: ErrorId(0),
+            title: name.clone(),
+            name,
+            description: String::new(),
+            job_type_name: None,
+            category: category.as_str().to_owned(),
+            is_builtin: false,
+            should_be_retried: false,
+            created: Timestamp(0),
+            last_modified: Timestamp(0),
+        }
+    }
+}
+
 /// Something that happened and made jobs, recipes or batches.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[non_exhaustive]
@@ -388,6 +407,14 @@ pub struct FileRecord {
     pub bytes: u64,
     /// When its record was made.
     pub created: Timestamp,
+}
+
+impl FileRecord {
+    /// One of a name, a media type and a size; its id and time are given when it is put on record.
+    pub fn new(name: impl Into<String>, media_type: impl Into<String>, bytes: u64) -> Self {
+        let (name, media_type) = (name.into(), media_type.into());
+        Self { id: FileId(0), name, media_type, bytes, created: Timestamp(0) }
+    }
 }
 
 /// Files that belong together under one parameter.

@@ -1,10 +1,12 @@
 //! States that no call can make, brought about through the library. One function per kind.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use weighbridge::{Engine, JobId, NodeId, NodeResources, Outcome, StatusUpdate, TaskState, Usage};
+use weighbridge::{
+    Engine, ErrorCategory, ErrorId, ErrorRecord, FileRecord, IntakeError, JobId, JobRestored, NodeId,
+    NodeResources, Offer, Outcome, StatusUpdate, TaskState, Ticket, TicketError, Timestamp, Usage,
+};
 
 /// Longest wait for something to be on disk.
 const WAIT: Duration = Duration::from_secs(30);
@@ -108,42 +110,112 @@ impl Given for Nothing {}
 /// By the public interface of an engine without a driver.
 pub(crate) struct ByEngine {
     engine: Engine,
-    n_nodes: Cell<u32>,
 }
 
 fn id(members: &Members, name: &str) -> Result<u64, GivenError> {
     members.get(name).and_then(Value::as_u64).ok_or_else(|| failed(format!("no {name}")))
 }
 
+fn text<'m>(members: &'m Members, name: &str) -> Result<&'m str, GivenError> {
+    members.get(name).and_then(Value::as_str).ok_or_else(|| failed(format!("no {name}")))
+}
+
+fn small(id: u64) -> Result<u32, GivenError> {
+    id.try_into().map_err(failed)
+}
+
 fn failed(what: impl std::fmt::Display) -> GivenError {
     GivenError::Failed(what.to_string())
 }
 
+/// The rows of a step.
+fn rows(members: &Members) -> Result<impl Iterator<Item = &Members>, GivenError> {
+    let rows = members.get("rows").and_then(Value::as_array).ok_or_else(|| failed("no rows"))?;
+    Ok(rows.iter().filter_map(Value::as_object))
+}
+
+/// An instant, where there is one: in full, or as a time before now.
+fn instant(members: &Members, name: &str, now: Timestamp) -> Result<Option<Timestamp>, GivenError> {
+    let Some(value) = members.get(name) else { return Ok(None) };
+    if let Some(ago) = value.get("ago").and_then(Value::as_str) {
+        let ago: jiff::SignedDuration = ago.parse().map_err(failed)?;
+        let micros = i64::try_from(ago.as_micros()).map_err(failed)?;
+        return Ok(Some(Timestamp(now.0 - micros)));
+    }
+    let at: jiff::Timestamp = value.as_str().ok_or_else(|| failed("no time"))?.parse().map_err(failed)?;
+    Ok(Some(Timestamp(at.as_microsecond())))
+}
+
+/// A name with a capital at the beginning of each word.
+fn title(name: &str) -> String {
+    let mut is_start = true;
+    let each = |letter: char| {
+        let is_first = std::mem::replace(&mut is_start, !letter.is_alphabetic());
+        if is_first { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
+    };
+    name.chars().map(each).collect()
+}
+
 impl ByEngine {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, n_nodes: Cell::new(0) }
+        Self { engine }
+    }
+
+    /// Waits until something that was handed in is on disk.
+    fn wait<T: Clone, E: Clone + std::fmt::Display>(
+        sent: Result<Ticket<T, E>, IntakeError>,
+    ) -> Result<T, GivenError> {
+        let answer = sent.map_err(failed)?.wait_durable(WAIT);
+        answer.map_err(|error| match error {
+            TicketError::Refused(error) => failed(error),
+            TicketError::TimedOut(_) => failed("no answer in time"),
+            _ => failed("the engine is closed"),
+        })
+    }
+
+    fn restore(&self, all: Vec<JobRestored>) -> Made {
+        Self::wait(self.engine.restore_jobs(all))?;
+        Ok(None)
     }
 }
 
 impl Given for ByEngine {
     fn node(&self, members: &Members) -> Made {
-        let name = members["hostname"].as_str().ok_or_else(|| failed("no hostname"))?;
-        self.n_nodes.set(self.n_nodes.get() + 1);
-        let number = self.n_nodes.get();
-        let has = |total: NodeResources, name: &str| {
-            let amount = "1000000".parse().expect("a number");
-            total.with(name, amount).map_err(failed)
-        };
-        let total = ["cpus", "mem", "disk", "gpus"].into_iter().try_fold(NodeResources::new(), has)?;
-        self.engine.declare_node(NodeId(number), name, &total);
-        Ok(Some(number.into()))
+        let node = Self::wait(self.engine.put_node(text(members, "hostname")?))?;
+        Ok(Some(node.0.into()))
+    }
+
+    fn error(&self, members: &Members) -> Made {
+        let (name, category) = (text(members, "name")?, text(members, "category")?);
+        let category = ErrorCategory::ALL.into_iter().find(|known| known.as_str() == category);
+        let mut error = ErrorRecord::new(name, category.ok_or_else(|| failed("no category"))?);
+        (error.title, error.is_builtin) = (title(name), true);
+        error.should_be_retried = members.get("retry").and_then(Value::as_bool).unwrap_or(false);
+        Ok(Some(Self::wait(self.engine.put_error(error))?.0.into()))
+    }
+
+    fn file(&self, members: &Members) -> Made {
+        let (name, media_type) = (text(members, "name")?, text(members, "media_type")?);
+        let file = FileRecord::new(name, media_type, id(members, "size_bytes")?);
+        Ok(Some(Self::wait(self.engine.put_file(file))?.0))
     }
 
     fn launched(&self, members: &Members) -> Made {
         let job = JobId(id(members, "job")?);
-        let node = NodeId(id(members, "node")?.try_into().map_err(failed)?);
+        let node = NodeId(small(id(members, "node")?)?);
+        // Where the node was declared, what it has left may do; else it gets room for anything.
         let mut picks = self.engine.offer_declared(node);
         picks.retain(|pick| pick.job == job);
+        if picks.is_empty() {
+            drop(picks);
+            let has = |total: NodeResources, name: &str| {
+                let amount = "1000000".parse().expect("a number");
+                total.with(name, amount).map_err(failed)
+            };
+            let room = ["cpus", "mem", "disk", "gpus"].into_iter().try_fold(NodeResources::new(), has)?;
+            picks = self.engine.offer(&Offer::new(node, room));
+            picks.retain(|pick| pick.job == job);
+        }
         picks.commit().wait(WAIT).map_err(failed)?;
         let running = self.engine.running().into_iter().find(|launch| launch.job == job);
         running.ok_or_else(|| failed(format!("job {job} does not start there")))?;
@@ -152,15 +224,46 @@ impl Given for ByEngine {
 
     fn finished(&self, members: &Members) -> Made {
         let job = id(members, "job")?;
-        if members["status"] != "COMPLETED" || members.contains_key("output") {
-            // Errors and outputs cannot be told to the engine yet.
-            return Err(GivenError::Unsupported);
-        }
-        let running = self.engine.running().into_iter().find(|launch| launch.job.0 == job);
+        // One that was overtaken by a newer one stands before it.
+        let running = self.engine.running().into_iter().rev().find(|launch| launch.job.0 == job);
         let name = running.ok_or_else(|| failed("it does not run"))?.name;
-        let state = TaskState::Ended { outcome: Outcome::Exited { code: 0 }, usage: Usage::default() };
+        let outcome = match text(members, "status")? {
+            "COMPLETED" => Outcome::Exited { code: 0 },
+            "FAILED" => Outcome::Error { id: ErrorId(small(id(members, "error")?)?) },
+            other => return Err(failed(format!("no end {other:?}"))),
+        };
+        let state = TaskState::Ended { outcome, usage: Usage::default() };
         let update = StatusUpdate { name, state, when: self.engine.now() };
-        self.engine.status(update).map_err(failed)?.wait_durable(WAIT).map_err(failed)?;
+        match members.get("output") {
+            Some(output) => Self::wait(self.engine.status_with_output(update, output))?,
+            None => Self::wait(self.engine.status(update))?,
+        };
         Ok(None)
+    }
+
+    fn queue_times(&self, members: &Members) -> Made {
+        let now = self.engine.now();
+        let restored = |row| {
+            let mut job = JobRestored::new(JobId(id(row, "job")?));
+            job.queued = instant(row, "queued", now)?;
+            Ok(job)
+        };
+        self.restore(rows(members)?.map(restored).collect::<Result<_, _>>()?)
+    }
+
+    fn job_times(&self, members: &Members) -> Made {
+        let now = self.engine.now();
+        let restored = |row| {
+            let mut job = JobRestored::new(JobId(id(row, "job")?));
+            job.created = instant(row, "created", now)?;
+            job.queued = instant(row, "queued", now)?;
+            job.started = instant(row, "started", now)?;
+            job.ended = instant(row, "ended", now)?;
+            // A job changes last when its status does.
+            let changed = instant(row, "last_modified", now)?;
+            job.last_status_change = instant(row, "last_status_change", now)?.or(changed);
+            Ok(job)
+        };
+        self.restore(rows(members)?.map(restored).collect::<Result<_, _>>()?)
     }
 }
