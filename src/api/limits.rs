@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use crate::limits::COMMAND_JOBS_MAX;
+use crate::limits::{CATALOG_TEXT_BYTES_MAX, COMMAND_JOBS_MAX};
 use crate::workload::WORKLOAD_BYTES_MAX;
 
 /// Bytes of an ordinary body: a command that names as many jobs as it may, each with sixteen
 /// digits and a comma.
 pub(super) const BODY_BYTES_MAX: usize = 2 << 20;
+
+/// Bytes of a body with a manifest or a definition: those are bounded by what the catalog keeps, and a body
+/// may be written with blanks.
+pub(super) const CATALOG_BODY_BYTES_MAX: usize = 2 * CATALOG_TEXT_BYTES_MAX;
 
 /// Bytes of a submission: as large as a workload file.
 pub(super) const SUBMISSION_BYTES_MAX: usize = WORKLOAD_BYTES_MAX;

@@ -10,7 +10,7 @@ use axum::extract::RawQuery;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, post, put};
+use axum::routing::{MethodRouter, any, get, patch, post, put};
 
 use super::errors::{Problem, ScaleError};
 use super::state::ApiState;
@@ -41,7 +41,6 @@ const fn puts(path: &'static str, summary: &'static str, route: fn() -> MethodRo
     Endpoint { method: Method::PUT, path, summary, route }
 }
 
-#[expect(dead_code, reason = "for calls that are not there yet")]
 const fn patches(
     path: &'static str,
     summary: &'static str,
@@ -58,6 +57,10 @@ const SCALE: &[Endpoint] = &[
     reads("/jobs/", "Jobs by filters and order", || get(scale::jobs::list)),
     posts("/jobs/", "Queue a job", || post(scale::jobs::create)),
     reads("/jobs/{id}/", "A job in detail", || get(scale::jobs::detail)),
+    reads("/job-types/", "Job types by filters", || get(scale::job_types::list)),
+    posts("/job-types/", "Make a job type, or change one", || post(scale::job_types::create)),
+    reads("/job-types/{name}/{version}/", "A job type in detail", || get(scale::job_types::detail)),
+    patches("/job-types/{name}/{version}/", "Change a job type", || patch(scale::job_types::change)),
     reads("/version/", "The version", || get(health::scale_version)),
 ];
 

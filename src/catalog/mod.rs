@@ -7,6 +7,8 @@ pub(crate) mod configuration;
 #[cfg_attr(not(test), expect(dead_code, reason = "the commands that make job types come to use it"))]
 pub(crate) mod manifest;
 pub(crate) mod shape;
+#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "manifests come over REST"))]
+pub(crate) mod spec;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::command::Status;
 use super::shell::Engine;
 use super::ticket::Promise;
-use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill};
+use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill, fill_variable};
 use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values, cluster_id};
 use crate::store::OpenError;
 use crate::wal::Durable;
@@ -46,8 +46,10 @@ impl Plan {
             given.map(|(_, value)| Cow::Borrowed(value.as_str())).or_else(|| own(name))
         };
         let command = spec.command.iter().map(|part| fill(part, value)).collect::<Result<_, _>>()?;
-        let env = spec.env.iter();
-        let env = env.map(|(key, text)| Ok((key.clone(), fill(text, value)?))).collect::<Result<_, _>>()?;
+        let variable = |(key, text): &(String, String)| {
+            fill_variable(text, value).map(|text| text.map(|text| (key.clone(), text))).transpose()
+        };
+        let env = spec.env.iter().filter_map(variable).collect::<Result<_, _>>()?;
         Ok(Launch {
             name: self.name,
             job: self.job,

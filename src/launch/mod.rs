@@ -8,5 +8,5 @@ mod driver;
 mod template;
 
 pub use driver::{Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState};
-pub(crate) use template::LAUNCH_NAMES;
+pub(crate) use template::{LAUNCH_NAMES, fill_variable};
 pub use template::{Template, TemplateError, fill, placeholders};

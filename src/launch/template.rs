@@ -1,6 +1,7 @@
 //! `{placeholders}` in commands and environments.
 //!
-//! A name between braces stands for a value of the job; `{{` and `}}` are braces.
+//! A name between braces stands for a value of the job; `{{` and `}}` are braces. `{name?}` stands for nothing
+//! where there is no such value.
 
 /// Names that are filled at each launch, for every job; what each stands for is in `engine::plan`, in
 /// this order.
@@ -18,8 +19,8 @@ pub enum TemplateError {
         /// Where.
         text: String,
     },
-    /// Something else than letters, digits and `_` between braces.
-    #[error("{name:?} in {text:?} is no placeholder: letters, digits and '_' only")]
+    /// Something else than letters, digits, `_` and `-` between braces.
+    #[error("{name:?} in {text:?} is no placeholder: letters, digits, '_' and '-' only")]
     BadName {
         /// What stands between the braces.
         name: String,
@@ -41,7 +42,7 @@ pub struct Template(Vec<Part>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Name(String),
+    Name { name: String, is_optional: bool },
 }
 
 impl Template {
@@ -61,12 +62,15 @@ impl Template {
                 continue;
             }
             let end = after.find('}').filter(|_| brace == '{').ok_or_else(|| lone(brace))?;
-            let name = &after[..end];
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            let (name, is_optional) = match after[..end].strip_suffix('?') {
+                Some(name) => (name, true),
+                None => (&after[..end], false),
+            };
+            if !is_name(name) {
                 return Err(TemplateError::BadName { name: name.to_owned(), text: text.to_owned() });
             }
             parts.push(Part::Text(std::mem::take(&mut plain)));
-            parts.push(Part::Name(name.to_owned()));
+            parts.push(Part::Name { name: name.to_owned(), is_optional });
             rest = &after[end + 1..];
         }
         plain.push_str(rest);
@@ -74,12 +78,21 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// Names of its placeholders, in order, with repeats.
+    /// Names of placeholders that need a value, in order, with repeats.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
-            Part::Name(name) => Some(name.as_str()),
-            Part::Text(_) => None,
+            Part::Name { name, is_optional: false } => Some(name.as_str()),
+            Part::Name { .. } | Part::Text(_) => None,
         })
+    }
+
+    /// The name of the one placeholder it is made of, where that may be without a value.
+    fn optional_name(&self) -> Option<&str> {
+        let mut parts = self.0.iter().filter(|part| !matches!(part, Part::Text(text) if text.is_empty()));
+        match (parts.next(), parts.next()) {
+            (Some(Part::Name { name, is_optional: true }), None) => Some(name),
+            _ => None,
+        }
     }
 
     /// The text with each placeholder replaced by what `value` gives for it.
@@ -88,8 +101,9 @@ impl Template {
         for part in &self.0 {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Name(name) => match value(name) {
+                Part::Name { name, is_optional } => match value(name) {
                     Some(text) => out.push_str(text.as_ref()),
+                    None if *is_optional => {}
                     None => return Err(TemplateError::NoValue { name: name.clone() }),
                 },
             }
@@ -104,6 +118,26 @@ pub fn fill<V: AsRef<str>>(text: &str, value: impl Fn(&str) -> Option<V>) -> Res
         return Ok(text.to_owned());
     }
     Template::parse(text)?.fill(value)
+}
+
+/// Fills the text of an environment variable. `None` for `{name?}` without a value: then the variable is not
+/// set at all.
+pub(crate) fn fill_variable<V: AsRef<str>>(
+    text: &str,
+    value: impl Fn(&str) -> Option<V>,
+) -> Result<Option<String>, TemplateError> {
+    if !text.contains(['{', '}']) {
+        return Ok(Some(text.to_owned()));
+    }
+    let template = Template::parse(text)?;
+    match template.optional_name() {
+        Some(name) if value(name).is_none() => Ok(None),
+        _ => template.fill(value).map(Some),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 /// The names that a job must give values for: those in `texts` that nobody else fills, once each,
@@ -143,7 +177,27 @@ mod tests {
         check("{a", "single");
         check("{}", "no placeholder");
         check("{a b}", "no placeholder");
+        check("{?}", "no placeholder");
+        check("{a?b}", "no placeholder");
         check("{other}", "no value for {other}");
+    }
+
+    #[test]
+    fn what_is_optional_may_be_without_a_value() {
+        let value = |name: &str| (name == "file-1").then_some("a.txt");
+        assert_eq!(fill("{file-1?} {other?}.", value), Ok("a.txt .".into()));
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(fill_variable(text, value), Ok(expected.map(str::to_owned)), "{text}");
+        };
+        check("{file-1?}", Some("a.txt"));
+        check("{other?}", None);
+        check("{other?}{other?}", Some(""));
+        check("x{other?}", Some("x"));
+        check("{file-1}", Some("a.txt"));
+        check("plain", Some("plain"));
+        check("", Some(""));
+        assert!(fill_variable("{other}", value).is_err());
+        assert_eq!(placeholders(["{a?}", "{b}{b?}"]), Ok(vec!["b".to_owned()]));
     }
 
     #[test]

@@ -27,9 +27,9 @@ use crate::catalog::Catalog;
 use crate::limits::LEFT_MAX;
 use crate::load::{Counters, History, StatusCounts};
 use crate::model::{
-    Accepted, ConstraintSetId, Creation, DocKey, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given,
-    JobId, JobRange, JobRequest, JobState, JobStatus, JobTypeId, LaunchName, More, NodeId, NodeResources,
-    Outcome, QueueMode, RecipeId, RecipeNodes, Timestamp, Usage,
+    Accepted, ConstraintSetId, Creation, Doc, DocKey, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given,
+    JobId, JobRange, JobRequest, JobState, JobStatus, JobType, JobTypeId, LaunchName, More, NodeId,
+    NodeResources, Outcome, QueueMode, RecipeId, RecipeNodes, Timestamp, Usage,
 };
 use crate::queue::{Amounts, Entry, Queue};
 use crate::recipe::Graph;
@@ -505,13 +505,21 @@ impl State {
         self.queue.start_turn(job_type, mode);
     }
 
+    /// The revision that jobs of a type are made with, where nothing else is said.
+    fn revision_of(&self, kind: &JobType) -> u32 {
+        match self.docs.get(crate::model::kind::JOB_TYPE, u64::from(kind.id.0)).map(|doc| &**doc) {
+            Some(Doc::JobType(details)) => details.revision,
+            _ => kind.revision,
+        }
+    }
+
     fn create(&mut self, first: JobId, request: &JobRequest, recipe: Option<&RecipeNodes>, when: Timestamp) {
         let Some(kind) = self.catalog.get(request.job_type) else { return };
         if first != self.next_job() {
             return;
         }
         let given = request.given.as_deref();
-        let revision = given.and_then(|given| given.revision).unwrap_or(kind.revision);
+        let revision = given.and_then(|given| given.revision).unwrap_or_else(|| self.revision_of(kind));
         let spec = &kind.spec;
         let resources = match &request.resources {
             Some(own) => spec.resources.overridden_by(own).unwrap_or_else(|_| spec.resources.clone()),

@@ -43,7 +43,7 @@ pub(crate) const JOB_NAME_BYTES_MAX: usize = 50;
 const TIMEOUT_S_MAX: u32 = 2_147_483_647;
 
 /// The variable that names the directory of outputs; no parameter may take its name.
-const OUTPUT_DIR: &str = "OUTPUT_DIR";
+pub(crate) const OUTPUT_DIR: &str = "OUTPUT_DIR";
 
 /// Why a document is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

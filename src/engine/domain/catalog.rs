@@ -73,13 +73,15 @@ pub struct NewJobType {
 /// What to change of a job type; none: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobTypeChange {
-    /// A new revision: what the engine acts on, and the manifest as it is shown. Of the first, only what comes
-    /// from a manifest is taken.
-    pub manifest: Option<(Box<JobTypeSpec>, Json)>,
-    /// The image.
+    /// What the engine acts on, made of the manifest and the configuration. Only what comes from those two is
+    /// taken.
+    pub spec: Option<Box<JobTypeSpec>>,
+    /// A new revision: the manifest, as it is shown.
+    pub manifest: Option<Json>,
+    /// The image. Jobs are made with the one of their revision, which keeps the one it was made with.
     pub docker_image: Option<String>,
-    /// The configuration as it is shown, and its priority.
-    pub configuration: Option<(Json, i32)>,
+    /// The configuration, as it is shown.
+    pub configuration: Option<Json>,
     /// For people.
     pub is_published: Option<bool>,
     /// For people.
@@ -214,8 +216,9 @@ impl Core {
         let id = self.state.catalog.id_for(&new.spec);
         if self.state.catalog.get(id).is_some() {
             let change = JobTypeChange {
-                configuration: Some((new.configuration, new.spec.priority)),
-                manifest: Some((Box::new(new.spec), new.manifest)),
+                spec: Some(Box::new(new.spec)),
+                configuration: Some(new.configuration),
+                manifest: Some(new.manifest),
                 docker_image: Some(new.docker_image),
                 is_published: Some(new.is_published),
                 icon_code: new.icon_code,
@@ -263,13 +266,13 @@ impl Core {
     ) -> Result<(), CatalogError> {
         let known = self.state.catalog.get(id).ok_or(JobTypeError::Unknown(id))?;
         let texts = [
-            change.manifest.as_ref().map_or("", |(_, manifest)| manifest),
+            change.manifest.as_deref().unwrap_or_default(),
             change.docker_image.as_deref().unwrap_or_default(),
-            change.configuration.as_ref().map_or("", |(configuration, _)| configuration),
+            change.configuration.as_deref().unwrap_or_default(),
         ];
         check_text(&texts)?;
         let mut spec = known.spec.clone();
-        if let Some((new, _)) = &change.manifest {
+        if let Some(new) = &change.spec {
             spec.title.clone_from(&new.title);
             spec.description.clone_from(&new.description);
             spec.resources.clone_from(&new.resources);
@@ -277,9 +280,7 @@ impl Core {
             spec.env.clone_from(&new.env);
             spec.timeout_s = new.timeout_s;
             spec.max_tries = new.max_tries;
-        }
-        if let Some((_, priority)) = &change.configuration {
-            spec.priority = *priority;
+            spec.priority = new.priority;
         }
         spec.is_active = change.is_active.unwrap_or(spec.is_active);
         let was_active = known.spec.is_active;
@@ -292,28 +293,45 @@ impl Core {
         if let Some(max_scheduled) = change.max_scheduled {
             self.limit(id, Some(max_scheduled), now)?;
         }
-        let Some(old) = details else { return Ok(()) };
+        let old = match details {
+            Some(details) => details,
+            None if change.manifest.is_some() => self.no_details(id),
+            None => return Ok(()),
+        };
         let mut new = old.clone();
         let when = self.clamp(now);
         if is_active != was_active {
             new.deprecated = (!is_active).then_some(when);
         }
-        if let Some((configuration, _)) = change.configuration {
-            new.configuration = configuration;
-        }
+        new.configuration = change.configuration.unwrap_or(new.configuration);
         new.is_published = change.is_published.unwrap_or(new.is_published);
-        new.icon_code = change.icon_code.or(new.icon_code);
-        let is_revised = change.manifest.is_some() || change.docker_image.is_some();
-        if is_revised {
+        new.icon_code = change.icon_code.or(new.icon_code).filter(|code| !code.is_empty());
+        new.docker_image = change.docker_image.unwrap_or(new.docker_image);
+        if let Some(manifest) = change.manifest {
             new.revision += 1;
-            new.manifest = change.manifest.map_or(new.manifest, |(_, manifest)| manifest);
-            new.docker_image = change.docker_image.unwrap_or(new.docker_image);
+            new.manifest = manifest;
             self.put_revision(&new, when);
         }
         if new != old {
             self.put(Doc::JobType(new));
         }
         Ok(())
+    }
+
+    /// What a type has that was made without a manifest.
+    fn no_details(&self, id: JobTypeId) -> JobTypeDetails {
+        JobTypeDetails {
+            job_type: id,
+            revision: self.state.catalog.get(id).map_or(0, |kind| kind.revision),
+            manifest: "{}".into(),
+            docker_image: String::new(),
+            configuration: "{}".into(),
+            is_published: false,
+            icon_code: None,
+            is_long_running: false,
+            is_system: false,
+            deprecated: None,
+        }
     }
 
     pub(in crate::engine) fn put_node(

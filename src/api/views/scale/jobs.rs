@@ -242,7 +242,7 @@ fn execution(job: &Job, kind: &JobType, node: NodeBase, view: &View, framework: 
 }
 
 /// What a Seed manifest would say of a job type.
-fn manifest(spec: &JobTypeSpec) -> Value {
+pub(super) fn manifest(spec: &JobTypeSpec) -> Value {
     let texts = spec.command.iter().chain(spec.env.iter().map(|(_, text)| text)).map(String::as_str);
     let inputs = placeholders(texts).unwrap_or_default();
     let inputs: Vec<Value> =

@@ -1,7 +1,9 @@
 //! Scale's shapes: every member a client of Scale may look at, null or empty where we have
 //! nothing that could stand there.
 
+mod job_types;
 mod jobs;
+mod recipe_types;
 mod refs;
 
 use serde::Serialize;
@@ -10,7 +12,9 @@ use super::{Amounts, Time};
 use crate::engine::{CatalogView, JobTypeView};
 use crate::model::PRIORITY_DEFAULT;
 
+pub(in crate::api) use job_types::*;
 pub(in crate::api) use jobs::{JobDetails, job_details, to_text};
+pub(in crate::api) use recipe_types::*;
 pub(in crate::api) use refs::*;
 
 /// Resources that are always shown.
