@@ -136,16 +136,19 @@ fn sum_up(played: &[Played], accepted: &BTreeSet<At>) -> Summary {
     let mut summary = Summary::default();
     for scenario in played {
         summary.n_not_run += scenario.not_run.as_ref().map_or(0, |(left, _)| *left);
+        // What follows a difference that is not listed says nothing about those that are.
+        let mut is_as_listed = true;
         for outcome in &scenario.outcomes {
             let is_listed = accepted.contains(&outcome.at);
             if outcome.faults.is_empty() {
                 summary.n_equal += 1;
-                summary.needless.extend(is_listed.then(|| outcome.at.clone()));
+                summary.needless.extend((is_listed && is_as_listed).then(|| outcome.at.clone()));
             } else if is_listed && !outcome.is_beyond_quirk {
                 summary.n_listed += 1;
                 summary.n_quirks += usize::from(outcome.is_quirk);
             } else {
                 let (name, step) = &outcome.at;
+                is_as_listed = false;
                 summary.unlisted.push(format!("{name} {step}: {}{}", outcome.request, faults_of(outcome)));
             }
         }
