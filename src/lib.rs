@@ -43,7 +43,7 @@ mod wal;
 mod workload;
 
 #[cfg(feature = "server")]
-pub use api::{ApiState, ServeError, Server, ServerOptions};
+pub use api::{ApiState, ServeError, Server, ServerOptions, read_instant};
 pub use clock::{Clock, SystemClock};
 pub use decision::{Blocker, Shortage, Why};
 #[cfg(feature = "local")]
@@ -52,18 +52,22 @@ pub use driver::{
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 pub use engine::{
-    BulkError, BulkPreview, CatalogError, CatalogView, Changed, CloseError, Engine, JobRecord, JobRestored,
-    JobTypeChange, JobTypeError, JobTypeView, JobsError, NewJobType, NewRecipe, NewRecipeType, NodeChange,
-    NodeStatus, Options, Outgoing, OutputError, PendingLaunches, Pick, Picks, RecipeError, RecipeTypeChange,
-    Reconciled, Requeued, RunningLaunch, SchedulerChange, Service, ServiceError, StatusOutcome, SubmitError,
-    Ticket, TicketError, View, status_sink,
+    BulkError, BulkPreview, CatalogError, CatalogView, Changed, ClockFiring, ClockRuleError, CloseError,
+    Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTypeChange, JobTypeError, JobTypeView, JobsError,
+    LoadError, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing, OutputError,
+    PendingLaunches, Pick, Picks, RecipeError, RecipeTypeChange, Reconciled, Requeued, RunningLaunch,
+    SchedulerChange, Service, ServiceError, StatusOutcome, SubmitError, Ticket, TicketError, View,
+    status_sink,
 };
 pub use intake::IntakeError;
 pub use launch::{
     Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState, Template, TemplateError, fill,
     placeholders,
 };
-pub use load::{LoadRow, StatusCounts};
+pub use load::{
+    JobLoadGroup, LoadColumn, LoadFilter, LoadHistory, LoadOrder, LoadOrderError, LoadRetention, LoadRow,
+    StatusCounts, group_by_time,
+};
 pub use model::*;
 pub use offer::{NodeView, Offer};
 pub use queue::{

@@ -101,8 +101,27 @@ pub const FAULTS_MAX: usize = 20;
 /// Events of a log that are shown in one answer.
 pub const EVENTS_SHOWN_MAX: usize = 1_000;
 
-/// Load rows kept when the options say nothing: a year of hours for ten busy types.
-pub const LOAD_ROWS_DEFAULT: u32 = 100_000;
+/// Load rows kept when the options say nothing: a year of hours for two hundred busy types, 16 bytes of memory
+/// each.
+pub const LOAD_ROWS_DEFAULT: u32 = 2_000_000;
+
+/// Load rows that go in one step beyond as many as came, where there are too many.
+pub const LOAD_ROWS_CUT_MAX: usize = 10_000;
+
+/// Measurements that go for their age in one step.
+pub const LOAD_DROPPED_MAX: usize = 1_000;
+
+/// Measurements that are looked at in one step for whether they go.
+pub const LOAD_LOOKS_MAX: usize = 10_000;
+
+/// Load rows that are put on record in one command.
+pub const LOAD_ROWS_PUT_MAX: usize = 10_000;
+
+/// Firings of clock rules that wait for their processors to be called.
+pub const FIRINGS_MAX: usize = 1_000;
+
+/// The largest count of a load row.
+pub const LOAD_COUNT_MAX: u64 = u32::MAX as u64;
 
 /// Jobs that were over lately and whose leaving is remembered: a command that was given facts from the
 /// store before that many others left is asked to read them again.

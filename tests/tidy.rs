@@ -41,7 +41,7 @@ const WALLS: &[(&str, &str)] = &[
     ("api", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
              engine workload"),
     ("testing", "model limits sync clock wal launch catalog job recipe queue offer load decision state store \
-                 intake engine driver workload api::read_any"),
+                 intake engine driver workload api::read_any api::read_instant api::instant_text"),
     ("sim", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
              engine testing"),
     ("cli", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \

@@ -53,6 +53,15 @@ pub(super) const LOAD_ROWS: usize = 1_000;
 /// Most load rows of one answer.
 pub(super) const LOAD_ROWS_MAX: usize = 10_000;
 
+/// Pieces into which the range of a chart is cut, where nothing else is asked for.
+pub(super) const SERIES_POINTS: usize = 60;
+
+/// Most such pieces.
+pub(super) const SERIES_POINTS_MAX: usize = 1_000;
+
+/// Pieces of all job types of one chart: 48 bytes each.
+pub(super) const SERIES_CELLS_MAX: usize = 1_000_000;
+
 /// Job types with metrics of their own. The rest is summed up, so that a scrape stays small.
 pub(super) const METRIC_TYPES_MAX: usize = 500;
 

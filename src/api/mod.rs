@@ -32,6 +32,9 @@ mod views;
 
 pub use server::{ServeError, Server, ServerOptions};
 pub use state::ApiState;
+pub use time::read_instant;
+#[cfg(any(test, fuzzing))]
+pub(crate) use time::text as instant_text;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use members::read_any;

@@ -82,6 +82,7 @@ const OWN: &[Endpoint] = &[
     posts("/api/v1/jobs/cancel", "End jobs, wherever they stand", || post(v1::jobs::cancel)),
     posts("/api/v1/jobs/priority", "Give jobs another priority", || post(v1::jobs::set_priority)),
     reads("/api/v1/load", "Load rows, as measured", || get(v1::load::list)),
+    reads("/api/v1/load/series", "Load over time, drawn together", || get(v1::load::series)),
     posts("/api/v1/submissions", "Queue jobs and recipes, all or none", || post(v1::submissions::create)),
     reads("/metrics", "Metrics in OpenMetrics text", || get(metrics::scrape)),
     reads("/livez", "Whether the core moves", || get(health::live)),

@@ -17,7 +17,7 @@ const HOUR_US: i64 = 60 * MINUTE_US;
 const DAY_US: i64 = 24 * HOUR_US;
 
 /// ISO 8601 in UTC, with microseconds only where there are any.
-pub(super) fn text(at: Timestamp) -> String {
+pub(crate) fn text(at: Timestamp) -> String {
     let micros = |end: jiff::Timestamp| end.as_second() * Timestamp::PER_SECOND;
     let within = at.0.clamp(micros(jiff::Timestamp::MIN), micros(jiff::Timestamp::MAX));
     let known = jiff::Timestamp::from_microsecond(within).expect("it was clamped");
@@ -27,6 +27,13 @@ pub(super) fn text(at: Timestamp) -> String {
     let micros = t.subsec_nanosecond() / 1_000;
     let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
+/// Reads an instant as the calls do: an ISO 8601 date-time with a zone (`2026-01-31T12:00:00Z`, also with a blank
+/// in place of the `T`), or a duration (`PT1H`, `P7D`, `P1W`), which means so long before `now`. `None` for
+/// anything else.
+pub fn read_instant(text: &str, now: Timestamp) -> Option<Timestamp> {
+    read(text, now)
 }
 
 /// Midnight UTC at the beginning of the day `days` before that of `now`.

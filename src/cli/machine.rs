@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::driver::{LocalDriver, LocalOptions, machine_resources};
 use crate::engine::{CloseError, Engine, Options, Service, status_sink};
+use crate::limits::LOAD_ROWS_DEFAULT;
+use crate::load::LoadRetention;
 use crate::model::{NodeId, NodeResources};
 use crate::store::{OpenError, Retention};
 
@@ -28,6 +30,18 @@ pub(super) struct MachineArgs {
     /// How often the counts of pending, queued and running jobs are taken down
     #[arg(long, value_name = "LENGTH", default_value = "1h", value_parser = super::duration::duration)]
     load_period: Duration,
+    /// How many rows of such counts are kept; the oldest go
+    #[arg(long, value_name = "N", default_value_t = LOAD_ROWS_DEFAULT)]
+    load_rows: u32,
+    /// Drop such counts at that age (400d); never where it is not said
+    #[arg(long, value_name = "LENGTH", value_parser = super::duration::duration)]
+    load_keep_for: Option<Duration>,
+    /// Thin such counts at that age, to the first of each piece of --load-thin-to; never where it is not said
+    #[arg(long, value_name = "LENGTH", value_parser = super::duration::duration)]
+    load_thin_after: Option<Duration>,
+    /// How long such a piece is, from midnight UTC on; at most a day
+    #[arg(long, value_name = "LENGTH", default_value = "1d", value_parser = super::duration::duration)]
+    load_thin_to: Duration,
     /// How much gathers in memory before a checkpoint is made, in bytes; tests make it small
     #[arg(long, value_name = "BYTES", hide = true)]
     checkpoint_bytes: Option<usize>,
@@ -71,7 +85,11 @@ struct AtWork {
 impl Machine {
     /// Opens the store, or makes it.
     pub(super) fn open(store: &Path, args: &MachineArgs, keep: KeepArgs) -> Result<Self, Failure> {
-        let options = Options::default().load_period(Some(args.load_period));
+        let mut load = LoadRetention::ALL;
+        (load.age, load.thin_after, load.thin_to) =
+            (args.load_keep_for, args.load_thin_after, args.load_thin_to);
+        let options = Options::default().load_period(Some(args.load_period)).load_rows(args.load_rows);
+        let options = options.load_retention(load);
         let mut options = options.retention(keep.retention());
         if let Some(bytes) = args.checkpoint_bytes {
             options = options.checkpoint_bytes(bytes);

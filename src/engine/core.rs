@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::decision::{self, Blocker, Why};
 use crate::limits::EVENT_JOBS_MAX;
+use crate::load::Thinned;
 use crate::model::{
     Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome,
     Timestamp, Usage, kind,
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     pub(super) n_returned: u64,
     /// When the last of them was, and why.
     pub(super) last_refusal: Option<(Timestamp, String)>,
+    /// How far load rows were thinned.
+    pub(super) thinned: Thinned,
     /// The last one that was made, and of which version of the documents.
     catalog_view: (u64, Arc<CatalogView>),
 }

@@ -12,6 +12,7 @@ use super::{Engine, JobRecord, JobsError, Options, Ticket, TicketError};
 use crate::clock::{Clock, monotonic};
 use crate::intake::IntakeError;
 use crate::launch::{StatusUpdate, TaskState};
+use crate::load::{LoadRetention, LoadRow};
 use crate::model::{
     Event, EventNumber, Job, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, LaunchName, NodeId,
     NodeResources, Outcome, QueueMode, RecipeNode, RecipeRequest, StoreId, Submission, SubmissionId,
@@ -97,10 +98,12 @@ fn name_of(event: &Event) -> &'static str {
         Event::JobsRestored(_) => "restored",
         Event::DocsDropped { .. } => "no documents",
         Event::JobsPutBack { .. } => "put back",
+        Event::LoadPut { .. } => "past load",
+        Event::LoadDropped { .. } => "no load",
     }
 }
 
-const N_EVENT_NAMES: usize = 19;
+const N_EVENT_NAMES: usize = 21;
 
 /// Hands something in, again while the disk is full, and waits for its answer.
 fn told<T: Clone, E: Clone + std::fmt::Debug>(
@@ -121,7 +124,9 @@ impl Script {
     fn new(disk: TracedDisk, checkpoint_bytes: usize) -> Self {
         let clock = HandClock::default();
         let options = Options::default().clock(clock.clone()).load_rows(LOAD_ROWS);
-        let options = options.checkpoint_bytes(checkpoint_bytes);
+        let hours = |n| Some(Duration::from_hours(n));
+        let keep = LoadRetention { age: hours(9), thin_after: hours(2), thin_to: Duration::from_hours(3) };
+        let options = options.checkpoint_bytes(checkpoint_bytes).load_retention(keep);
         let mut script = Self {
             disk,
             options,
@@ -336,6 +341,10 @@ impl Script {
             }
             self.clock.0.fetch_add(3_600 * Timestamp::PER_SECOND, Ordering::Relaxed);
             self.engine().pump();
+            self.done();
+            let measured = Timestamp(self.engine().now().0 - 1_800 * Timestamp::PER_SECOND);
+            let past = LoadRow { measured, job_type: Some(kind), pending: 1, queued: 2, running: 3 };
+            told(|| self.engine().put_job_loads(vec![past]));
             self.done();
             self.between(round, 4);
         }

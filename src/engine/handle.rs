@@ -502,11 +502,6 @@ impl Core {
         }
         if is_known { StatusOutcome::Applied } else { StatusOutcome::Stale }
     }
-
-    /// Takes the load down.
-    pub(super) fn take_load(&mut self, measured: Timestamp, keep_rows: u32) {
-        self.emit(Event::LoadTaken { measured, keep_rows });
-    }
 }
 
 fn check_recipe(recipe: &RecipeRequest) -> Result<(), SubmitError> {

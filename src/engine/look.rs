@@ -7,12 +7,11 @@ use std::time::Duration;
 use super::shell::Engine;
 use crate::decision::{Blocker, Why};
 use crate::limits::LIST_MAX;
-use crate::load::LoadRow;
 #[cfg(test)]
 use crate::model::EventNumber;
 use crate::model::{
     Doc, DocKey, ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId,
-    QueuedJobExecution, Timestamp,
+    QueuedJobExecution,
 };
 #[cfg(test)]
 use crate::state::State;
@@ -226,13 +225,6 @@ impl Engine {
         let mut all: Vec<_> = firsts.into_iter().filter_map(why).collect();
         all.sort_by_key(|(kind, _)| *kind);
         all
-    }
-
-    /// Load rows measured in `started..=ended`, oldest first. Cost: those rows, copied.
-    pub fn load(&self, started: Timestamp, ended: Option<Timestamp>) -> Vec<LoadRow> {
-        let owned = self.0.enter();
-        let rows = owned.core.state.history.since(started);
-        rows.take_while(|row| ended.is_none_or(|ended| row.measured <= ended)).copied().collect()
     }
 
     /// A look at the state itself, for tests.

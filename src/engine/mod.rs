@@ -2,6 +2,7 @@
 //! durable before they take effect.
 
 mod catalog_view;
+mod clock_work;
 mod command;
 mod core;
 #[cfg(test)]
@@ -21,9 +22,11 @@ mod turn;
 mod view;
 
 pub use catalog_view::CatalogView;
+pub use clock_work::{ClockFiring, ClockRuleError};
 pub use domain::{
-    BulkError, BulkPreview, CatalogError, JobRestored, JobTypeChange, NewJobType, NewRecipe, NewRecipeType,
-    NodeChange, OutputError, RecipeError, RecipeTypeChange, Requeued, SchedulerChange,
+    BulkError, BulkPreview, CatalogError, JOB_LOAD_RULE, JobRestored, JobTypeChange, LoadError, NewJobType,
+    NewRecipe, NewRecipeType, NodeChange, OutputError, RecipeError, RecipeTypeChange, Requeued,
+    SchedulerChange,
 };
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use look::{JobRecord, RunningLaunch};

@@ -169,7 +169,7 @@ fn pump_all(engine: &Engine, is_stopped: &AtomicBool) {
     }
 }
 
-/// Carries bulk operations on, while there are any.
+/// Carries bulk operations on, while there are any, and calls the processors of clock rules.
 fn carry_on_all(engine: &Engine, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
     let is_over = || is_stopped.load(Ordering::Acquire) || engine.failure().is_some() || engine.is_closed();
@@ -178,6 +178,7 @@ fn carry_on_all(engine: &Engine, is_stopped: &AtomicBool) {
             tracing::warn!(%cause, "a bulk operation waits");
             std::thread::sleep(REFUSED_PAUSE);
         }
+        engine.run_clock_processors();
         std::thread::sleep(BULK_LOOK);
     }
 }

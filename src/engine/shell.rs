@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
+use super::clock_work::ClockWork;
 use super::command::{Command, Status};
 use super::core::Core;
 use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
@@ -52,6 +53,7 @@ use crate::limits::{
     INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RECENT_BYTES, RECENT_BYTES_MAX, RUNNING_MAX,
     STATUSES_LEN_MAX,
 };
+use crate::load::LoadRetention;
 use crate::model::{
     Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, NodeResources,
     QueueMode, StoreId, Submission, SubmissionId, Timestamp,
@@ -76,8 +78,10 @@ pub struct Options {
     pub framework: String,
     /// How often load is taken down, aligned to midnight UTC; none: never.
     pub load_period: Option<Duration>,
-    /// How many load rows are kept.
+    /// How many load rows are kept; the oldest measurements go.
     pub load_rows: u32,
+    /// Which load rows go for their age; none, where nothing else is said.
+    pub load_retention: LoadRetention,
     /// Commands that may wait for the core.
     pub intake_len: usize,
     /// About how many bytes of memory what is newer than the state file may take before a checkpoint is
@@ -97,6 +101,7 @@ impl Default for Options {
             framework: "local".to_owned(),
             load_period: Some(Duration::from_hours(1)),
             load_rows: LOAD_ROWS_DEFAULT,
+            load_retention: LoadRetention::ALL,
             intake_len: INTAKE_LEN_MAX,
             checkpoint_bytes: RECENT_BYTES,
             retention: Retention::ALL,
@@ -131,6 +136,13 @@ impl Options {
     #[must_use]
     pub fn load_rows(mut self, rows: u32) -> Self {
         self.load_rows = rows.max(1);
+        self
+    }
+
+    /// Sets which load rows go for their age, a bounded number with each measurement.
+    #[must_use]
+    pub fn load_retention(mut self, retention: LoadRetention) -> Self {
+        self.load_retention = retention;
         self
     }
 
@@ -227,8 +239,9 @@ pub(super) struct Owned {
     pub(super) core: Core,
     /// When, on the monotonic clock, the newest view was made, and of which event.
     pub(super) viewed: (Instant, EventNumber),
-    /// Since when load is counted as taken, before the first row.
-    pub(super) load_since: Timestamp,
+    /// When the clock took load down last; at first, when the engine was made: before it there was nothing to
+    /// count.
+    pub(super) load_fired: Timestamp,
     picks: Vec<Entry>,
 }
 
@@ -244,6 +257,7 @@ pub(super) struct Inner {
     /// When the rings were last drained.
     pub(super) moved: AtomicI64,
     pub(super) options: Options,
+    pub(super) clock_work: ClockWork,
     n_replayed: u64,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
     /// Last, so that the store is unlocked only after its files are closed.
@@ -730,8 +744,9 @@ impl Inner {
         let now = core.clamp(options.clock.now());
         // What was recovered is durable; readers need not wait for the first sync.
         outside.view.store(view(&mut core, now));
+        let load_fired = core.load_fired().unwrap_or(now);
         core.emit(Event::EngineStarted { epoch, when: now });
-        let owned = Owned { core, viewed: (monotonic(), EventNumber(0)), load_since: now, picks: Vec::new() };
+        let owned = Owned { core, viewed: (monotonic(), EventNumber(0)), load_fired, picks: Vec::new() };
         let inner = Self {
             intake: Intake::new(options.intake_len, STATUSES_LEN),
             owned: Mutex::new(owned),
@@ -742,6 +757,7 @@ impl Inner {
             is_closed: AtomicBool::new(false),
             moved: AtomicI64::new(now.0),
             options,
+            clock_work: ClockWork::default(),
             n_replayed,
             checkpointer: Mutex::new(None),
             lock: Mutex::new(lock),

@@ -16,7 +16,6 @@ use super::ticket::{Promise, Pump};
 use super::view::{VIEW_AGE_MAX, view};
 use crate::clock::monotonic;
 use crate::limits::TURN_LANES;
-use crate::load::is_due;
 use crate::model::{Accepted, Durability, Submission, Timestamp};
 use crate::sync::{MutexGuard, Ordering};
 
@@ -156,11 +155,11 @@ impl Inner {
 
     fn take_load(&self, owned: &mut Owned, now: Timestamp) {
         let Some(period) = self.options.load_period else { return };
-        let last = owned.core.state.history.last().unwrap_or(owned.load_since);
-        if is_due(now, last, period) {
-            owned.core.take_load(now, self.options.load_rows);
-            self.flush(&mut owned.core, []);
-        }
+        let Some(firing) = owned.core.fire_load(now, owned.load_fired, period) else { return };
+        owned.load_fired = now;
+        owned.core.take_load(now, self.options.load_rows, &self.options.load_retention);
+        let tell = self.clock_work.told(firing);
+        self.flush(&mut owned.core, tell);
     }
 
     pub(super) fn publish(&self, owned: &mut Owned, now: Timestamp) {

@@ -4,8 +4,14 @@
 
 mod counters;
 mod history;
+mod look;
+mod schedule;
 
 pub(crate) use counters::Counters;
 pub use counters::StatusCounts;
 pub use history::LoadRow;
-pub(crate) use history::{History, is_due};
+pub(crate) use history::{History, LoadChange};
+pub(crate) use look::LoadTypes;
+pub use look::{JobLoadGroup, LoadColumn, LoadFilter, LoadHistory, LoadOrder, LoadOrderError, group_by_time};
+pub use schedule::LoadRetention;
+pub(crate) use schedule::{Thinned, is_due};

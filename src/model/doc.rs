@@ -81,6 +81,8 @@ pub enum Doc {
     BulkPart(BulkPart),
     /// A message that could not be carried out.
     DeadLetter(DeadLetter),
+    /// When a clock rule fired last.
+    ClockRule(ClockRule),
 }
 
 /// Kinds by number, in the order of [`Doc`].
@@ -129,8 +131,10 @@ pub mod kind {
     pub const BULK_PART: u8 = 20;
     /// By number.
     pub const DEAD_LETTER: u8 = 21;
+    /// By number.
+    pub const CLOCK_RULE: u8 = 22;
     /// How many there are.
-    pub const N: usize = 22;
+    pub const N: usize = 23;
 }
 
 /// Where the core has documents of a kind.
@@ -190,6 +194,7 @@ impl Doc {
             Self::Bulk(doc) => key(kind::BULK, doc.id.0, 0),
             Self::BulkPart(doc) => key(kind::BULK_PART, doc.bulk.0, u64::from(doc.part)),
             Self::DeadLetter(doc) => key(kind::DEAD_LETTER, doc.number, 0),
+            Self::ClockRule(doc) => key(kind::CLOCK_RULE, doc.number, 0),
         }
     }
 
@@ -391,6 +396,18 @@ pub struct TriggerEvent {
     pub description: Json,
     /// When.
     pub occurred: Timestamp,
+}
+
+/// A rule by which something happens again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[non_exhaustive]
+pub struct ClockRule {
+    /// Which.
+    pub number: u64,
+    /// Its name.
+    pub name: String,
+    /// The event of its last firing.
+    pub event: TriggerEvent,
 }
 
 /// What has to be known of a file.

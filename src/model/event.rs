@@ -202,6 +202,29 @@ pub enum Event {
     },
     /// Jobs are as they are told here, whatever they were: taken over from another system.
     JobsRestored(RecalledJobs),
+    /// Counts per job type of the past were put on record, in place of those of the same instant and type.
+    LoadPut {
+        /// The counts.
+        rows: Vec<LoadCounts>,
+        /// How many rows are kept, at most; older measurements go.
+        keep_rows: u32,
+    },
+    /// Measurements are no more.
+    LoadDropped {
+        /// Of these instants, which rise.
+        measured: Vec<Timestamp>,
+    },
+}
+
+/// Counts of one job type at one instant, as an event tells them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LoadCounts {
+    /// When.
+    pub measured: Timestamp,
+    /// Which type; none: nothing was there to count.
+    pub job_type: Option<JobTypeId>,
+    /// PENDING, QUEUED and RUNNING jobs.
+    pub counts: [u32; 3],
 }
 
 /// Jobs that are over, as the store had them.

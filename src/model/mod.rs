@@ -17,13 +17,13 @@ mod submission;
 mod time;
 
 pub use doc::{
-    Batch, BulkKind, BulkOperation, BulkPart, BulkPhase, Dataset, DeadLetter, Doc, DocKey, ErrorRecord,
-    ExecutionRecord, FileFact, FileRecord, JobInput, JobOutput, JobTypeDetails, JobTypeRevision, Json,
-    NodeRecord, Overtaken, RECIPE_PART_NODES, Recipe, RecipeNodeRow, RecipePart, RecipeType,
+    Batch, BulkKind, BulkOperation, BulkPart, BulkPhase, ClockRule, Dataset, DeadLetter, Doc, DocKey,
+    ErrorRecord, ExecutionRecord, FileFact, FileRecord, JobInput, JobOutput, JobTypeDetails, JobTypeRevision,
+    Json, NodeRecord, Overtaken, RECIPE_PART_NODES, Recipe, RecipeNodeRow, RecipePart, RecipeType,
     RecipeTypeRevision, SchedulerSettings, TriggerEvent, Workspace, kind,
 };
 pub(crate) use doc::{Kept, kept};
-pub use event::{Event, JobRange, RecalledJobs, RecipeNodes};
+pub use event::{Event, JobRange, LoadCounts, RecalledJobs, RecipeNodes};
 pub use ids::{
     BatchId, BulkId, ConstraintSetId, Epoch, ErrorId, EventId, EventNumber, ExeId, FileId, ID_MAX, JobId,
     JobTypeId, LaunchName, NodeId, ParseLaunchNameError, RecipeId, RecipeTypeId, StoreId, TenantId,

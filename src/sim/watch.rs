@@ -56,7 +56,7 @@ impl Picture {
             queued: (state.queue.n_picked() == 0).then(|| state.queue.iter(&[]).map(place).collect()),
             kinds: state.catalog.iter().cloned().collect(),
             mode: state.queue.mode_to_come(),
-            load: state.history.iter().copied().collect(),
+            load: state.history.iter().collect(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
-use crate::load::{LoadRow, StatusCounts};
+use crate::load::{LoadChange, StatusCounts};
 use crate::model::{
     Accepted, Creation, Doc, DocKey, Epoch, EventNumber, ExeId, JobId, JobState, JobStatus, JobType,
     JobTypeId, QueueMode, Timestamp,
@@ -69,7 +69,8 @@ pub(crate) struct Delta {
     /// Counts of the types whose jobs changed, as they are now.
     pub(crate) counts: Vec<(JobTypeId, StatusCounts)>,
     pub(crate) submissions: Vec<(Arc<str>, Accepted)>,
-    pub(crate) load: Vec<LoadRow>,
+    /// What became of load rows, in its order.
+    pub(crate) load: Vec<LoadChange>,
     /// Documents that were put, or are no more, in their order.
     pub(crate) docs: Vec<(DocKey, Option<Arc<Doc>>)>,
 }

@@ -25,7 +25,7 @@ use super::recipes::Recipes;
 use super::submissions::Submissions;
 use crate::catalog::Catalog;
 use crate::limits::LEFT_MAX;
-use crate::load::{Counters, History, StatusCounts};
+use crate::load::{Counters, History, LoadRow, StatusCounts};
 use crate::model::{
     Accepted, ConstraintSetId, Creation, Doc, DocKey, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given,
     JobId, JobRange, JobRequest, JobState, JobStatus, JobType, JobTypeId, LaunchName, More, NodeId,
@@ -395,10 +395,16 @@ impl State {
                 }
             }
             Event::LoadTaken { measured, keep_rows } => {
-                self.history.take(*measured, &self.counters, *keep_rows);
-                self.delta.load.extend(self.history.since(*measured));
+                self.pass(*measured);
+                self.history.take(*measured, &self.counters, *keep_rows, &mut self.delta.load);
                 self.keep_load_rows = *keep_rows;
             }
+            Event::LoadPut { rows, keep_rows } => {
+                let rows: Vec<LoadRow> = rows.iter().map(LoadRow::from).collect();
+                self.history.put_rows(&rows, *keep_rows, &mut self.delta.load);
+                self.keep_load_rows = *keep_rows;
+            }
+            Event::LoadDropped { measured } => self.history.drop_all(measured, &mut self.delta.load),
             Event::DocPut(doc) => self.put_doc(doc),
             Event::DocDropped(key) => self.drop_doc(*key),
             Event::DocsDropped { kind, id, n } => {

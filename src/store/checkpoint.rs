@@ -25,7 +25,7 @@ use super::file::{
 };
 use super::index::{Index, place_in, put_places};
 use super::list::RecipeJobs;
-use super::recent::Recent;
+use super::recent::{Recent, RecentLoad};
 use super::recovery::{OpenError, contained};
 use super::segment::{Builder, Place, Segment, SegmentInfo};
 use super::survey::STATE;
@@ -34,9 +34,6 @@ use crate::clock::monotonic;
 use crate::limits::{CHECKPOINT_BYTES, PLACES_MAX, REWRITES_MAX, SEGMENT_BYTES, SUBMISSIONS_MAX};
 use crate::model::{Accepted, EventNumber, JobId};
 use crate::sync::Ordering;
-
-/// Load rows that one checkpoint removes at most: more than it can add.
-const LOAD_ROWS_REMOVED_MAX: u64 = 10_000;
 
 /// Submissions in one piece of their table.
 const SUBMISSIONS_AT_ONCE: usize = 1_000;
@@ -471,7 +468,6 @@ impl Tables {
     }
 
     fn write_rest(txn: &WriteTransaction, frozen: &Recent) -> Result<(), OpenError> {
-        let totals = frozen.totals.expect("something gathered");
         let mut types = txn.open_table(TYPES).map_err(storage("write"))?;
         for (id, kind) in &frozen.job_types {
             types.insert(id.0, seal([&**kind]).as_slice()).map_err(storage("write"))?;
@@ -481,16 +477,20 @@ impl Tables {
             counts.insert(id.0, seal([count]).as_slice()).map_err(storage("write"))?;
         }
         Self::write_docs(txn, frozen)?;
+        Self::write_load(txn, &frozen.load)
+    }
+
+    /// Only what came or went: rows of before stay as they are.
+    fn write_load(txn: &WriteTransaction, changed: &RecentLoad) -> Result<(), OpenError> {
         let mut load = txn.open_table(LOAD).map_err(storage("write"))?;
-        for row in &frozen.load {
-            let key = (row.measured.0, row.job_type.map_or(0, |id| id.0));
-            load.insert(key, seal([row]).as_slice()).map_err(storage("write"))?;
+        if let Some(from) = changed.cut {
+            load.retain_in(..(from, 0), |_, _| false).map_err(storage("write"))?;
         }
-        let n_rows = load.len().map_err(storage("read"))?;
-        let surplus =
-            n_rows.saturating_sub(u64::from(totals.keep_load_rows.max(1))).min(LOAD_ROWS_REMOVED_MAX);
-        for _ in 0..surplus {
-            load.pop_first().map_err(storage("write"))?;
+        for at in &changed.dropped {
+            load.retain_in((*at, 0)..=(*at, u32::MAX), |_, _| false).map_err(storage("write"))?;
+        }
+        for (key, row) in &changed.rows {
+            load.insert(key, seal([row]).as_slice()).map_err(storage("write"))?;
         }
         Ok(())
     }

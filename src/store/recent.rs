@@ -4,10 +4,10 @@
 //! X1  A job stands in at most one row that is not old.
 //! X2  `before` of a row is how the state file has the job; none where it has none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::load::{LoadRow, StatusCounts};
+use crate::load::{LoadChange, LoadRow, StatusCounts};
 use crate::model::{Accepted, Creation, Doc, DocKey, JobId, JobType, JobTypeId};
 use crate::state::{Changed, Delta, Paged, Totals};
 
@@ -35,12 +35,49 @@ pub(super) struct Recent {
     pub(super) job_types: BTreeMap<JobTypeId, Arc<JobType>>,
     pub(super) counts: BTreeMap<JobTypeId, StatusCounts>,
     pub(super) submissions: Vec<(Arc<str>, Accepted)>,
-    pub(super) load: Vec<LoadRow>,
+    pub(super) load: RecentLoad,
     /// None for one that is no more.
     pub(super) docs: BTreeMap<DocKey, Option<Arc<Doc>>>,
     docs_bytes: usize,
     pub(super) totals: Option<Totals>,
     generation: u64,
+}
+
+/// Load rows that came and went. First those go that are said to be gone, then come those that are here.
+#[derive(Default)]
+pub(super) struct RecentLoad {
+    /// By instant and type.
+    pub(super) rows: BTreeMap<(i64, u32), LoadRow>,
+    /// Instants of which the file is to have no rows but these.
+    pub(super) dropped: BTreeSet<i64>,
+    /// Before this instant it is to have none but these.
+    pub(super) cut: Option<i64>,
+}
+
+impl RecentLoad {
+    fn add(&mut self, change: &LoadChange) {
+        match change {
+            LoadChange::Put(row) => {
+                self.rows.insert((row.measured.0, row.job_type.map_or(0, |id| id.0)), *row);
+            }
+            LoadChange::Dropped(measured) => {
+                let of_instant = self.rows.range((measured.0, 0)..=(measured.0, u32::MAX));
+                let keys: Vec<(i64, u32)> = of_instant.map(|(key, _)| *key).collect();
+                for key in keys {
+                    self.rows.remove(&key);
+                }
+                self.dropped.insert(measured.0);
+            }
+            LoadChange::Cut(from) => {
+                self.rows = self.rows.split_off(&(from.0, 0));
+                self.cut = self.cut.max(Some(from.0));
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        96 * self.rows.len() + 32 * self.dropped.len()
+    }
 }
 
 impl Recent {
@@ -57,7 +94,7 @@ impl Recent {
         self.job_types.extend(delta.job_types.into_iter().map(|kind| (kind.id, kind)));
         self.counts.extend(delta.counts);
         self.submissions.extend(delta.submissions);
-        self.load.extend(delta.load);
+        delta.load.iter().for_each(|change| self.load.add(change));
         for (key, doc) in delta.docs {
             // What it replaces is counted still: that is an upper bound.
             self.docs_bytes += 64 + doc.as_ref().map_or(0, |doc| doc.bytes());
@@ -105,7 +142,8 @@ impl Recent {
 
     /// About how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.n_rows * ROW_BYTES + self.created_bytes + self.docs_bytes + self.submissions.len() * 100
+        let others = self.created_bytes + self.docs_bytes + self.load.bytes();
+        self.n_rows * ROW_BYTES + others + self.submissions.len() * 100
     }
 
     pub(super) fn get(&self, id: JobId) -> Option<&Changed> {

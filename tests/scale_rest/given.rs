@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use weighbridge::{
-    Engine, ErrorCategory, ErrorId, ErrorRecord, FileRecord, IntakeError, JobId, JobRestored, NodeId,
-    NodeResources, Offer, Outcome, StatusUpdate, TaskState, Ticket, TicketError, Timestamp, Usage,
+    Engine, ErrorCategory, ErrorId, ErrorRecord, FileRecord, IntakeError, JobId, JobRestored, JobTypeId,
+    LoadRow, NodeId, NodeResources, Offer, Outcome, StatusUpdate, TaskState, Ticket, TicketError, Timestamp,
+    Usage,
 };
 
 /// Longest wait for something to be on disk.
@@ -128,6 +129,11 @@ fn failed(what: impl std::fmt::Display) -> GivenError {
     GivenError::Failed(what.to_string())
 }
 
+/// The job type of a row of load; none in that of an idle system.
+fn job_type(members: &Members) -> Result<Option<JobTypeId>, GivenError> {
+    members.get("job_type").and_then(Value::as_u64).map(|id| Ok(JobTypeId(small(id)?))).transpose()
+}
+
 /// The rows of a step.
 fn rows(members: &Members) -> Result<impl Iterator<Item = &Members>, GivenError> {
     let rows = members.get("rows").and_then(Value::as_array).ok_or_else(|| failed("no rows"))?;
@@ -238,6 +244,34 @@ impl Given for ByEngine {
             Some(output) => Self::wait(self.engine.status_with_output(update, output))?,
             None => Self::wait(self.engine.status(update))?,
         };
+        Ok(None)
+    }
+
+    fn job_load(&self, members: &Members) -> Made {
+        let row = |of: &Members| {
+            let measured = instant(of, "measured", self.engine.now())?.ok_or_else(|| failed("no instant"))?;
+            let (pending, queued, running) = (id(of, "pending")?, id(of, "queued")?, id(of, "running")?);
+            Ok(LoadRow { measured, job_type: job_type(of)?, pending, queued, running })
+        };
+        let rows = rows(members)?.map(row).collect::<Result<_, GivenError>>()?;
+        Self::wait(self.engine.put_job_loads(rows))?;
+        Ok(None)
+    }
+
+    fn job_load_series(&self, members: &Members) -> Made {
+        let start = instant(members, "start", self.engine.now())?.ok_or_else(|| failed("no instant"))?;
+        let (step, count, job_type) =
+            (id(members, "step_seconds")?, id(members, "count")?, job_type(members)?);
+        let row = |n: u64| {
+            let measured = start + Duration::from_secs(n * step);
+            LoadRow { measured, job_type, pending: n, queued: n % 7, running: n % 3 }
+        };
+        Self::wait(self.engine.put_job_loads((0..count).map(row).collect()))?;
+        Ok(None)
+    }
+
+    fn load_measured(&self, _: &Members) -> Made {
+        Self::wait(self.engine.calculate_load())?;
         Ok(None)
     }
 

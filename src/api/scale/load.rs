@@ -11,8 +11,7 @@ use crate::api::state::ApiState;
 use crate::api::time;
 use crate::api::views::Time;
 use crate::api::views::scale::LoadGroup;
-use crate::engine::View;
-use crate::load::LoadRow;
+use crate::load::{JobLoadGroup, LoadFilter};
 use crate::model::{JobTypeId, Timestamp};
 
 /// Days back to the default start, which is a midnight.
@@ -36,52 +35,18 @@ fn read_range(params: &Params, now: Timestamp) -> Result<Range, ScaleError> {
 }
 
 /// Which job types count; both lists must let a type through, an absent one lets all.
-struct Filter {
-    ids: Vec<i64>,
-    /// Ids of the types of the names asked for.
-    named: Option<Vec<JobTypeId>>,
+fn read_types(params: &Params) -> Result<(Vec<JobTypeId>, Vec<String>), ScaleError> {
+    let ids = params.integers("job_type_id")?.unwrap_or_default();
+    // An id that cannot be is that of no type: 0 is not given away.
+    let ids = ids.into_iter().map(|id| JobTypeId(u32::try_from(id).unwrap_or(0)));
+    Ok((ids.collect(), params.all("job_type_name").map(str::to_owned).collect()))
 }
 
-impl Filter {
-    fn read(params: &Params, view: &View) -> Result<Self, ScaleError> {
-        let ids = params.integers("job_type_id")?.unwrap_or_default();
-        let names: Vec<&str> = params.all("job_type_name").collect();
-        let types = view.types.iter().map(|kind| &kind.job_type);
-        let of_name = types.filter(|kind| names.contains(&kind.spec.name.as_str())).map(|kind| kind.id);
-        let named = (!names.is_empty()).then(|| of_name.collect());
-        Ok(Self { ids, named })
+impl From<JobLoadGroup> for LoadGroup {
+    fn from(group: JobLoadGroup) -> Self {
+        let JobLoadGroup { time, pending_count, queued_count, running_count } = group;
+        Self { time: Time(time), pending_count, queued_count, running_count }
     }
-
-    fn takes(&self, row: &LoadRow) -> bool {
-        if self.ids.is_empty() && self.named.is_none() {
-            return true;
-        }
-        row.job_type.is_some_and(|id| {
-            (self.ids.is_empty() || self.ids.contains(&i64::from(id.0)))
-                && self.named.as_ref().is_none_or(|named| named.contains(&id))
-        })
-    }
-}
-
-/// Sums rows of one instant, which stand together.
-fn groups<'r>(rows: impl Iterator<Item = &'r LoadRow>) -> Vec<LoadGroup> {
-    let mut groups: Vec<LoadGroup> = Vec::new();
-    for row in rows {
-        match groups.last_mut().filter(|group| group.time == Time(row.measured)) {
-            Some(group) => {
-                group.pending_count += row.pending;
-                group.queued_count += row.queued;
-                group.running_count += row.running;
-            }
-            None => groups.push(LoadGroup {
-                time: Time(row.measured),
-                pending_count: row.pending,
-                queued_count: row.queued,
-                running_count: row.running,
-            }),
-        }
-    }
-    groups
 }
 
 /// `GET load/`: one row per measurement, oldest first.
@@ -91,10 +56,11 @@ pub(in crate::api) async fn list(
     params: Params,
 ) -> Result<Json<Envelope<LoadGroup>>, ScaleError> {
     let range = read_range(&params, api.engine().now())?;
-    let filter = Filter::read(&params, &*api.view().await)?;
-    let rows = api.ask(move |engine| engine.load(range.started, range.ended)).await;
-    let groups = groups(rows.iter().filter(|row| filter.takes(row)));
-    Ok(Json(page(&groups, &params, &address.url(), |group| *group)?))
+    let (job_type_ids, job_type_names) = read_types(&params)?;
+    let (started, ended) = (Some(range.started), range.ended);
+    let filter = LoadFilter { started, ended, job_type_ids, job_type_names, ..LoadFilter::default() };
+    let groups = api.ask(move |engine| engine.job_load_groups(&filter)).await;
+    Ok(Json(page(&groups, &params, &address.url(), |group| LoadGroup::from(*group))?))
 }
 
 #[cfg(test)]
@@ -124,19 +90,5 @@ mod tests {
         check("ended=PT1S", Ok(true));
         check("started=yesterday", Err("Invalid ISO timestamp format for parameter: started"));
         check("ended=P", Err("Invalid ISO timestamp format for parameter: ended"));
-    }
-
-    #[test]
-    fn rows_of_one_instant_are_summed() {
-        let row = |at, queued| LoadRow {
-            measured: Timestamp(at),
-            job_type: Some(JobTypeId(1)),
-            pending: 1,
-            queued,
-            running: 0,
-        };
-        let rows = [row(1, 2), row(1, 3), row(2, 4)];
-        let sums: Vec<_> = groups(rows.iter()).iter().map(|g| (g.pending_count, g.queued_count)).collect();
-        assert_eq!(sums, [(2, 5), (1, 4)]);
     }
 }

@@ -7,6 +7,7 @@
 mod bulk;
 mod catalog;
 mod jobs;
+mod load;
 mod outputs;
 mod recipe_types;
 mod recipes;
@@ -16,6 +17,7 @@ pub(super) use bulk::run_all as run_bulk;
 pub use bulk::{BulkError, BulkPreview};
 pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, SchedulerChange};
 pub use jobs::Requeued;
+pub use load::{JOB_LOAD_RULE, LoadError};
 pub use outputs::OutputError;
 pub use recipe_types::{NewRecipeType, RecipeTypeChange};
 pub use recipes::{NewRecipe, RecipeError};

@@ -8,6 +8,8 @@ mod api_body;
 mod batch;
 mod manifest;
 mod store;
+#[cfg(feature = "server")]
+mod time_param;
 #[cfg(feature = "cli")]
 mod workload;
 
@@ -21,5 +23,7 @@ pub use manifest::manifest;
 pub use store::store_open;
 #[cfg(fuzzing)]
 pub use store::tell_panic;
+#[cfg(feature = "server")]
+pub use time_param::time_param;
 #[cfg(feature = "cli")]
 pub use workload::workload_file;

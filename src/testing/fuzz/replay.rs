@@ -43,6 +43,12 @@ fn the_corpus_of_bodies_is_read_or_refused_with_words() {
     replay("api_body", super::api_body);
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn the_corpus_of_instants_is_refused_or_reads_back() {
+    replay("time_param", super::time_param);
+}
+
 #[cfg(feature = "cli")]
 #[test]
 fn the_corpus_of_workload_files_is_refused_with_faults_or_valid() {

@@ -140,7 +140,7 @@ fn rest_of(opened: &Opened) -> String {
     let counters: Vec<_> = state.counters.iter().collect();
     let submissions: Vec<_> = (0..2 * ROUNDS).map(|n| state.submission(submission_id(n).as_str())).collect();
     let types: Vec<_> = state.catalog.iter().collect();
-    let load: Vec<_> = state.history.since(Timestamp(0)).collect();
+    let load: Vec<_> = state.history.iter().filter(|row| row.measured >= Timestamp(0)).collect();
     format!("{:?} {:?} {counters:?} {submissions:?} {types:?} {load:?}", opened.id, state.totals())
 }
 
