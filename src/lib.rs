@@ -54,10 +54,10 @@ pub use driver::{
 pub use engine::{
     BulkError, BulkPreview, CatalogError, CatalogView, Changed, ClockFiring, ClockRuleError, CloseError,
     Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTypeChange, JobTypeError, JobTypeView, JobsError,
-    LoadError, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing, OutputError,
-    PendingLaunches, Pick, Picks, RecipeError, RecipeTypeChange, Reconciled, Requeued, RunningLaunch,
-    SchedulerChange, Service, ServiceError, StatusOutcome, SubmitError, Ticket, TicketError, View,
-    status_sink,
+    LoadError, NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing,
+    OutputError, PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeError,
+    RecipeTypeChange, Reconciled, Requeued, RunningLaunch, SchedulerChange, Service, ServiceError,
+    StatusOutcome, SubmitError, Ticket, TicketError, View, status_sink,
 };
 pub use intake::IntakeError;
 pub use launch::{

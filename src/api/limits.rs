@@ -16,6 +16,9 @@ pub(super) const CATALOG_BODY_BYTES_MAX: usize = 2 * CATALOG_TEXT_BYTES_MAX;
 /// Bytes of a submission: as large as a workload file.
 pub(super) const SUBMISSION_BYTES_MAX: usize = WORKLOAD_BYTES_MAX;
 
+/// Manifests that are kept as they are shown, some kilobytes each.
+pub(super) const MANIFESTS_KEPT_MAX: usize = 4_096;
+
 /// Submissions longer than [`BODY_BYTES_MAX`], or of unknown length, that arrive at once: each may
 /// hold [`SUBMISSION_BYTES_MAX`] of text until its request times out. Shorter ones are bounded by
 /// the number of connections, like every other body.

@@ -12,8 +12,10 @@
 //! A4  Every body, wait and count of connections has a bound.
 
 mod body;
+mod bulk_filter;
 mod errors;
 mod health;
+mod job_facts;
 mod job_list;
 mod limits;
 #[cfg_attr(not(test), expect(dead_code, reason = "readers for calls that are not there yet"))]

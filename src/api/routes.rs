@@ -61,6 +61,10 @@ const SCALE: &[Endpoint] = &[
     posts("/job-types/", "Make a job type, or change one", || post(scale::job_types::create)),
     reads("/job-types/{name}/{version}/", "A job type in detail", || get(scale::job_types::detail)),
     patches("/job-types/{name}/{version}/", "Change a job type", || patch(scale::job_types::change)),
+    reads("/jobs/{id}/executions/", "The executions of a job", || get(scale::executions::list)),
+    reads("/jobs/{id}/executions/{exe_num}/", "An execution of a job in detail", || get(scale::executions::detail)),
+    posts("/jobs/requeue/", "Queue many jobs again", || post(scale::bulk::requeue)),
+    posts("/jobs/cancel/", "Cancel many jobs", || post(scale::bulk::cancel)),
     reads("/version/", "The version", || get(health::scale_version)),
 ];
 

@@ -3,19 +3,21 @@
 //! S1  `told` never runs backwards, and is raised before the answer that tells a position leaves.
 //! S2  However many readers want a newer view, one is made at a time, and all of them look at it.
 
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::limits::{
-    ANSWER_WAIT_MAX, CORE_SILENCE_MAX, LONG_BODIES_AT_ONCE_MAX, SUBMISSIONS_AT_ONCE_MAX, VIEW_LOOK,
-    VIEW_WAIT_MAX,
+    ANSWER_WAIT_MAX, CORE_SILENCE_MAX, LONG_BODIES_AT_ONCE_MAX, MANIFESTS_KEPT_MAX, SUBMISSIONS_AT_ONCE_MAX,
+    VIEW_LOOK, VIEW_WAIT_MAX,
 };
+use super::views::scale::{SharedDocument, document};
 use crate::engine::{Engine, Ticket, TicketError, View};
 use crate::intake::IntakeError;
-use crate::model::{EventNumber, JobTypeId, SubmissionId, Timestamp};
-use crate::sync::{AtomicU64, Ordering};
+use crate::model::{EventNumber, JobTypeId, JobTypeRevision, Timestamp};
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// What callers are told when the intake is full.
 pub(super) const BUSY: &str = "the engine takes no more commands at this moment; try again in a second";
@@ -58,10 +60,6 @@ struct Shared {
     engine: Engine,
     /// The newest position that was told to anybody.
     told: AtomicU64,
-    /// Makes the ids of submissions whose caller gave none.
-    submissions: AtomicU64,
-    /// Drawn at the start, so that those ids differ between two starts.
-    prefix: String,
     started: Timestamp,
     /// Long bodies that arrive.
     arriving: Semaphore,
@@ -69,6 +67,8 @@ struct Shared {
     reading: Semaphore,
     /// Held by whoever has a view made.
     publishing: Mutex<()>,
+    /// Manifests that were shown, by job type and revision.
+    manifests: sync::Mutex<HashMap<(JobTypeId, u32), Arc<Value>>>,
 }
 
 /// The engine as the server sees it. Cheap to clone.
@@ -80,17 +80,15 @@ pub struct ApiState(Arc<Shared>);
 impl ApiState {
     /// Serves `engine`.
     pub fn new(engine: Engine) -> Self {
-        let draw = || RandomState::new().hash_one("a start of the server");
         let started = engine.now();
         Self(Arc::new(Shared {
             engine,
             told: AtomicU64::new(0),
-            submissions: AtomicU64::new(0),
-            prefix: format!("rest-{:016x}{:016x}", draw(), draw()),
             started,
             arriving: Semaphore::new(LONG_BODIES_AT_ONCE_MAX),
             reading: Semaphore::new(SUBMISSIONS_AT_ONCE_MAX),
             publishing: Mutex::new(()),
+            manifests: sync::Mutex::new(HashMap::new()),
         }))
     }
 
@@ -101,13 +99,6 @@ impl ApiState {
     /// When the server started, by the engine's clock.
     pub(super) fn started(&self) -> Timestamp {
         self.0.started
-    }
-
-    /// A submission id nobody else has.
-    pub(super) fn own_submission_id(&self) -> SubmissionId {
-        // Relaxed: only that it differs matters.
-        let number = self.0.submissions.fetch_add(1, Ordering::Relaxed);
-        SubmissionId::new(&format!("{}-{number}", self.0.prefix)).expect("printable and short")
     }
 
     /// A place among the long bodies that arrive at once.
@@ -181,6 +172,21 @@ impl ApiState {
         }
     }
 
+    /// The manifest of a revision, which never changes.
+    pub(super) fn manifest(&self, revision: &JobTypeRevision) -> SharedDocument {
+        let key = (revision.job_type, revision.revision);
+        if let Some(known) = self.0.manifests.lock().get(&key) {
+            return SharedDocument(known.clone());
+        }
+        let made = Arc::new(document(&revision.manifest));
+        let mut all = self.0.manifests.lock();
+        if all.len() >= MANIFESTS_KEPT_MAX {
+            all.clear();
+        }
+        all.insert(key, made.clone());
+        SharedDocument(made)
+    }
+
     /// A view that shows everything this server told anybody so far.
     pub(super) async fn view(&self) -> Arc<View> {
         // Acquire, with the Release in `write`.
@@ -219,13 +225,6 @@ impl ApiState {
         while self.engine().view().position < position && self.engine().failure().is_none() {
             tokio::time::sleep(VIEW_LOOK).await;
         }
-    }
-
-    /// Any view that knows `job_type`, if there is one; it may be behind what was told. Nothing is
-    /// published for it, so it costs a flood of writes nothing.
-    pub(super) async fn known_view(&self, job_type: JobTypeId) -> Arc<View> {
-        let view = self.engine().view();
-        if view.job_type(job_type).is_some() { view } else { self.newest_view().await }
     }
 
     /// A view that knows `job_type`, if there is one: types can be made by others than this server.

@@ -152,18 +152,7 @@ impl Engine {
         let owned = self.0.enter();
         let state = &owned.core.state;
         let entries = state.queue.iter(without).take(limit.min(LIST_MAX));
-        entries
-            .map(|entry| QueuedJobExecution {
-                id: entry.id,
-                job: entry.job,
-                job_type: entry.job_type,
-                tenant: entry.tenant,
-                exe_num: state.job(entry.job).map_or(0, |job| job.num_exes),
-                priority: entry.priority,
-                queued: entry.queued,
-                resources: state.queue.named(&entry.asks),
-            })
-            .collect()
+        entries.map(|entry| state.queued_execution(&entry)).collect()
     }
 
     /// Executions on record as running, and picks that are neither committed nor put back. At this

@@ -77,6 +77,16 @@ impl View {
         self.types.get(at)
     }
 
+    /// Types of which something waits: those that are not paused first, then by their most important entry,
+    /// then by their oldest.
+    pub fn queued_types(&self) -> Vec<&JobTypeView> {
+        let mut queued: Vec<&JobTypeView> = self.types.iter().filter(|kind| kind.counts.queued > 0).collect();
+        queued.sort_by_key(|kind| {
+            (kind.job_type.spec.is_paused, kind.highest_priority, kind.longest_queued, kind.job_type.id)
+        });
+        queued
+    }
+
     /// All kinds of errors, by id.
     pub fn errors(&self) -> impl Iterator<Item = &crate::model::ErrorRecord> {
         self.catalog.errors()

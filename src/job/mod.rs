@@ -6,6 +6,7 @@
 //! Scale's predicates and its rule for retries.
 
 pub(crate) mod data;
+pub(crate) mod execution;
 #[cfg_attr(not(test), expect(dead_code, reason = "what messages tell of executions comes to ask the rest"))]
 mod standing;
 

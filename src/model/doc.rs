@@ -426,6 +426,19 @@ pub struct FileRecord {
     pub created: Timestamp,
 }
 
+/// The kind of an event that somebody made who asked.
+pub const USER_EVENT: &str = "USER";
+
+/// What is known of such an event: nobody has to say who they are.
+pub const USER_DESCRIPTION: &str = r#"{"user":"Anonymous"}"#;
+
+impl TriggerEvent {
+    /// The event of somebody who asked.
+    pub fn of_user(id: EventId, occurred: Timestamp) -> Self {
+        Self { id, kind: USER_EVENT.to_owned(), description: USER_DESCRIPTION.into(), occurred }
+    }
+}
+
 impl FileRecord {
     /// One of a name, a media type and a size; its id and time are given when it is put on record.
     pub fn new(name: impl Into<String>, media_type: impl Into<String>, bytes: u64) -> Self {

@@ -101,6 +101,18 @@ id!(
     EventNumber, u64
 );
 
+impl EventId {
+    /// The event of a user who asked for one job, which is on record with the job. Other events have odd ids.
+    pub const fn of_user(job: JobId) -> Self {
+        Self(2 * job.0)
+    }
+
+    /// The job that such an event made; none for another event.
+    pub const fn of_job(self) -> Option<JobId> {
+        if self.0.is_multiple_of(2) { Some(JobId(self.0 / 2)) } else { None }
+    }
+}
+
 /// The name of one launch: which execution, and the how-manieth launch of it.
 ///
 /// A refused or lost launch is launched again under the next number, so that a late status of the

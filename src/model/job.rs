@@ -6,7 +6,7 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{
-    BatchId, ErrorId, ExeId, JobId, JobTypeId, LaunchName, NodeId, RecipeId, TenantId, cluster_id,
+    BatchId, ErrorId, EventId, ExeId, JobId, JobTypeId, LaunchName, NodeId, RecipeId, TenantId, cluster_id,
 };
 use super::resources::NodeResources;
 use super::submission::Given;
@@ -131,6 +131,13 @@ pub struct Job {
     pub superseded: Option<Timestamp>,
     /// False while it waits for an input that others give.
     pub has_input: bool,
+}
+
+impl Job {
+    /// What made it.
+    pub fn event(&self) -> EventId {
+        self.given.as_ref().and_then(|given| given.event).unwrap_or(EventId::of_user(self.id))
+    }
 }
 
 /// An execution that waits for a node: what the queue holds of it.

@@ -20,7 +20,7 @@ pub use doc::{
     Batch, BulkKind, BulkOperation, BulkPart, BulkPhase, ClockRule, Dataset, DeadLetter, Doc, DocKey,
     ErrorRecord, ExecutionRecord, FileFact, FileRecord, JobInput, JobOutput, JobTypeDetails, JobTypeRevision,
     Json, NodeRecord, Overtaken, RECIPE_PART_NODES, Recipe, RecipeNodeRow, RecipePart, RecipeType,
-    RecipeTypeRevision, SchedulerSettings, TriggerEvent, Workspace, kind,
+    RecipeTypeRevision, SchedulerSettings, TriggerEvent, USER_DESCRIPTION, USER_EVENT, Workspace, kind,
 };
 pub(crate) use doc::{Kept, kept};
 pub use event::{Event, JobRange, LoadCounts, RecalledJobs, RecipeNodes};

@@ -47,6 +47,10 @@ impl Docs {
         self.all.get(&key(kind, id))
     }
 
+    pub(crate) fn get_sub(&self, kind: u8, id: u64, sub: u64) -> Option<&Arc<Doc>> {
+        self.all.get(&DocKey { kind, id, sub })
+    }
+
     /// Those of a kind that are here, by id.
     pub(crate) fn of_kind(&self, kind: u8) -> impl DoubleEndedIterator<Item = &Arc<Doc>> {
         let end = DocKey { kind, id: u64::MAX, sub: u64::MAX };

@@ -29,7 +29,7 @@ use crate::load::{Counters, History, LoadRow, StatusCounts};
 use crate::model::{
     Accepted, ConstraintSetId, Creation, Doc, DocKey, Epoch, Event, EventNumber, ExeEnd, ExeId, Extra, Given,
     JobId, JobRange, JobRequest, JobState, JobStatus, JobType, JobTypeId, LaunchName, More, NodeId,
-    NodeResources, Outcome, QueueMode, RecipeId, RecipeNodes, Timestamp, Usage,
+    NodeResources, Outcome, QueueMode, QueuedJobExecution, RecipeId, RecipeNodes, Timestamp, Usage,
 };
 use crate::queue::{Amounts, Entry, Queue};
 use crate::recipe::Graph;
@@ -528,6 +528,8 @@ impl State {
         let revision = given.and_then(|given| given.revision).unwrap_or_else(|| self.revision_of(kind));
         let spec = &kind.spec;
         let resources = match &request.resources {
+            // What was made of a manifest and an input is all there is.
+            Some(own) if given.is_some() => own.clone(),
             Some(own) => spec.resources.overridden_by(own).unwrap_or_else(|_| spec.resources.clone()),
             None => spec.resources.clone(),
         };
@@ -647,6 +649,20 @@ impl State {
             (more.started, more.node, more.runs) = (Some(when), Some(node), true);
             Self::set_status(job, JobStatus::Running, when);
         });
+    }
+
+    /// What is told of an entry of the queue.
+    pub(crate) fn queued_execution(&self, entry: &Entry) -> QueuedJobExecution {
+        QueuedJobExecution {
+            id: entry.id,
+            job: entry.job,
+            job_type: entry.job_type,
+            tenant: entry.tenant,
+            exe_num: self.job(entry.job).map_or(0, |job| job.num_exes),
+            priority: entry.priority,
+            queued: entry.queued,
+            resources: self.queue.named(&entry.asks),
+        }
     }
 
     /// What runs on a node, by what it got.

@@ -1,4 +1,6 @@
-//! Jobs: queue one, look at one.
+//! Jobs: queue one, look at one, list them.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -6,85 +8,65 @@ use axum::extract::{Path, State};
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::api::body;
 use crate::api::errors::{ScaleError, scale_unsettled};
+use crate::api::job_facts::JobFacts;
 use crate::api::job_list::{self, scale_refused};
 use crate::api::limits::BODY_BYTES_MAX;
-use crate::api::members::{self, ReadError};
+use crate::api::members;
 use crate::api::paging::{Envelope, enveloped, window};
 use crate::api::query::{Address, Params, path_id};
 use crate::api::state::ApiState;
-use crate::api::views::scale::{JobDetails, job_details, to_text};
-use crate::engine::SubmitError;
-use crate::model::{Job, JobColumn, JobId, JobOrder, JobPage, JobQuery, JobRequest, JobTypeId, Submission};
-
-/// Members of a job's configuration.
-const CONFIGURATION: [&str; 5] = ["version", "mounts", "output_workspaces", "priority", "settings"];
+use crate::api::views::scale::{
+    Execution, JobDetails, JobLine, Kind, RevisionBase, SharedDocument, execution, execution_line,
+    job_details, job_line, new_job,
+};
+use crate::engine::{Engine, NewJob, QueueError, View};
+use crate::model::{Data, ExecutionRecord, Job, JobColumn, JobId, JobOrder, JobPage, JobQuery, JobTypeId};
 
 /// What a body asks for.
 #[derive(Debug, PartialEq)]
 struct Asked {
     job_type: JobTypeId,
-    input: Map<String, Value>,
-    configuration: Map<String, Value>,
+    input: Value,
+    configuration: Option<Value>,
 }
 
 fn read_body(bytes: &Bytes) -> Result<Asked, ScaleError> {
-    let members = members::object(bytes)?;
+    let mut members = members::object(bytes)?;
     let id = members::required(members::integer(&members, "job_type_id")?, "job_type_id")?;
-    let object = |name| Ok::<_, ReadError>(members::dictionary(&members, name)?.cloned().unwrap_or_default());
-    let (input, configuration) = (object("input")?, object("configuration")?);
+    members::dictionary(&members, "input")?;
+    let has_configuration =
+        members::dictionary(&members, "configuration")?.is_some_and(|all| !all.is_empty());
     // A number that no id can be is an id that is not there.
     let job_type = u32::try_from(id).map(JobTypeId).map_err(|_| ScaleError::NotFound)?;
-    Ok(Asked { job_type, input, configuration })
+    let mut take = |name: &str| members.get_mut(name).map(Value::take).unwrap_or_default();
+    Ok(Asked {
+        job_type,
+        input: take("input"),
+        configuration: has_configuration.then(|| take("configuration")),
+    })
 }
 
-fn read_priority(configuration: &Map<String, Value>) -> Result<Option<i32>, ScaleError> {
-    let invalid = |text: String| {
-        ScaleError::Bad(format!("Job type configuration invalid: Invalid configuration: {text}"))
-    };
-    if let Some(name) = configuration.keys().find(|name| !CONFIGURATION.contains(&name.as_str())) {
-        return Err(invalid(format!("'{name}' was unexpected")));
-    }
-    let Some(value) = configuration.get("priority") else { return Ok(None) };
-    let number = value.as_i64().ok_or_else(|| invalid(format!("{value} is not of type 'integer'")))?;
-    if number < 1 {
-        return Err(invalid(format!("{number} is less than the minimum of 1")));
-    }
-    i32::try_from(number).map(Some).map_err(|_| invalid(format!("{number} is more than {}", i32::MAX)))
-}
-
-fn read_values(input: &Map<String, Value>) -> Result<Vec<(String, String)>, ScaleError> {
-    let object = |name: &str| match input.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(object)) => Ok(Some(object)),
-        Some(_) => Err(ScaleError::Data(format!("Invalid job data: '{name}' must be an object"))),
-    };
-    if let Some(name) = object("files")?.and_then(|files| files.keys().next()) {
-        return Err(ScaleError::Data(format!(
-            "Invalid job data: Parameter '{name}' cannot be a file: there are no workspaces"
-        )));
-    }
-    let json = object("json")?.into_iter().flatten();
-    Ok(json.map(|(name, value)| (name.clone(), to_text(value))).collect())
-}
-
-fn refused(error: &SubmitError) -> ScaleError {
+/// Errors of data are bare texts, as Scale answers them.
+fn refused(error: &QueueError) -> ScaleError {
     match error {
-        SubmitError::UnknownJobType(_) => ScaleError::NotFound,
-        SubmitError::MissingValue { name, .. } => {
-            ScaleError::Data(format!("Invalid job data: Parameter '{name}' is required"))
+        QueueError::UnknownJobType(_) => ScaleError::NotFound,
+        QueueError::InvalidData(_) | QueueError::TooLarge { .. } => {
+            ScaleError::Data(format!("Invalid job data: {error}"))
         }
-        SubmitError::ValuesTooLarge { .. } => ScaleError::Data(format!("Invalid job data: {error}")),
-        SubmitError::InactiveJobType(name) => ScaleError::Bad(format!("Inactive job type: {name}")),
-        SubmitError::QueueFull | SubmitError::TooManyLanes => ScaleError::Unavailable(error.to_string()),
+        QueueError::UnknownFile { .. } => ScaleError::Bad(format!("Invalid job data: {error}")),
+        QueueError::InvalidConfiguration(_) => {
+            ScaleError::Bad(format!("Job type configuration invalid: {error}"))
+        }
+        QueueError::QueueFull | QueueError::TooManyLanes => ScaleError::Unavailable(error.to_string()),
         _ => ScaleError::Bad(error.to_string()),
     }
 }
 
-/// `POST jobs/`: queues one job. Answered once it is on disk.
+/// `POST jobs/`: queues one job. Answered once it is on disk, with what the command that queued it said.
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
     address: Address,
@@ -92,18 +74,18 @@ pub(in crate::api) async fn create(
     body: Body,
 ) -> Result<Response, ScaleError> {
     let asked = read_body(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
-    let view = api.known_view(asked.job_type).await;
-    let kind = view.job_type(asked.job_type).ok_or(ScaleError::NotFound)?;
-    let mut request = JobRequest::new(asked.job_type);
-    request.priority = read_priority(&asked.configuration)?;
-    let request = request.values(read_values(&asked.input)?);
-    let submission = Submission::new(api.own_submission_id()).jobs(request);
-    let settled = api.write(|engine| engine.submit(submission)).await;
-    let (accepted, _) = settled.map_err(|error| scale_unsettled(error, refused))?;
-    let id = accepted.first_job;
-    let job = api.ask_ahead(move |engine| engine.job(id)).await.ok_or(ScaleError::NotFound)?;
-    let details = job_details(&job, &kind.job_type, &view, api.engine().framework());
-    let location = HeaderValue::from_str(&format!("{}{}/", address.url(), id));
+    let mut new = NewJob::new(asked.job_type, asked.input);
+    new.configuration = asked.configuration;
+    // Files are looked up in the store, beside the runtime's threads.
+    if new.input.get("files").and_then(Value::as_object).is_some_and(|files| !files.is_empty()) {
+        new = api.ask_ahead(move |engine| engine.with_files(new)).await;
+    }
+    let settled = api.write(|engine| engine.queue_shown_job(new)).await;
+    let (queued, _) = settled.map_err(|error| scale_unsettled(error, refused))?;
+    let kind = Kind { job_type: &queued.job_type, details: queued.details() };
+    let revision = queued.revision();
+    let details = new_job(&queued.job, kind, revision, revision.map(|revision| api.manifest(revision)));
+    let location = HeaderValue::from_str(&format!("{}{}/", address.url(), queued.job.id));
     let mut response = (StatusCode::CREATED, Json(details)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(LOCATION, location);
@@ -111,16 +93,12 @@ pub(in crate::api) async fn create(
     Ok(response)
 }
 
-/// What a list does not show of a job.
-const DETAILS: [&str; 6] =
-    ["execution", "input", "output", "configuration", "resources", "superseded_by_job"];
-
 /// `GET jobs/`.
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,
     address: Address,
     params: Params,
-) -> Result<Json<Envelope<Value>>, ScaleError> {
+) -> Result<Json<Envelope<JobLine<RevisionBase>>>, ScaleError> {
     let view = api.view().await;
     let now = api.engine().now();
     params.range(["started", "ended"], now, None)?;
@@ -130,26 +108,41 @@ pub(in crate::api) async fn list(
     let order = job_list::order(&params, true)?.unwrap_or_else(default);
     let query = |len| JobQuery::new(len).filter(filter.clone()).order(order.clone()).counted();
     let ask = async |query: JobQuery| {
-        let page = api.ask(move |engine| engine.list_jobs(&query)).await;
-        page.map_err(|error| scale_refused(&error))
+        let list = move |engine: &Engine| {
+            let page = engine.list_jobs(&query);
+            page.map(|page| (JobFacts::of(engine, &page.jobs), page))
+        };
+        api.ask(list).await.map_err(|error| scale_refused(&error))
     };
     let count = |page: &JobPage| page.total.map_or(0, |total| usize::try_from(total.n).unwrap_or(usize::MAX));
-    let window = window(&params, async || Ok::<_, ScaleError>(count(&ask(query(1)).await?))).await?;
-    let page = ask(query(window.len).skip(window.skip)).await?;
+    let window = window(&params, async || Ok::<_, ScaleError>(count(&ask(query(1)).await?.1))).await?;
+    let (facts, page) = ask(query(window.len).skip(window.skip)).await?;
     let mut view = view;
     if let Some(newest) = page.jobs.iter().map(|job| job.job_type).max() {
         view = api.view_with(newest).await;
     }
-    let line = |job: &Job| {
-        let kind = view.job_type(job.job_type)?;
-        let details = job_details(job, &kind.job_type, &view, api.engine().framework());
-        let Ok(Value::Object(mut line)) = serde_json::to_value(details) else { return None };
-        line.retain(|name, _| !DETAILS.contains(&name.as_str()));
-        Some(Value::Object(line))
-    };
-    let lines: Vec<Value> = page.jobs.iter().filter_map(line).collect();
+    let line = |job: &Job| Some(job_line(job, Kind::of(job, &view)?, &facts, &view));
+    let lines: Vec<_> = page.jobs.iter().filter_map(line).collect();
     let count = count(&page).max(window.skip + lines.len());
     Ok(Json(enveloped(window, lines, count, page.next.is_some(), &params, &address.url())?))
+}
+
+/// What is looked up of a job that is shown in detail.
+struct Found {
+    job: Job,
+    facts: JobFacts,
+    /// Its newest execution, if that was launched.
+    newest: Option<ExecutionRecord>,
+}
+
+/// A view that knows the type of a job, which may have been made by others than this server.
+pub(super) async fn view_of(api: &ApiState, job_type: JobTypeId) -> Arc<View> {
+    api.view_with(job_type).await
+}
+
+/// What is answered for a job whose type no view shows yet.
+pub(super) fn unknown_type() -> ScaleError {
+    ScaleError::Unavailable("The job type is not on disk yet; try again in a second.".to_owned())
 }
 
 /// `GET jobs/{id}/`.
@@ -158,12 +151,46 @@ pub(in crate::api) async fn detail(
     Path(id): Path<String>,
 ) -> Result<Json<JobDetails>, ScaleError> {
     let id: JobId = path_id(&id)?;
-    let job = api.ask(move |engine| engine.job(id)).await.ok_or(ScaleError::NotFound)?;
-    let view = api.view_with(job.job_type).await;
-    let kind = view.job_type(job.job_type).ok_or_else(|| {
-        ScaleError::Unavailable("The job type is not on disk yet; try again in a second.".to_owned())
-    })?;
-    Ok(Json(job_details(&job, &kind.job_type, &view, api.engine().framework())))
+    let find = move |engine: &Engine| {
+        let job = engine.job(id)?;
+        let facts = JobFacts::in_detail(engine, &job);
+        let newest = engine.newest_execution(&job);
+        Some(Found { job, facts, newest })
+    };
+    let found = api.ask(find).await.ok_or(ScaleError::NotFound)?;
+    let Found { job, facts, newest } = &found;
+    let view = view_of(&api, job.job_type).await;
+    let kind = Kind::of(job, &view).ok_or_else(unknown_type)?;
+    let revision = view.catalog.job_type_revision(job.job_type, job.revision);
+    let manifest = revision.map(|revision| api.manifest(revision));
+    let execution = match newest {
+        Some(record) => Some(shown(&api, record, job, kind, manifest.as_ref(), &facts.input, &view).await),
+        None => None,
+    };
+    Ok(Json(job_details(job, kind, revision, manifest, (facts, execution), &view)))
+}
+
+/// An execution in detail.
+pub(super) async fn shown(
+    api: &ApiState,
+    record: &ExecutionRecord,
+    job: &Job,
+    kind: Kind<'_>,
+    manifest: Option<&SharedDocument>,
+    input: &Data,
+    view: &View,
+) -> Execution {
+    let (exe_num, id) = (record.exe_num, record.job);
+    let data = input.clone();
+    let look = move |engine: &Engine| {
+        let files = if data.files.is_empty() { Vec::new() } else { engine.files_of(&data) };
+        (engine.job_output(id, exe_num), files)
+    };
+    let (output, files) = api.ask_ahead(look).await;
+    let configuration =
+        Engine::configuration_of(job, kind.job_type, manifest.map(|it| &*it.0), input, &files);
+    let line = execution_line(record, job, kind, view, api.engine().framework());
+    execution(record, line, configuration, output.as_ref())
 }
 
 #[cfg(test)]
@@ -187,38 +214,17 @@ mod tests {
         check("{\"job_type_id\": \"x\"}", "Parameter must be a valid integer: \"job_type_id\"");
         check("{\"job_type_id\": 1.5}", "Parameter must be a valid integer: \"job_type_id\"");
         check("{\"job_type_id\": 1, \"input\": []}", "Parameter must be a valid JSON object: \"input\"");
-    }
-
-    #[test]
-    fn priorities_are_whole_numbers_from_1() {
-        let check = |priority: Value, expected: Result<Option<i32>, &str>| {
-            let configuration = Map::from_iter([("priority".to_owned(), priority.clone())]);
-            let read = read_priority(&configuration).map_err(|error| format!("{error:?}"));
-            match (read, expected) {
-                (Ok(read), Ok(expected)) => assert_eq!(read, expected, "{priority}"),
-                (Err(read), Err(part)) => assert!(read.contains(part), "{priority}: {read}"),
-                (read, _) => panic!("{priority}: {read:?}"),
-            }
-        };
-        check(json!(1), Ok(Some(1)));
-        check(json!(i32::MAX), Ok(Some(i32::MAX)));
-        check(json!(0), Err("0 is less than the minimum of 1"));
-        check(json!(-7), Err("less than the minimum"));
-        check(json!(1_i64 << 31), Err("more than 2147483647"));
-        check(json!("9"), Err("is not of type 'integer'"));
-        check(json!(2.5), Err("is not of type 'integer'"));
-        assert_eq!(read_priority(&Map::new()), Ok(None));
-        let other = Map::from_iter([("priorty".to_owned(), json!(1))]);
-        assert!(read_priority(&other).is_err());
+        check("{\"job_type_id\": 1, \"configuration\": 3}", "Parameter must be a valid JSON object: \"con");
+        let asked = read_body(&Bytes::from("{\"job_type_id\": 1, \"input\": {\"json\": {\"N\": 3}}}"));
+        let asked = asked.expect("a body");
+        assert_eq!((asked.input, asked.configuration), (json!({"json": {"N": 3}}), None));
     }
 
     proptest! {
         #[test]
         fn no_body_panics(body in "\\PC{0,60}", json in "[{}\\[\\]\",:a-z0-9_ ]{0,60}") {
             let _ = read_body(&Bytes::from(body));
-            if let Ok(asked) = read_body(&Bytes::from(json)) {
-                let _ = (read_priority(&asked.configuration), read_values(&asked.input));
-            }
+            let _ = read_body(&Bytes::from(json));
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::api::paging::{Envelope, page};
 use crate::api::query::{Address, Params};
 use crate::api::state::ApiState;
 use crate::api::views::scale::QueueStatus;
-use crate::engine::JobTypeView;
 
 /// `GET queue/status/`: types with something queued; those that are not paused first, then by their
 /// most important entry, then by their oldest.
@@ -18,9 +17,7 @@ pub(in crate::api) async fn status(
     params: Params,
 ) -> Result<Json<Envelope<QueueStatus>>, ScaleError> {
     let view = api.view().await;
-    let mut queued: Vec<&JobTypeView> = view.types.iter().filter(|kind| kind.counts.queued > 0).collect();
-    queued.sort_by_key(|kind| {
-        (kind.job_type.spec.is_paused, kind.highest_priority, kind.longest_queued, kind.job_type.id)
-    });
-    Ok(Json(page(&queued, &params, &address.url(), |kind| QueueStatus::new(kind, &view.catalog))?))
+    Ok(Json(page(&view.queued_types(), &params, &address.url(), |kind| {
+        QueueStatus::new(kind, &view.catalog)
+    })?))
 }

@@ -102,7 +102,9 @@ impl Core {
             };
             let max_tries: Vec<u16> = jobs.iter().filter_map(tries).collect();
             self.emit(Event::TriesSet { jobs: jobs.clone(), max_tries });
-            self.queue_jobs_now(jobs, priority, when);
+            for (jobs, priority) in self.by_priority(&jobs, priority) {
+                self.queue_jobs_now(jobs, priority, when);
+            }
         }
         self.unblock_descendants(jobs, when);
     }

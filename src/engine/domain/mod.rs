@@ -6,9 +6,12 @@
 
 mod bulk;
 mod catalog;
+mod entries;
+mod executions;
 mod jobs;
 mod load;
 mod outputs;
+mod queue_manager;
 mod recipe_types;
 mod recipes;
 mod restore;
@@ -16,9 +19,11 @@ mod restore;
 pub(super) use bulk::run_all as run_bulk;
 pub use bulk::{BulkError, BulkPreview};
 pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, SchedulerChange};
+pub use entries::{QueueEntry, QueueStatus};
 pub use jobs::Requeued;
 pub use load::{JOB_LOAD_RULE, LoadError};
 pub use outputs::OutputError;
+pub use queue_manager::{NewJob, QueueError};
 pub use recipe_types::{NewRecipeType, RecipeTypeChange};
 pub use recipes::{NewRecipe, RecipeError};
 pub use restore::JobRestored;

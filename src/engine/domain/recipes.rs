@@ -15,7 +15,7 @@ use crate::job::data::{DataError, FileInfo, input_size_mib, read_data, validate,
 use crate::model::{
     BatchId, Data, Doc, DocKey, Event, EventId, FileFact, Given, JobId, JobInput, JobRequest, JobStatus,
     JobTypeId, Json, NodeResources, Quantity, RECIPE_PART_NODES, Recipe, RecipeId, RecipeNodeRow,
-    RecipeNodes, RecipePart, RecipeTypeId, Timestamp, kind,
+    RecipeNodes, RecipePart, RecipeTypeId, Timestamp, USER_DESCRIPTION, USER_EVENT, kind,
 };
 use crate::recipe::{Action, Connection, FileFacts, NodeKind, input_of};
 use crate::state::data_of;
@@ -106,16 +106,16 @@ impl NewRecipe {
 }
 
 /// What is known of the files of an input.
-pub(in crate::engine) type Files = Vec<FileFact>;
+pub(crate) type Files = Vec<FileFact>;
 
-fn info_of(files: &[FileFact]) -> impl Fn(u64) -> Option<FileInfo> + '_ {
+pub(super) fn info_of(files: &[FileFact]) -> impl Fn(u64) -> Option<FileInfo> + '_ {
     |id| {
         let fact = files.iter().find(|fact| fact.id.0 == id)?;
         Some(FileInfo { size: fact.bytes, media_type: fact.media_type.to_string() })
     }
 }
 
-fn size_of(data: &Data, files: &[FileFact]) -> u64 {
+pub(super) fn size_of(data: &Data, files: &[FileFact]) -> u64 {
     let ids = data.files.values().flatten();
     input_size_mib(ids.filter_map(|id| files.iter().find(|fact| fact.id.0 == *id)).map(|fact| fact.bytes))
 }
@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// What is on record of the files of data; those that are not there are left out.
-    pub(in crate::engine) fn files_of(&self, data: &Data) -> Files {
+    pub(crate) fn files_of(&self, data: &Data) -> Files {
         let fact = |id: &u64| match self.doc(DocKey { kind: kind::FILE, id: *id, sub: 0 }).as_deref() {
             Some(Doc::File(file)) => Some(FileFact {
                 id: file.id,
@@ -222,7 +222,7 @@ impl Core {
 
     /// The event of somebody who asked.
     pub(in crate::engine) fn user_event(&mut self, when: Timestamp) -> EventId {
-        self.create_event("USER", r#"{"user":"Anonymous"}"#.into(), when).expect("a short text")
+        self.create_event(USER_EVENT, USER_DESCRIPTION.into(), when).expect("a short text")
     }
 
     /// Holds an input against a recipe type.
@@ -444,7 +444,7 @@ impl Core {
         first
     }
 
-    fn batch_priority(&self, batch: BatchId) -> Option<i32> {
+    pub(super) fn batch_priority(&self, batch: BatchId) -> Option<i32> {
         match &**self.state.docs().get(kind::BATCH, batch.0)? {
             Doc::Batch(batch) => batch.priority,
             _ => None,

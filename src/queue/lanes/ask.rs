@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Entry, LaneSlot, Queue, type_index};
-use crate::model::{ExeId, JobTypeId, Quantity, Timestamp};
+use crate::model::{ExeId, JobTypeId, Quantity, QueueMode, Timestamp};
 use crate::queue::amounts::Amounts;
 use crate::queue::key::SortKey;
 use crate::queue::lane::{Row, with_sum};
@@ -69,6 +69,26 @@ impl Queue {
             let row = lane.rows.get(&self.nodes, key).expect("Q1: it is in its lane");
             if let Some(next) = lane.rows.after(&self.nodes, key, mode) {
                 heads.insert((order(lane, next), at));
+            }
+            Some(lane.entry(row))
+        })
+    }
+
+    /// The queued executions by priority, then by queued time in one direction, whatever directions the queue
+    /// and its types have; types of `without` left out. Cost: as of [`Queue::iter`].
+    pub fn iter_in(&self, mode: QueueMode, without: &[JobTypeId]) -> impl Iterator<Item = Entry> + '_ {
+        let mut heads: BTreeSet<(SortKey, usize)> = BTreeSet::new();
+        for (at, lane) in self.lanes.iter().enumerate() {
+            if let Some(head) = lane.head(mode).filter(|_| !without.contains(&lane.key.job_type)) {
+                heads.insert((head.key.seen(mode), at));
+            }
+        }
+        std::iter::from_fn(move || {
+            let (seen, at) = heads.pop_first()?;
+            let (lane, key) = (&self.lanes[at], seen.seen(mode));
+            let row = lane.rows.get(&self.nodes, key).expect("Q1: it is in its lane");
+            if let Some(next) = lane.rows.after(&self.nodes, key, mode) {
+                heads.insert((next.key.seen(mode), at));
             }
             Some(lane.entry(row))
         })

@@ -1,93 +1,26 @@
-//! Jobs and executions, in Scale's shapes.
+//! Jobs, in Scale's shapes: as they stand in lists, and in detail.
+
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Amounts, ErrorBase, Id, JobTypeBase, NodeBase, STANDARD, Time, revision_id};
+use super::executions::{Execution, Output, error};
+use super::{
+    Amounts, BatchBase, ErrorBase, Id, JobTypeBase, NodeBase, RecipeTypeBase, STANDARD, Time, document,
+    revision_id,
+};
+use crate::api::job_facts::JobFacts;
 use crate::engine::View;
 use crate::launch::placeholders;
-use crate::model::{ErrorId, ExeEnd, Job, JobStatus, JobType, JobTypeSpec, Outcome, Timestamp, cluster_id};
-
-#[derive(Clone, Debug, Serialize)]
-struct Revision {
-    id: u64,
-    job_type: JobTypeBase,
-    revision_num: u32,
-    docker_image: &'static str,
-    created: Time,
-    manifest: Value,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Event {
-    id: u64,
-    r#type: &'static str,
-    occurred: Time,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Recipe {
-    id: u64,
-    recipe_type: (),
-    recipe_type_rev: (),
-    event: (),
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Resources {
-    resources: Amounts,
-}
-
-impl Resources {
-    fn of(job: &Job) -> Self {
-        Self { resources: Amounts::from(&*job.resources).with_all(&STANDARD) }
-    }
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Data {
-    files: Map<String, Value>,
-    json: Map<String, Value>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Configuration {
-    mounts: Map<String, Value>,
-    priority: i32,
-    output_workspaces: Value,
-    settings: Map<String, Value>,
-}
-
-/// Why an execution failed.
-fn error(end: &ExeEnd, view: &View) -> Option<ErrorBase> {
-    ErrorBase::of(ErrorId::of(&end.outcome)?, &end.outcome.to_string(), &view.catalog)
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Execution {
-    id: u64,
-    status: JobStatusText,
-    exe_num: u32,
-    cluster_id: String,
-    created: Option<Time>,
-    queued: Option<Time>,
-    started: Option<Time>,
-    ended: Option<Time>,
-    job: Id<u64>,
-    node: Option<NodeBase>,
-    error: Option<ErrorBase>,
-    job_type: JobTypeBase,
-    timeout: Option<u32>,
-    input_file_size: f64,
-    task_results: Option<Map<String, Value>>,
-    resources: Resources,
-    configuration: Value,
-    output: (),
-}
+use crate::model::{
+    EventId, Job, JobStatus, JobType, JobTypeDetails, JobTypeRevision, JobTypeSpec, NodeResources, Timestamp,
+    USER_EVENT,
+};
 
 /// A status, in Scale's spelling.
 #[derive(Clone, Copy, Debug)]
-struct JobStatusText(JobStatus);
+pub(super) struct JobStatusText(pub(super) JobStatus);
 
 impl Serialize for JobStatusText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -95,31 +28,102 @@ impl Serialize for JobStatusText {
     }
 }
 
-/// A job in detail.
+/// A document that many answers share.
+#[derive(Clone, Debug)]
+pub(in crate::api) struct SharedDocument(pub(in crate::api) Arc<Value>);
+
+impl Serialize for SharedDocument {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// A revision of a job type, in a list.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::api) struct JobDetails {
+pub(in crate::api) struct RevisionBase {
+    id: u64,
+    job_type: Id<u32>,
+    revision_num: u32,
+}
+
+/// The same in detail.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Revision {
+    id: u64,
+    job_type: JobTypeBase,
+    revision_num: u32,
+    docker_image: String,
+    created: Time,
+    manifest: SharedDocument,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Event {
+    id: u64,
+    r#type: String,
+    occurred: Time,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Recipe {
+    id: u64,
+    recipe_type: Option<RecipeTypeBase>,
+    recipe_type_rev: Option<Id<u64>>,
+    event: Option<Id<u64>>,
+}
+
+/// A job, as it stands in other answers.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobBase {
+    id: u64,
+    job_type: Option<JobTypeBase>,
+    status: JobStatusText,
+}
+
+impl JobBase {
+    pub(in crate::api) fn new(job: &Job, view: &View) -> Self {
+        let job_type = JobTypeBase::of(job.job_type, view);
+        Self { id: job.id.0, job_type, status: JobStatusText(job.status) }
+    }
+}
+
+/// What a set of resources is shown as.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Resources {
+    resources: Amounts,
+}
+
+impl From<&NodeResources> for Resources {
+    fn from(resources: &NodeResources) -> Self {
+        Self { resources: Amounts::from(resources).with_all(&STANDARD) }
+    }
+}
+
+/// A job as it stands in a list; `R` is what is shown of its revision.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobLine<R> {
     id: u64,
     job_type: JobTypeBase,
     status: JobStatusText,
-    job_type_rev: Revision,
+    job_type_rev: R,
     event: Event,
-    ingest_event: (),
+    ingest_event: Option<Id<u64>>,
     recipe: Option<Recipe>,
-    batch: (),
+    batch: Option<BatchBase>,
     is_superseded: bool,
-    superseded_job: (),
+    superseded_job: Option<JobBase>,
     node: Option<NodeBase>,
     error: Option<ErrorBase>,
     max_tries: u16,
     num_exes: u32,
-    input_file_size: (),
+    input_file_size: Option<f64>,
     input_files: Map<String, Value>,
     created: Time,
     queued: Option<Time>,
     started: Option<Time>,
     ended: Option<Time>,
     last_status_change: Time,
-    superseded: (),
+    superseded: Option<Time>,
     last_modified: Time,
     source_started: (),
     source_ended: (),
@@ -127,121 +131,216 @@ pub(in crate::api) struct JobDetails {
     source_sensor: (),
     source_collection: (),
     source_task: (),
-    superseded_by_job: (),
-    resources: Resources,
-    execution: Option<Execution>,
-    input: Data,
-    output: Data,
-    configuration: Configuration,
 }
 
-/// `job` of type `kind`, with names from `view`; `framework` is the second part of cluster ids.
-pub(in crate::api) fn job_details(job: &Job, kind: &JobType, view: &View, framework: &str) -> JobDetails {
-    let base = JobTypeBase::new(kind, &view.catalog);
-    let was_placed = !matches!(job.status, JobStatus::Pending | JobStatus::Blocked | JobStatus::Queued);
-    let node = job.node.filter(|_| was_placed).map(|id| NodeBase::of(id, view));
-    let failure =
-        job.end.as_ref().filter(|_| job.status == JobStatus::Failed).and_then(|end| error(end, view));
-    let ended = job.ended.filter(|_| job.status.is_final()).map(Time);
+/// A job in detail.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobDetails {
+    #[serde(flatten)]
+    line: JobLine<Revision>,
+    superseded_by_job: Option<JobBase>,
+    resources: Resources,
+    execution: Option<Execution>,
+    input: Value,
+    output: Value,
+    configuration: Value,
+}
+
+/// What a job type is shown with.
+#[derive(Clone, Copy)]
+pub(in crate::api) struct Kind<'k> {
+    pub(in crate::api) job_type: &'k JobType,
+    /// Of a type that was made from a manifest.
+    pub(in crate::api) details: Option<&'k JobTypeDetails>,
+}
+
+impl<'k> Kind<'k> {
+    /// As a view knows it.
+    pub(in crate::api) fn of(job: &Job, view: &'k View) -> Option<Self> {
+        let job_type = &view.job_type(job.job_type)?.job_type;
+        Some(Self { job_type, details: view.catalog.job_type(job.job_type) })
+    }
+
+    fn base(&self) -> JobTypeBase {
+        JobTypeBase::with(self.job_type, self.details)
+    }
+}
+
+/// An input or output without anything in it.
+fn no_data() -> Value {
+    json!({ "files": {}, "json": {} })
+}
+
+/// Whole MiB, as a number with a fraction.
+pub(super) fn mib(size: u64) -> f64 {
+    u32::try_from(size).map_or(f64::MAX, f64::from)
+}
+
+impl<R> JobLine<R> {
+    /// A job of which nothing but the event of its user is to be looked up.
+    fn new(job: &Job, kind: Kind<'_>, revision: R) -> Self {
+        let was_placed = !matches!(job.status, JobStatus::Pending | JobStatus::Blocked | JobStatus::Queued);
+        Self {
+            id: job.id.0,
+            job_type: kind.base(),
+            status: JobStatusText(job.status),
+            job_type_rev: revision,
+            event: Event { id: job.event().0, r#type: USER_EVENT.to_owned(), occurred: Time(job.created) },
+            ingest_event: None,
+            recipe: None,
+            batch: None,
+            is_superseded: job.superseded.is_some(),
+            superseded_job: None,
+            node: None,
+            error: None,
+            max_tries: job.max_tries,
+            num_exes: job.num_exes,
+            input_file_size: job.input_mib.map(mib),
+            input_files: Map::new(),
+            created: Time(job.created),
+            queued: job.queued.map(Time),
+            started: job.started.filter(|_| was_placed).map(Time),
+            ended: job.ended.filter(|_| job.status.is_final()).map(Time),
+            last_status_change: Time(job.last_status_change),
+            superseded: job.superseded.map(Time),
+            last_modified: Time(last_modified(job)),
+            source_started: (),
+            source_ended: (),
+            source_sensor_class: (),
+            source_sensor: (),
+            source_collection: (),
+            source_task: (),
+        }
+    }
+
+    /// With what others say of it.
+    fn with(mut self, job: &Job, facts: &JobFacts, view: &View) -> Self {
+        let was_placed = matches!(job.status, JobStatus::Running | JobStatus::Failed | JobStatus::Completed);
+        if let Some(event) = facts.event(job.event()) {
+            self.event.r#type.clone_from(&event.kind);
+            self.event.occurred = Time(event.occurred);
+        }
+        self.recipe = job.recipe.as_ref().map(|(id, _)| {
+            let known = facts.recipe(*id);
+            Recipe {
+                id: id.0,
+                recipe_type: known.and_then(|recipe| RecipeTypeBase::of(recipe.recipe_type, &view.catalog)),
+                recipe_type_rev: known
+                    .map(|recipe| Id { id: revision_id(recipe.recipe_type.0, recipe.revision) }),
+                event: known.map(|recipe| Id { id: recipe.event.0 }),
+            }
+        });
+        let ingested = job.recipe.as_ref().and_then(|(id, _)| facts.recipe(*id)?.ingest_event);
+        self.ingest_event = ingested.map(|EventId(id)| Id { id });
+        self.batch = job.batch.and_then(|batch| view.catalog.batch(batch)).map(BatchBase::from);
+        self.superseded_job = facts.replaced_by(job).map(|old| JobBase::new(old, view));
+        self.node = job.node.filter(|_| was_placed).map(|id| NodeBase::of(id, view));
+        let end = job.end.as_ref().filter(|_| job.status == JobStatus::Failed);
+        self.error = end.and_then(|end| error(end, view));
+        self
+    }
+}
+
+/// A job as it stands in a list.
+pub(in crate::api) fn job_line(
+    job: &Job,
+    kind: Kind<'_>,
+    facts: &JobFacts,
+    view: &View,
+) -> JobLine<RevisionBase> {
+    let revision = RevisionBase {
+        id: revision_id(job.job_type.0, job.revision),
+        job_type: Id { id: job.job_type.0 },
+        revision_num: job.revision,
+    };
+    JobLine::new(job, kind, revision).with(job, facts, view)
+}
+
+fn revision(
+    job: &Job,
+    kind: Kind<'_>,
+    known: Option<&JobTypeRevision>,
+    manifest: Option<SharedDocument>,
+) -> Revision {
+    Revision {
+        id: revision_id(job.job_type.0, job.revision),
+        job_type: kind.base(),
+        revision_num: job.revision,
+        docker_image: known.map(|known| known.docker_image.clone()).unwrap_or_default(),
+        created: Time(known.map_or(kind.job_type.created, |known| known.created)),
+        manifest: manifest.unwrap_or_else(|| SharedDocument(Arc::new(manifest(&kind.job_type.spec)))),
+    }
+}
+
+/// A job that was queued a moment ago: nothing of it has to be looked up.
+pub(in crate::api) fn new_job(
+    job: &Job,
+    kind: Kind<'_>,
+    known: Option<&JobTypeRevision>,
+    manifest: Option<SharedDocument>,
+) -> JobDetails {
+    let line = JobLine::new(job, kind, revision(job, kind, known, manifest));
     JobDetails {
-        id: job.id.0,
-        job_type: base.clone(),
-        status: JobStatusText(job.status),
-        job_type_rev: Revision {
-            id: revision_id(kind.id.0, job.revision),
-            job_type: base,
-            revision_num: job.revision,
-            docker_image: "",
-            created: Time(kind.created),
-            manifest: manifest(&kind.spec),
+        line,
+        superseded_by_job: None,
+        resources: Resources::from(&*job.resources),
+        execution: None,
+        input: match &job.given {
+            Some(given) if job.values.is_empty() => document(&given.input),
+            _ => input_of_values(job),
         },
-        event: Event { id: job.id.0, r#type: "USER", occurred: Time(job.created) },
-        ingest_event: (),
-        recipe: job.recipe.as_ref().map(|(id, _)| Recipe {
-            id: id.0,
-            recipe_type: (),
-            recipe_type_rev: (),
-            event: (),
-        }),
-        batch: (),
-        is_superseded: false,
-        superseded_job: (),
-        node: node.clone(),
-        error: failure,
-        max_tries: job.max_tries,
-        num_exes: job.num_exes,
-        input_file_size: (),
-        input_files: Map::new(),
-        created: Time(job.created),
-        queued: job.queued.map(Time),
-        started: job.started.filter(|_| was_placed).map(Time),
-        ended,
-        last_status_change: Time(job.last_status_change),
-        superseded: (),
-        last_modified: Time(last_modified(job)),
-        source_started: (),
-        source_ended: (),
-        source_sensor_class: (),
-        source_sensor: (),
-        source_collection: (),
-        source_task: (),
-        superseded_by_job: (),
-        resources: Resources::of(job),
-        execution: node.and_then(|node| execution(job, kind, node, view, framework)),
-        input: Data { files: Map::new(), json: input(job) },
-        output: Data { files: Map::new(), json: Map::new() },
-        configuration: Configuration {
-            mounts: Map::new(),
-            priority: job.priority,
-            output_workspaces: json!({"default": "", "outputs": {}}),
-            settings: Map::new(),
-        },
+        output: no_data(),
+        configuration: configuration(job, kind),
+    }
+}
+
+/// A job in detail, with all that was looked up for it.
+pub(in crate::api) fn job_details(
+    job: &Job,
+    kind: Kind<'_>,
+    known: Option<&JobTypeRevision>,
+    manifest: Option<SharedDocument>,
+    (facts, execution): (&JobFacts, Option<Execution>),
+    view: &View,
+) -> JobDetails {
+    let line = JobLine::new(job, kind, revision(job, kind, known, manifest)).with(job, facts, view);
+    let is_completed = job.status == JobStatus::Completed;
+    let output = execution.as_ref().and_then(|execution| execution.output.as_ref()).filter(|_| is_completed);
+    JobDetails {
+        line,
+        superseded_by_job: facts.replacing(job).map(|new| JobBase::new(new, view)),
+        resources: Resources::from(&*job.resources),
+        input: if facts.input.is_empty() { input_of_values(job) } else { facts.input.to_value() },
+        output: output.map_or_else(no_data, Output::data),
+        configuration: configuration(job, kind),
+        execution,
     }
 }
 
 fn last_modified(job: &Job) -> Timestamp {
-    let times = [Some(job.last_status_change), job.queued, job.started, job.ended];
+    let times = [Some(job.last_status_change), job.queued, job.started, job.ended, job.superseded];
     times.into_iter().flatten().fold(job.created, Timestamp::max)
 }
 
-/// The newest execution of a job that was launched.
-fn execution(job: &Job, kind: &JobType, node: NodeBase, view: &View, framework: &str) -> Option<Execution> {
-    let exe = job.exe?;
-    let end = job.end.as_ref().filter(|end| end.launch.exe == exe);
-    let status = match end.map(|end| &end.outcome) {
-        None => JobStatus::Running,
-        Some(Outcome::Canceled) => JobStatus::Canceled,
-        Some(outcome) if outcome.is_success() => JobStatus::Completed,
-        Some(_) => JobStatus::Failed,
-    };
-    let env: Map<String, Value> =
-        job.values.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
-    Some(Execution {
-        id: exe.0,
-        status: JobStatusText(status),
-        exe_num: job.num_exes,
-        cluster_id: cluster_id(framework, job.id, job.num_exes),
-        created: job.started.map(Time),
-        queued: job.queued.map(Time),
-        started: job.started.map(Time),
-        ended: end.map(|end| Time(end.ended)),
-        job: Id { id: job.id.0 },
-        node: Some(node),
-        error: end.and_then(|end| error(end, view)),
-        job_type: JobTypeBase::new(kind, &view.catalog),
-        timeout: kind.spec.timeout_s,
-        input_file_size: 0.0,
-        task_results: end.map(|_| Map::new()),
-        resources: Resources::of(job),
-        configuration: json!({
-            "tasks": [{"type": "main", "args": kind.spec.command.join(" "), "env_vars": env}],
-            "version": "2.0",
-        }),
-        output: (),
+/// The configuration that a job was given, else that of its type.
+fn configuration(job: &Job, kind: Kind<'_>) -> Value {
+    let own = job.given.as_ref().map(|given| &given.configuration).filter(|text| !text.is_empty());
+    if let Some(own) = own {
+        return document(own);
+    }
+    let of_type = kind.details.map(|details| document(&details.configuration));
+    let of_type = of_type.as_ref().and_then(Value::as_object);
+    let member =
+        |name: &str, default: Value| of_type.and_then(|all| all.get(name)).cloned().unwrap_or(default);
+    json!({
+        "mounts": member("mounts", json!({})),
+        "priority": member("priority", job.priority.into()),
+        "output_workspaces": member("output_workspaces", json!({ "default": "", "outputs": {} })),
+        "settings": member("settings", json!({})),
     })
 }
 
-/// What a Seed manifest would say of a job type.
+/// What a Seed manifest would say of a job type that was made without one.
 pub(super) fn manifest(spec: &JobTypeSpec) -> Value {
     let texts = spec.command.iter().chain(spec.env.iter().map(|(_, text)| text)).map(String::as_str);
     let inputs = placeholders(texts).unwrap_or_default();
@@ -272,16 +371,10 @@ pub(super) fn manifest(spec: &JobTypeSpec) -> Value {
     })
 }
 
-fn input(job: &Job) -> Map<String, Value> {
-    job.values.iter().map(|(name, text)| (name.clone(), from_text(text))).collect()
-}
-
-/// The text that is kept of an input.
-pub(in crate::api) fn to_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+fn input_of_values(job: &Job) -> Value {
+    let values: Map<String, Value> =
+        job.values.iter().map(|(name, text)| (name.clone(), from_text(text))).collect();
+    json!({ "files": {}, "json": values })
 }
 
 /// The input that a text came from: JSON where the text is exactly what we write for it.
@@ -294,9 +387,9 @@ fn from_text(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ExeId, JobTypeId, LaunchName, NodeId, Usage};
+    use crate::job::execution::value_text;
+    use crate::model::{ExeId, JobTypeId, NodeId};
     use crate::testing;
-    use std::sync::Arc;
 
     #[test]
     fn inputs_come_back_as_they_were_given() {
@@ -314,45 +407,8 @@ mod tests {
             "\"[\"",
         ] {
             let value: Value = serde_json::from_str(json).expect(json);
-            assert_eq!(from_text(&to_text(&value)), value, "{json}");
+            assert_eq!(from_text(&value_text(&value)), value, "{json}");
         }
-    }
-
-    fn kind() -> JobType {
-        let spec = JobTypeSpec::new("count", "1.0").command(["wc", "{file}"]);
-        let at = Timestamp(0);
-        JobType { id: JobTypeId(1), revision: 1, spec, created: at, last_modified: at, paused: None }
-    }
-
-    fn details(job: &Job) -> Value {
-        let view = crate::engine::Engine::in_memory(crate::engine::Options::default()).view();
-        serde_json::to_value(job_details(job, &kind(), &view, "fw")).expect("JSON")
-    }
-
-    #[test]
-    fn a_failed_job_shows_its_execution_and_its_error() {
-        let launch = LaunchName { exe: ExeId(9), number: 1 };
-        let outcome = Outcome::Exited { code: 2 };
-        let end = ExeEnd { launch, exe_num: 3, outcome, usage: Usage::default(), ended: Timestamp(4) };
-        let job = Job {
-            status: JobStatus::Failed,
-            num_exes: 3,
-            exe: Some(ExeId(9)),
-            node: Some(NodeId(5)),
-            started: Some(Timestamp(3)),
-            ended: Some(Timestamp(4)),
-            end: Some(end),
-            values: Arc::new([("file".into(), "7".into())]),
-            ..testing::job()
-        };
-        let shown = details(&job);
-        assert_eq!(shown["error"]["name"], "exit-code");
-        assert_eq!(shown["node"], json!({"id": 5, "hostname": "node-5"}));
-        assert_eq!(shown["execution"]["cluster_id"], "scale_job_fw_1x3");
-        assert_eq!(shown["execution"]["status"], "FAILED");
-        assert_eq!(shown["execution"]["ended"], "1970-01-01T00:00:00.000004Z");
-        assert_eq!(shown["execution"]["task_results"], json!({}));
-        assert_eq!(shown["input"]["json"], json!({"file": 7}));
     }
 
     #[test]
@@ -363,11 +419,22 @@ mod tests {
             exe: Some(ExeId(9)),
             node: Some(NodeId(5)),
             started: Some(Timestamp(3)),
+            values: Arc::new([("file".into(), "7".into())]),
             ..testing::job()
         };
-        let shown = details(&job);
+        let spec = JobTypeSpec::new("count", "1.0").command(["wc", "{file}"]);
+        let at = Timestamp(0);
+        let kind =
+            JobType { id: JobTypeId(1), revision: 1, spec, created: at, last_modified: at, paused: None };
+        let kind = Kind { job_type: &kind, details: None };
+        let view = crate::engine::Engine::in_memory(crate::engine::Options::default()).view();
+        let facts = JobFacts::default();
+        let shown = serde_json::to_value(job_details(&job, kind, None, None, (&facts, None), &view));
+        let shown = shown.expect("JSON");
         for member in ["node", "execution", "started", "ended", "error"] {
             assert_eq!(shown[member], Value::Null, "{member}");
         }
+        assert_eq!(shown["input"]["json"], json!({"file": 7}));
+        assert_eq!(shown["event"]["id"], 2 * job.id.0);
     }
 }

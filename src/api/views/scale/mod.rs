@@ -1,6 +1,7 @@
 //! Scale's shapes: every member a client of Scale may look at, null or empty where we have
 //! nothing that could stand there.
 
+mod executions;
 mod job_types;
 mod jobs;
 mod recipe_types;
@@ -12,7 +13,11 @@ use super::{Amounts, Time};
 use crate::engine::{CatalogView, JobTypeView};
 use crate::model::PRIORITY_DEFAULT;
 
+pub(in crate::api) use executions::{Execution, ExecutionLine, execution, execution_line, status_of};
 pub(in crate::api) use job_types::*;
+pub(in crate::api) use jobs::{
+    JobDetails, JobLine, Kind, RevisionBase, SharedDocument, job_details, job_line, new_job,
+};
 pub(in crate::api) use jobs::{JobDetails, job_details, to_text};
 pub(in crate::api) use recipe_types::*;
 pub(in crate::api) use refs::*;

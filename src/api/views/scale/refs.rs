@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::Time;
 use crate::engine::{CatalogView, View};
 use crate::model::{
-    Batch, ErrorId, ErrorRecord, JobType, JobTypeId, NodeId, RecipeType, RecipeTypeId, RecipeTypeRevision,
-    TriggerEvent,
+    Batch, ErrorId, ErrorRecord, JobType, JobTypeDetails, JobTypeId, NodeId, RecipeType, RecipeTypeId,
+    RecipeTypeRevision, TriggerEvent,
 };
 
 /// Revisions of one type in the id of a revision: `type * this + revision`.
@@ -50,7 +50,11 @@ pub(in crate::api) struct JobTypeBase {
 
 impl JobTypeBase {
     pub(in crate::api) fn new(kind: &JobType, catalog: &CatalogView) -> Self {
-        let details = catalog.job_type(kind.id);
+        Self::with(kind, catalog.job_type(kind.id))
+    }
+
+    /// One whose details are at hand, if it has any.
+    pub(in crate::api) fn with(kind: &JobType, details: Option<&JobTypeDetails>) -> Self {
         Self {
             id: kind.id.0,
             name: kind.spec.name.clone(),

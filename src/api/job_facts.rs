@@ -1,0 +1,78 @@
+//! What has to be looked up in the store to show jobs: what made them, their recipes, and those whose places
+//! they took.
+
+use std::collections::BTreeMap;
+
+use crate::engine::Engine;
+use crate::model::{Data, EventId, Job, JobId, Recipe, RecipeId, TriggerEvent};
+
+/// See the file.
+#[derive(Debug, Default)]
+pub(super) struct JobFacts {
+    events: BTreeMap<EventId, TriggerEvent>,
+    recipes: BTreeMap<RecipeId, Recipe>,
+    others: BTreeMap<JobId, Job>,
+    /// In whose places jobs are, by those.
+    replacing: BTreeMap<JobId, JobId>,
+    /// Of the one job that is shown in detail.
+    pub(super) input: Data,
+}
+
+fn replaced(job: &Job) -> Option<JobId> {
+    job.given.as_ref()?.superseded_job
+}
+
+impl JobFacts {
+    /// Looks up what stands in a list beside these jobs.
+    ///
+    /// Cost: a look for each event, recipe and replaced job; none for an event that is known by its job.
+    pub(super) fn of(engine: &Engine, jobs: &[Job]) -> Self {
+        let mut facts = Self::default();
+        for job in jobs {
+            let event = job.event();
+            if event.of_job().is_none() && !facts.events.contains_key(&event) {
+                facts.events.extend(engine.trigger_event(event).map(|known| (event, known)));
+            }
+            if let Some((recipe, _)) = &job.recipe
+                && !facts.recipes.contains_key(recipe)
+            {
+                facts.recipes.extend(engine.recipe_record(*recipe).map(|known| (*recipe, known)));
+            }
+            if let Some(id) = replaced(job) {
+                facts.others.extend(engine.job(id).map(|known| (id, known)));
+            }
+        }
+        facts
+    }
+
+    /// The same for a job that is shown in detail: also its input, and the job in its place.
+    pub(super) fn in_detail(engine: &Engine, job: &Job) -> Self {
+        let mut facts = Self::of(engine, std::slice::from_ref(job));
+        facts.input = engine.job_input(job);
+        if job.superseded.is_some()
+            && let Some(new) = engine.job_in_place_of(job)
+        {
+            facts.replacing.insert(job.id, new.id);
+            facts.others.insert(new.id, new);
+        }
+        facts
+    }
+
+    pub(super) fn event(&self, id: EventId) -> Option<&TriggerEvent> {
+        self.events.get(&id)
+    }
+
+    pub(super) fn recipe(&self, id: RecipeId) -> Option<&Recipe> {
+        self.recipes.get(&id)
+    }
+
+    /// The job that `job` took the place of.
+    pub(super) fn replaced_by(&self, job: &Job) -> Option<&Job> {
+        self.others.get(&replaced(job)?)
+    }
+
+    /// The job in the place of `job`.
+    pub(super) fn replacing(&self, job: &Job) -> Option<&Job> {
+        self.others.get(self.replacing.get(&job.id)?)
+    }
+}

@@ -1,0 +1,54 @@
+//! Many jobs at once: queued again, or canceled. The order is on disk when it is answered; the work follows.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+
+use crate::api::body;
+use crate::api::bulk_filter::{priority, read_filter};
+use crate::api::errors::{ScaleError, scale_unsettled};
+use crate::api::limits::BODY_BYTES_MAX;
+use crate::api::members;
+use crate::api::state::ApiState;
+use crate::engine::BulkError;
+use crate::model::BulkKind;
+
+fn refused(error: &BulkError) -> ScaleError {
+    match error {
+        BulkError::TooMany | BulkError::Jobs { .. } => ScaleError::Unavailable(error.to_string()),
+        _ => ScaleError::Bad(error.to_string()),
+    }
+}
+
+async fn order(
+    api: ApiState,
+    headers: HeaderMap,
+    body: Body,
+    kind: BulkKind,
+) -> Result<StatusCode, ScaleError> {
+    let members = members::object(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let view = api.view().await;
+    let filter = read_filter(&members, &view, api.engine().now())?;
+    let priority = if kind == BulkKind::Requeue { priority(&members)? } else { None };
+    let settled = api.write(|engine| engine.bulk(kind, filter, priority)).await;
+    settled.map_err(|error| scale_unsettled(error, refused))?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// `POST jobs/requeue/`.
+pub(in crate::api) async fn requeue(
+    State(api): State<ApiState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ScaleError> {
+    order(api, headers, body, BulkKind::Requeue).await
+}
+
+/// `POST jobs/cancel/`.
+pub(in crate::api) async fn cancel(
+    State(api): State<ApiState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ScaleError> {
+    order(api, headers, body, BulkKind::Cancel).await
+}
