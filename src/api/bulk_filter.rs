@@ -63,9 +63,9 @@ fn errors(members: &Members, view: &View) -> Result<Option<Vec<ErrorId>>, ReadEr
 
 /// The filter of a body.
 pub(super) fn read_filter(members: &Members, view: &View, now: Timestamp) -> Result<JobFilter, ScaleError> {
-    let mut filter = JobFilter::default();
-    filter.started = members::instant(members, "started", now)?;
-    filter.ended = members::instant(members, "ended", now)?;
+    let (started, ended) =
+        (members::instant(members, "started", now)?, members::instant(members, "ended", now)?);
+    let mut filter = JobFilter { started, ended, ..JobFilter::default() };
     members::check_range(filter.started, filter.ended, None)?;
     filter.errors = errors(members, view)?;
     filter.jobs = ids(members, "job_ids", |id| Some(JobId(id)))?;

@@ -31,6 +31,9 @@ pub(super) const SUBMISSIONS_AT_ONCE_MAX: usize = 4;
 /// Longest wait for a write to be on disk before the caller is told to ask again.
 pub(super) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 
+/// Longest wait of a caller for what it ordered for many jobs: small ones are done when it is answered.
+pub(super) const BULK_WAIT_MAX: Duration = Duration::from_millis(250);
+
 /// Longest wait of a read for the position it wants to see.
 pub(super) const VIEW_WAIT_MAX: Duration = Duration::from_secs(1);
 

@@ -145,6 +145,12 @@ impl ApiState {
         }
     }
 
+    /// Lets whoever reads from now on see all that is on disk at this moment.
+    pub(super) fn tell_all(&self) {
+        // Release, with the Acquire in `view`: who reads after this answer waits for it.
+        self.0.told.fetch_max(self.engine().durable().0, Ordering::Release);
+    }
+
     /// Asks the engine something that takes the core's lock, beside the runtime's threads, and
     /// answers once what was seen is on disk: nobody is told of what a crash may undo. With a log
     /// that failed, the answer is what memory holds.

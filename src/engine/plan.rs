@@ -8,8 +8,12 @@ use std::sync::Arc;
 use super::command::Status;
 use super::shell::Engine;
 use super::ticket::Promise;
+use crate::job::execution::value_text;
 use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill, fill_variable};
-use crate::model::{JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values, cluster_id};
+use crate::model::{
+    Doc, DocKey, JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values, cluster_id, kind,
+};
+use crate::state::data_of;
 use crate::store::OpenError;
 use crate::wal::Durable;
 
@@ -67,13 +71,41 @@ impl Plan {
 }
 
 impl Engine {
+    /// The values of a job; of one that was given a document, the values of that, and the names of its files.
+    fn launch_values(&self, id: JobId) -> Result<Values, OpenError> {
+        let tables = &self.0.outside.tables;
+        let values = tables.values(id)?;
+        if !values.is_empty() {
+            return Ok(values);
+        }
+        let Some(given) = tables.job(id)?.and_then(|job| job.given) else { return Ok(values) };
+        let doc = |kind, id| tables.doc(DocKey { kind, id, sub: 0 });
+        let data = match given.input.as_ref() {
+            "" => match doc(kind::JOB_INPUT, id.0)?.as_deref() {
+                Some(Doc::JobInput(input)) => data_of(&input.input),
+                _ => return Ok(values),
+            },
+            input => data_of(input),
+        };
+        let mut all: Vec<(String, String)> =
+            data.json.iter().map(|(name, value)| (name.clone(), value_text(value))).collect();
+        for (name, ids) in &data.files {
+            let mut names = Vec::new();
+            for id in ids {
+                if let Some(Doc::File(file)) = doc(kind::FILE, *id)?.as_deref() {
+                    names.push(file.name.clone());
+                }
+            }
+            all.push((name.clone(), names.join(" ")));
+        }
+        Ok(all.into())
+    }
+
     /// Fills in the values of a job. A launch that cannot be filled ends at once, and is none.
     pub(super) fn fill(&self, plan: Durable<Plan>) -> Option<Durable<Launch>> {
         let (plan, proof) = plan.split();
         let name = plan.name;
-        let values = || {
-            if plan.asks_values() { self.0.outside.tables.values(plan.job) } else { Ok(Values::default()) }
-        };
+        let values = || if plan.asks_values() { self.launch_values(plan.job) } else { Ok(Values::default()) };
         let ended = |outcome| TaskState::Ended { outcome, usage: Usage::default() };
         // A store that cannot be read is no fault of the job: it uses up no try. Where that may pass, as
         // with a full disk, there was no execution either.

@@ -179,7 +179,7 @@ fn carry_on_all(engine: &Engine, is_stopped: &AtomicBool) {
             std::thread::sleep(REFUSED_PAUSE);
         }
         engine.run_clock_processors();
-        std::thread::sleep(BULK_LOOK);
+        engine.wait_for_bulk(BULK_LOOK);
     }
 }
 

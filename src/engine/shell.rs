@@ -252,6 +252,8 @@ pub(super) struct Inner {
     pub(super) log: Log<Effect>,
     pub(super) outside: Arc<Outside>,
     bell: Bell,
+    /// Rung when somebody waits for a bulk operation.
+    bulk_bell: Bell,
     pub(super) answers: Arc<DashMap<Arc<str>, Accepted>>,
     is_closed: AtomicBool,
     /// When the rings were last drained.
@@ -491,6 +493,16 @@ impl Engine {
     /// Wakes whoever is in [`Engine::wait_for_work`].
     pub fn wake(&self) {
         self.0.bell.ring();
+    }
+
+    /// Waits until somebody waits for a bulk operation, or `timeout` passed.
+    pub(super) fn wait_for_bulk(&self, timeout: Duration) {
+        self.0.bulk_bell.wait(timeout);
+    }
+
+    /// Has bulk operations looked for at once.
+    pub(super) fn hurry_bulk(&self) {
+        self.0.bulk_bell.ring();
     }
 
     /// Decides what to run on a node out of what it has free: the first executions, in queue
@@ -753,6 +765,7 @@ impl Inner {
             log,
             outside,
             bell: Bell::default(),
+            bulk_bell: Bell::default(),
             answers: Arc::default(),
             is_closed: AtomicBool::new(false),
             moved: AtomicI64::new(now.0),

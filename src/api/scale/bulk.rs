@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use crate::api::body;
 use crate::api::bulk_filter::{priority, read_filter};
 use crate::api::errors::{ScaleError, scale_unsettled};
-use crate::api::limits::BODY_BYTES_MAX;
+use crate::api::limits::{BODY_BYTES_MAX, BULK_WAIT_MAX};
 use crate::api::members;
 use crate::api::state::ApiState;
 use crate::engine::BulkError;
@@ -31,7 +31,9 @@ async fn order(
     let filter = read_filter(&members, &view, api.engine().now())?;
     let priority = if kind == BulkKind::Requeue { priority(&members)? } else { None };
     let settled = api.write(|engine| engine.bulk(kind, filter, priority)).await;
-    settled.map_err(|error| scale_unsettled(error, refused))?;
+    let (id, _) = settled.map_err(|error| scale_unsettled(error, refused))?;
+    api.ask_ahead(move |engine| engine.bulk_wait(id, BULK_WAIT_MAX)).await;
+    api.tell_all();
     Ok(StatusCode::ACCEPTED)
 }
 

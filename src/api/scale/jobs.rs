@@ -154,7 +154,7 @@ pub(in crate::api) async fn detail(
     let find = move |engine: &Engine| {
         let job = engine.job(id)?;
         let facts = JobFacts::in_detail(engine, &job);
-        let newest = engine.newest_execution(&job);
+        let newest = Engine::newest_execution(&job);
         Some(Found { job, facts, newest })
     };
     let found = api.ask(find).await.ok_or(ScaleError::NotFound)?;

@@ -14,13 +14,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::monotonic;
 use crate::engine::core::Core;
 use crate::engine::handle::JobsError;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::{Ticket, TicketError};
 use crate::intake::IntakeError;
 use crate::job::{can_be_canceled, can_be_requeued, can_be_uncanceled};
-use crate::limits::{BULK_JOBS, BULK_PAGE, BULKS_KEPT, BULKS_RUNNING_MAX};
+use crate::limits::{BULK_JOBS, BULK_PAGE, BULKS_KEPT, BULKS_RUNNING_MAX, LIST_IDS_MAX};
 use crate::model::{
     BulkId, BulkKind, BulkOperation, BulkPart, BulkPhase, Doc, DocKey, Event, Job, JobColumn, JobCursor,
     JobFilter, JobId, JobOrder, JobQuery, JobStatus, JobTotal, Timestamp, kind,
@@ -34,6 +35,12 @@ pub enum BulkError {
     /// A filter that lets every job through: hardly anybody means it.
     #[error("a bulk operation needs a filter; name statuses, job types, jobs, recipes, batches or times")]
     Unfiltered,
+    /// More recipes than a list of jobs takes.
+    #[error("{n} recipes in a filter, at most {LIST_IDS_MAX}")]
+    TooManyRecipes {
+        /// How many.
+        n: usize,
+    },
     /// There is none of that id.
     #[error("no bulk operation {0}")]
     Unknown(BulkId),
@@ -69,6 +76,9 @@ pub struct BulkPreview {
 
 /// How long a step waits for what it handed in.
 const STEP_WAIT: Duration = Duration::from_secs(20);
+
+/// Pause between two looks at an operation that somebody waits for.
+const WAIT_LOOK: Duration = Duration::from_millis(1);
 
 fn is_unfiltered(filter: &JobFilter) -> bool {
     *filter == JobFilter::default()
@@ -123,6 +133,23 @@ impl Engine {
         self.call(move |core, now| core.order_undo(id, now))
     }
 
+    /// Waits until a bulk operation is over, and has it looked for at once where a service carries them out.
+    /// False where it still goes on after `timeout`.
+    pub fn bulk_wait(&self, id: BulkId, timeout: Duration) -> bool {
+        let end = monotonic() + timeout;
+        self.hurry_bulk();
+        loop {
+            let is_running = {
+                let owned = self.0.enter();
+                owned.core.known_bulk(id).is_ok_and(|bulk| bulk.phase == BulkPhase::Running)
+            };
+            if !is_running || monotonic() >= end {
+                return !is_running;
+            }
+            std::thread::sleep(WAIT_LOOK);
+        }
+    }
+
     /// Carries the oldest bulk operation that goes on one step further. False where none goes on.
     ///
     /// Cost: a page of a list of jobs, and a commit.
@@ -146,7 +173,10 @@ impl Engine {
         }
         let lowest = filter.jobs.as_ref().map(|named| named.last().map_or(0, |id| id.0));
         let query = JobQuery::new(BULK_PAGE).filter(filter).order([JobOrder::descending(JobColumn::Id)]);
-        let page = self.list_jobs(&query.after(JobCursor::after(JobId(bulk.cursor))))?;
+        let page = match self.list_jobs(&query.clone().after(JobCursor::after(JobId(bulk.cursor)))) {
+            Err(ListError::TooBroad) => return self.window_step(bulk, &query.filter),
+            page => page?,
+        };
         let is_last = page.next.is_none() && lowest.is_none_or(|lowest| lowest == 0);
         let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id).collect();
         let mut tickets = Vec::new();
@@ -163,6 +193,26 @@ impl Engine {
             };
             tickets.push(ticket);
         }
+        settle(tickets)
+    }
+
+    /// The same where those that are wanted are too rare to be listed: the jobs just below the cursor are all
+    /// looked at.
+    fn window_step(&self, bulk: &BulkOperation, filter: &JobFilter) -> Result<(), BulkError> {
+        let floor = bulk.cursor.saturating_sub(1 + BULK_PAGE as u64);
+        let below = |job: &Job| job.id.0 < bulk.cursor && filter.matches(job);
+        let mut ids: Vec<JobId> =
+            self.jobs(JobId(floor), BULK_PAGE).iter().filter(|job| below(job)).map(|job| job.id).collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        let mut tickets = Vec::new();
+        for jobs in ids.chunks(BULK_JOBS) {
+            tickets.push(self.hand_in(bulk.id, jobs, jobs.last().map_or(0, |id| id.0))?);
+        }
+        tickets.push(if floor == 0 {
+            self.call(move_on(bulk.id)).map_err(refusal)?
+        } else {
+            self.hand_in(bulk.id, &[], floor + 1)?
+        });
         settle(tickets)
     }
 
@@ -240,6 +290,10 @@ impl Core {
     ) -> Result<BulkId, BulkError> {
         if is_unfiltered(&filter) {
             return Err(BulkError::Unfiltered);
+        }
+        let n = filter.recipes.as_ref().map_or(0, Vec::len);
+        if n > LIST_IDS_MAX {
+            return Err(BulkError::TooManyRecipes { n });
         }
         let cursor = self.state.next_job().0;
         self.put_bulk(kind, filter, priority, cursor, now)

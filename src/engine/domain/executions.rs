@@ -35,7 +35,7 @@ fn overtaken(running: &Overtaken) -> ExecutionRecord {
 
 impl Engine {
     /// The newest execution of a job, if it was launched.
-    pub fn newest_execution(&self, job: &Job) -> Option<ExecutionRecord> {
+    pub fn newest_execution(job: &Job) -> Option<ExecutionRecord> {
         newest(job)
     }
 

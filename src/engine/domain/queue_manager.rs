@@ -25,7 +25,7 @@ use crate::launch::placeholders;
 use crate::limits::{DATA_BYTES_MAX, LANES_MAX, QUEUED_MAX, VALUES_BYTES_MAX};
 use crate::model::{
     BatchId, Creation, Data, Doc, Event, EventId, FileFact, FileId, Given, Job, JobId, JobRange, JobRequest,
-    JobState, JobStatus, JobType, JobTypeDetails, JobTypeId, JobTypeRevision, Timestamp, TriggerEvent, kind,
+    JobState, JobStatus, JobType, JobTypeDetails, JobTypeId, Timestamp, TriggerEvent, kind,
 };
 use crate::store::Facts;
 
@@ -155,7 +155,7 @@ impl NewlyQueued {
         }
     }
 
-    pub(crate) fn revision(&self) -> Option<&JobTypeRevision> {
+    pub(crate) fn revision(&self) -> Option<&crate::model::JobTypeRevision> {
         match &**self.details.as_ref().map(|(_, revision)| revision)? {
             Doc::JobTypeRevision(revision) => Some(revision),
             _ => None,
@@ -217,7 +217,7 @@ impl Engine {
             // A type that is not there is the first thing to say.
             Err(error) => {
                 return self.call(move |core, _| {
-                    core.known_type(new.job_type)?;
+                    core.type_of_new(new.job_type)?;
                     Err(error.into())
                 });
             }
@@ -228,7 +228,7 @@ impl Engine {
         } else {
             self.facts_of(&data, &new.files)
         };
-        self.call(move |core, now| core.queue_new_job(new, data, &files, now).map(|job| answer(core, job)))
+        self.call(move |core, now| core.queue_new_job(&new, data, &files, now).map(|job| answer(core, job)))
     }
 
     /// What is known of the files of data: by the caller, or by the registry.
@@ -288,12 +288,12 @@ impl Engine {
 impl Core {
     fn queue_new_job(
         &mut self,
-        new: NewJob,
+        new: &NewJob,
         data: Data,
         files: &[FileFact],
         now: Timestamp,
     ) -> Result<Job, QueueError> {
-        let kind = self.known_type(new.job_type)?;
+        let kind = self.type_of_new(new.job_type)?;
         let own = new.configuration.as_ref().map(Configuration::read).transpose()?.unwrap_or_default();
         if !kind.spec.is_active {
             return Err(QueueError::InactiveJobType(kind.spec.name.clone()));
@@ -302,8 +302,8 @@ impl Core {
             return Err(QueueError::UnknownEvent(event));
         }
         let request = match self.details(new.job_type) {
-            Some(details) => self.request_of_manifest(kind, details, &new, (data, own), files)?,
-            None => request_of_values(kind, &new, data, &own)?,
+            Some(details) => self.request_of_manifest(kind, details, new, (data, own), files)?,
+            None => request_of_values(kind, new, data, &own)?,
         };
         self.check_room_for(&request)?;
         let when = self.clamp(now);
@@ -316,7 +316,7 @@ impl Core {
         Ok(Creation { first, request, recipe: None }.job(first, state))
     }
 
-    fn known_type(&self, id: JobTypeId) -> Result<&Arc<JobType>, QueueError> {
+    fn type_of_new(&self, id: JobTypeId) -> Result<&Arc<JobType>, QueueError> {
         self.state.catalog.get(id).ok_or(QueueError::UnknownJobType(id))
     }
 

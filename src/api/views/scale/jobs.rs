@@ -14,8 +14,8 @@ use crate::api::job_facts::JobFacts;
 use crate::engine::View;
 use crate::launch::placeholders;
 use crate::model::{
-    EventId, Job, JobStatus, JobType, JobTypeDetails, JobTypeRevision, JobTypeSpec, NodeResources, Timestamp,
-    USER_EVENT,
+    EventId, Job, JobStatus, JobType, JobTypeDetails, JobTypeRevision, JobTypeSpec, NodeResources, Outcome,
+    Timestamp, USER_EVENT,
 };
 
 /// A status, in Scale's spelling.
@@ -200,7 +200,7 @@ impl<R> JobLine<R> {
             created: Time(job.created),
             queued: job.queued.map(Time),
             started: job.started.filter(|_| was_placed).map(Time),
-            ended: job.ended.filter(|_| job.status.is_final()).map(Time),
+            ended: ended(job).map(Time),
             last_status_change: Time(job.last_status_change),
             superseded: job.superseded.map(Time),
             last_modified: Time(last_modified(job)),
@@ -260,7 +260,7 @@ fn revision(
     job: &Job,
     kind: Kind<'_>,
     known: Option<&JobTypeRevision>,
-    manifest: Option<SharedDocument>,
+    kept: Option<SharedDocument>,
 ) -> Revision {
     Revision {
         id: revision_id(job.job_type.0, job.revision),
@@ -268,7 +268,7 @@ fn revision(
         revision_num: job.revision,
         docker_image: known.map(|known| known.docker_image.clone()).unwrap_or_default(),
         created: Time(known.map_or(kind.job_type.created, |known| known.created)),
-        manifest: manifest.unwrap_or_else(|| SharedDocument(Arc::new(manifest(&kind.job_type.spec)))),
+        manifest: kept.unwrap_or_else(|| SharedDocument(Arc::new(manifest(&kind.job_type.spec)))),
     }
 }
 
@@ -314,6 +314,19 @@ pub(in crate::api) fn job_details(
         output: output.map_or_else(no_data, Output::data),
         configuration: configuration(job, kind),
         execution,
+    }
+}
+
+/// When a job ended by itself: being canceled is no end.
+fn ended(job: &Job) -> Option<Timestamp> {
+    match job.status {
+        JobStatus::Failed | JobStatus::Completed => job.ended,
+        JobStatus::Canceled => {
+            let end = job.end.as_ref().filter(|end| Some(end.launch.exe) == job.exe)?;
+            let came_before = end.outcome != Outcome::Canceled && end.ended < job.last_status_change;
+            came_before.then_some(end.ended)
+        }
+        _ => None,
     }
 }
 

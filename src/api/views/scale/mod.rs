@@ -18,7 +18,6 @@ pub(in crate::api) use job_types::*;
 pub(in crate::api) use jobs::{
     JobDetails, JobLine, Kind, RevisionBase, SharedDocument, job_details, job_line, new_job,
 };
-pub(in crate::api) use jobs::{JobDetails, job_details, to_text};
 pub(in crate::api) use recipe_types::*;
 pub(in crate::api) use refs::*;
 
