@@ -53,11 +53,11 @@ pub use driver::{
 };
 pub use engine::{
     BulkError, BulkPreview, CatalogError, CatalogView, Changed, ClockFiring, ClockRuleError, CloseError,
-    Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTypeChange, JobTypeError, JobTypeView, JobsError,
-    LoadError, NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing,
-    OutputError, PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeError,
+    Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTakenOver, JobTypeChange, JobTypeError, JobTypeView,
+    JobsError, LoadError, NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options,
+    Outgoing, OutputError, PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeError,
     RecipeTypeChange, Reconciled, Requeued, RunningLaunch, SchedulerChange, Service, ServiceError,
-    StatusOutcome, SubmitError, Ticket, TicketError, View, status_sink,
+    StatusOutcome, SubmitError, TakeOverError, Ticket, TicketError, View, status_sink,
 };
 pub use intake::IntakeError;
 pub use launch::{

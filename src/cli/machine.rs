@@ -160,7 +160,7 @@ pub(super) fn open_code(error: &OpenError) -> &'static str {
     }
 }
 
-fn open_failure(error: OpenError) -> Failure {
+pub(super) fn open_failure(error: OpenError) -> Failure {
     let code = open_code(&error);
     let help = match &error {
         OpenError::Locked { owner, .. } => Some(in_use_help(*owner)),
@@ -181,7 +181,7 @@ pub(super) fn in_use_help(owner: Option<u32>) -> String {
     }
 }
 
-fn close_failure(error: &CloseError) -> Failure {
+pub(super) fn close_failure(error: &CloseError) -> Failure {
     Failure::failed("store", format_args!("the store was not closed well: {error}"))
         .help("what was answered is on disk; the same command goes on from there")
 }

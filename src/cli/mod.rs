@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod http;
 mod ids;
+mod import_scale;
 mod inspect;
 mod job;
 mod jobs;
@@ -131,6 +132,8 @@ enum Command {
     Limit(limit::Args),
     /// Pending, queued and running jobs over time
     Load(load::Args),
+    /// Take an existing Scale's job types, jobs and queue over into a store
+    ImportScale(import_scale::Args),
     /// What a store holds and what is wrong where, while nobody has it open
     Inspect(inspect::Args),
     /// Verify a store that nobody has open
@@ -180,6 +183,7 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Resume(args) => pause::resume(&args, context),
         Command::Limit(args) => limit::run(&args, context),
         Command::Load(args) => load::run(&args, context),
+        Command::ImportScale(args) => import_scale::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Supervisor(args) => supervisor::run(&args),

@@ -24,9 +24,9 @@ mod view;
 pub use catalog_view::CatalogView;
 pub use clock_work::{ClockFiring, ClockRuleError};
 pub use domain::{
-    BulkError, BulkPreview, CatalogError, JOB_LOAD_RULE, JobRestored, JobTypeChange, LoadError, NewJob,
-    NewJobType, NewRecipe, NewRecipeType, NodeChange, OutputError, QueueEntry, QueueError, QueueStatus,
-    RecipeError, RecipeTypeChange, Requeued, SchedulerChange,
+    BulkError, BulkPreview, CatalogError, JOB_LOAD_RULE, JobRestored, JobTakenOver, JobTypeChange, LoadError,
+    NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, OutputError, QueueEntry, QueueError,
+    QueueStatus, RecipeError, RecipeTypeChange, Requeued, SchedulerChange, TakeOverError,
 };
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use look::{JobRecord, RunningLaunch};

@@ -15,6 +15,7 @@ mod queue_manager;
 mod recipe_types;
 mod recipes;
 mod restore;
+mod take_over;
 
 pub(super) use bulk::run_all as run_bulk;
 pub use bulk::{BulkError, BulkPreview};
@@ -27,3 +28,4 @@ pub use queue_manager::{NewJob, QueueError};
 pub use recipe_types::{NewRecipeType, RecipeTypeChange};
 pub use recipes::{NewRecipe, RecipeError};
 pub use restore::JobRestored;
+pub use take_over::{JobTakenOver, TakeOverError};

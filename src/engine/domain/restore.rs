@@ -37,6 +37,12 @@ pub struct JobRestored {
     pub last_status_change: Option<Timestamp>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// How many of its tries are used up.
+    pub tries: Option<u16>,
+    /// The id of its newest execution, which has its place among equals by it; none: the next one.
+    pub exe: Option<ExeId>,
+    /// Since when another job is in its place.
+    pub superseded: Option<Timestamp>,
 }
 
 impl JobRestored {
@@ -80,7 +86,7 @@ impl JobRestored {
         self.status.is_none() && self.num_exes.is_none() && self.outcome.is_none()
     }
 
-    fn applied_to(&self, old: &JobState, next_exe: &mut ExeId) -> JobState {
+    pub(super) fn applied_to(&self, old: &JobState, next_exe: &mut ExeId) -> JobState {
         let mut job = old.clone();
         let status = match self.status {
             Some(JobStatus::Running) => JobStatus::Queued,
@@ -99,6 +105,8 @@ impl JobRestored {
         if is_queued {
             job.num_exes = job.num_exes.max(1);
         }
+        job.tries = self.tries.unwrap_or(job.tries);
+        job.exe = self.exe.or(job.exe);
         if job.num_exes > 0 && job.exe.is_none() {
             job.exe = Some(*next_exe);
             next_exe.0 += 1;
@@ -117,6 +125,7 @@ impl JobRestored {
         more.started = started.or(more.started);
         more.ended = if status.is_final() { ended.or(more.ended) } else { None };
         more.end = end.or(more.end.take());
+        more.extra.superseded = self.superseded.or(more.extra.superseded);
         more.queue_priority = queue_priority.or(more.queue_priority);
         job.tidy();
         job
