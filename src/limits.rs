@@ -120,6 +120,9 @@ pub const LOAD_ROWS_PUT_MAX: usize = 10_000;
 /// Firings of clock rules that wait for their processors to be called.
 pub const FIRINGS_MAX: usize = 1_000;
 
+/// Bytes of what one job was given that is taken over from another system: its values, input and configuration.
+pub const TAKEN_OVER_BYTES_MAX: usize = 1 << 18;
+
 /// The largest count of a load row.
 pub const LOAD_COUNT_MAX: u64 = u32::MAX as u64;
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::rows::{Row, Wrong};
 use crate::catalog::configuration::Configuration;
 use crate::catalog::manifest::Manifest;
+use crate::limits::TAKEN_OVER_BYTES_MAX;
 use crate::model::{ID_MAX, JobStatus, NodeResources, Timestamp};
 
 /// A table of Scale that is read.
@@ -247,6 +248,16 @@ impl JobRow {
         row.flag("is_superseded")?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cast saturates")]
         let input_mib = row.fraction("input_file_size")?.map(|mib| mib.ceil() as u64);
+        // Values are made of the input, so it counts twice.
+        let input = row.json("input")?;
+        let bytes = 2 * input.to_string().len() + configuration.to_string().len();
+        if bytes > TAKEN_OVER_BYTES_MAX {
+            let most = TAKEN_OVER_BYTES_MAX >> 10;
+            return Err(Wrong::at(
+                "input",
+                format!("with the configuration it is longer than is kept, {most} KiB"),
+            ));
+        }
         Ok(Self {
             id: id(row, "id")?,
             job_type: id(row, "job_type_id")?,
@@ -256,7 +267,7 @@ impl JobRow {
             num_exes: row.number("num_exes")?.unwrap_or(0),
             max_tries: row.number("max_tries")?,
             priority: priority.and_then(|priority| priority.try_into().ok()),
-            input: row.json("input")?,
+            input,
             configuration,
             input_mib,
             created: row.time("created")?,

@@ -4,7 +4,7 @@ use crate::engine::core::Core;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
-use crate::limits::{EVENT_JOBS_MAX, LANES_MAX, QUEUED_MAX, VALUES_BYTES_MAX};
+use crate::limits::{EVENT_JOBS_MAX, LANES_MAX, QUEUED_MAX, TAKEN_OVER_BYTES_MAX};
 use crate::model::{
     Accepted, Event, ExeId, ID_MAX, JobId, JobRequest, JobState, JobTypeId, RecalledJobs, SubmissionId,
     Timestamp,
@@ -45,9 +45,11 @@ pub enum TakeOverError {
     /// An execution of that id is there, or an id cannot be as large.
     #[error("execution {0} is there already, or beyond what an id may be")]
     Execution(ExeId),
-    /// The values of one job are longer than [`VALUES_BYTES_MAX`](crate::limits).
-    #[error("the values of a job are {bytes} bytes, at most {VALUES_BYTES_MAX} are kept")]
-    ValuesTooLarge {
+    /// What one job was given is longer than [`TAKEN_OVER_BYTES_MAX`](crate::limits).
+    #[error(
+        "values, input and configuration of a job are {bytes} bytes, at most {TAKEN_OVER_BYTES_MAX} are taken over"
+    )]
+    TooLarge {
         /// How long.
         bytes: usize,
     },
@@ -78,6 +80,12 @@ impl Engine {
     pub fn submission(&self, name: &SubmissionId) -> Option<Accepted> {
         self.0.enter().core.state.submission(name.as_str())
     }
+}
+
+fn bytes_of(request: &JobRequest) -> usize {
+    let values = request.values.iter().map(|(name, value)| name.len() + value.len());
+    let given = request.given.as_ref().map_or(0, |given| given.input.len() + given.configuration.len());
+    values.sum::<usize>() + given
 }
 
 impl Core {
@@ -135,9 +143,9 @@ impl Core {
             if own.is_some_and(|own| spec.resources.overridden_by(own).is_err()) {
                 return Err(TakeOverError::TooManyResources);
             }
-            let bytes = job.request.values.iter().map(|(name, value)| name.len() + value.len()).sum();
-            if bytes > VALUES_BYTES_MAX {
-                return Err(TakeOverError::ValuesTooLarge { bytes });
+            let bytes = bytes_of(&job.request);
+            if bytes > TAKEN_OVER_BYTES_MAX {
+                return Err(TakeOverError::TooLarge { bytes });
             }
             if let Some(exe) = job.stands.exe {
                 let is_there = self.state.queue.get(exe).is_some() || self.state.running.contains_key(&exe);
