@@ -15,7 +15,7 @@ use crate::model::{
 use crate::store::ListError;
 
 /// What jobs can be ordered by; the first name of a column is ours.
-const COLUMNS: [(JobColumn, &[&str]); 10] = [
+const COLUMNS: [(JobColumn, &[&str]); 11] = [
     (JobColumn::Id, &["id"]),
     (JobColumn::Created, &["created"]),
     (JobColumn::Changed, &["last_modified", "last_status_change"]),
@@ -26,6 +26,7 @@ const COLUMNS: [(JobColumn, &[&str]); 10] = [
     (JobColumn::Priority, &["priority"]),
     (JobColumn::Status, &["status"]),
     (JobColumn::JobType, &["job_type", "job_type_id", "job_type__id"]),
+    (JobColumn::StatusWord, &["status_word"]),
 ];
 
 /// Parameters by which no job can be found yet: no job has what they ask for.
@@ -206,6 +207,8 @@ pub(super) fn order(params: &Params, is_scale: bool) -> Result<Option<Vec<JobOrd
             Some(name) => (true, name),
             None => (false, text),
         };
+        // Scale's database orders statuses as texts.
+        let name = if is_scale && name == "status" { "status_word" } else { name };
         let found = COLUMNS.iter().find(|(_, names)| names.contains(&name));
         found.map(|(column, _)| JobOrder { column: *column, is_descending }).ok_or_else(|| {
             let known: Vec<&str> = COLUMNS.iter().map(|(_, names)| names[0]).collect();

@@ -184,7 +184,9 @@ impl Core {
             return true;
         }
         let (Some(job), when) = (self.state.job(id), self.clamp(when)) else { return false };
-        let verdict = crate::job::judge(job, &outcome, |error| self.should_be_retried(error));
+        let is_long_running = self.details(job.job_type).is_some_and(|details| details.is_long_running);
+        let verdict =
+            crate::job::judge(job, &outcome, is_long_running, |error| self.should_be_retried(error));
         let end = ExeEnd { launch: name, exe_num: job.num_exes, outcome, usage, ended: when };
         self.emit(Event::ExeEnded { end, status: verdict.status, uses_try: verdict.uses_try });
         if verdict.is_retried {

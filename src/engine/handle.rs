@@ -83,6 +83,14 @@ pub enum SubmitError {
         /// Name of the placeholder.
         name: String,
     },
+    /// The values are not what a job type that was made from a manifest takes.
+    #[error("a job of type {job_type}: {reason}")]
+    InvalidData {
+        /// Name of the type.
+        job_type: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The values of one job are longer than [`VALUES_BYTES_MAX`](crate::limits).
     #[error("the values of a job are {bytes} bytes, at most {VALUES_BYTES_MAX} are kept")]
     ValuesTooLarge {
@@ -274,6 +282,7 @@ impl Core {
         if let Some(first) = self.state.submission(submission.id.as_str()) {
             return Ok(Accepted { is_repeat: true, ..first });
         }
+        let submission = &*self.with_documents(submission)?;
         let n_jobs = self.check_submission(submission)?;
         let when = self.clamp(now);
         let accepted = Accepted {

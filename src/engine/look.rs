@@ -222,6 +222,12 @@ impl Engine {
         look(&self.0.enter().core.state)
     }
 
+    /// A look at the core, for tests.
+    #[cfg(test)]
+    pub(super) fn look_at_core<R>(&self, look: impl FnOnce(&super::core::Core) -> R) -> R {
+        look(&self.0.enter().core)
+    }
+
     /// What the log was told to be in the state file, for tests.
     #[cfg(test)]
     pub(crate) fn covered(&self) -> EventNumber {

@@ -67,10 +67,12 @@ pub(crate) struct Verdict {
     pub(crate) is_retried: bool,
 }
 
-/// Judges the end of the newest execution of `job`. `should_be_retried` tells of an error of the catalog.
+/// Judges the end of the newest execution of `job`. `should_be_retried` tells of an error of the catalog;
+/// what `is_long_running` has no number of tries.
 pub(crate) fn judge(
     job: &JobState,
     outcome: &Outcome,
+    is_long_running: bool,
     should_be_retried: impl Fn(ErrorId) -> bool,
 ) -> Verdict {
     if job.status == JobStatus::Canceled {
@@ -80,14 +82,13 @@ pub(crate) fn judge(
         return Verdict { status: JobStatus::Completed, uses_try: true, is_retried: false };
     }
     if let Outcome::Error { id } = outcome {
-        let is_retried =
-            should_be_retried(*id) && job.num_exes < u32::from(job.max_tries) && !job.is_superseded();
+        let is_retried = standing(job).is_retried(should_be_retried(*id), is_long_running);
         return Verdict { status: JobStatus::Failed, uses_try: true, is_retried };
     }
     let uses_try = !outcome.is_system_fault();
     let tries = u32::from(job.tries) + u32::from(uses_try);
     let faults = (job.num_exes).saturating_sub(tries);
-    let is_retried = tries < u32::from(job.max_tries) && faults <= SYSTEM_FAULTS_MAX;
+    let is_retried = (tries < u32::from(job.max_tries) || is_long_running) && faults <= SYSTEM_FAULTS_MAX;
     // An end by order that the job does not know of came from outside; it is not tried again.
     let is_retried = is_retried && *outcome != Outcome::Canceled && !job.is_superseded();
     Verdict { status: JobStatus::Failed, uses_try, is_retried }
@@ -104,7 +105,7 @@ mod tests {
         let check = |tries, num_exes, outcome: &Outcome, is_retried| {
             let job = JobState { tries, num_exes, max_tries: 3, status: JobStatus::Running, ..job_state() };
             assert_eq!(
-                judge(&job, outcome, |_| false).is_retried,
+                judge(&job, outcome, false, |_| false).is_retried,
                 is_retried,
                 "{tries} {num_exes} {outcome}"
             );
@@ -120,9 +121,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_long_running_is_tried_for_ever() {
+        let job = JobState { tries: 9, num_exes: 9, max_tries: 3, status: JobStatus::Running, ..job_state() };
+        for outcome in [Outcome::Exited { code: 3 }, Outcome::Error { id: ErrorId(9) }] {
+            assert!(judge(&job, &outcome, true, |_| false).is_retried, "{outcome}");
+            assert!(!judge(&job, &outcome, false, |_| true).is_retried, "{outcome}");
+        }
+        assert!(!judge(&job, &Outcome::Canceled, true, |_| false).is_retried);
+    }
+
+    #[test]
     fn a_canceled_job_stays_canceled_however_its_execution_ends() {
         let job = JobState { status: JobStatus::Canceled, ..job_state() };
-        let verdict = judge(&job, &Outcome::Exited { code: 0 }, |_| false);
+        let verdict = judge(&job, &Outcome::Exited { code: 0 }, false, |_| false);
         assert_eq!((verdict.status, verdict.uses_try), (JobStatus::Canceled, false));
     }
 }

@@ -251,11 +251,13 @@ pub enum JobColumn {
     Status,
     /// By id of the type.
     JobType,
+    /// By the word of the status, as a text.
+    StatusWord,
 }
 
 impl JobColumn {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Id,
         Self::Created,
         Self::Changed,
@@ -266,6 +268,7 @@ impl JobColumn {
         Self::Priority,
         Self::Status,
         Self::JobType,
+        Self::StatusWord,
     ];
 }
 

@@ -80,6 +80,15 @@ const STEP_WAIT: Duration = Duration::from_secs(20);
 /// Pause between two looks at an operation that somebody waits for.
 const WAIT_LOOK: Duration = Duration::from_millis(1);
 
+/// Those of `ids` among `jobs` whose priority is that of their type, sorted.
+fn following(jobs: &[Job], ids: &[JobId]) -> Vec<JobId> {
+    let has_own = |job: &Job| job.given.as_ref().is_none_or(|given| !given.configuration.is_empty());
+    let mut all: Vec<JobId> =
+        jobs.iter().filter(|job| !has_own(job) && ids.contains(&job.id)).map(|job| job.id).collect();
+    all.sort_unstable();
+    all
+}
+
 fn is_unfiltered(filter: &JobFilter) -> bool {
     *filter == JobFilter::default()
 }
@@ -182,13 +191,13 @@ impl Engine {
         let mut tickets = Vec::new();
         for jobs in ids.chunks(BULK_JOBS) {
             let cursor = jobs.last().map_or(0, |id| id.0);
-            tickets.push(self.hand_in(bulk.id, jobs, cursor)?);
+            tickets.push(self.hand_in(bulk.id, jobs, cursor, following(&page.jobs, jobs))?);
         }
         if is_last || (ids.is_empty() && page.next.is_none()) {
             let below = lowest.filter(|lowest| *lowest > 0 && !is_last);
             let ticket = match below {
                 // Of those that were named some are left.
-                Some(cursor) => self.hand_in(bulk.id, &[], cursor)?,
+                Some(cursor) => self.hand_in(bulk.id, &[], cursor, Vec::new())?,
                 None => self.call(move_on(bulk.id)).map_err(refusal)?,
             };
             tickets.push(ticket);
@@ -201,24 +210,31 @@ impl Engine {
     fn window_step(&self, bulk: &BulkOperation, filter: &JobFilter) -> Result<(), BulkError> {
         let floor = bulk.cursor.saturating_sub(1 + BULK_PAGE as u64);
         let below = |job: &Job| job.id.0 < bulk.cursor && filter.matches(job);
-        let mut ids: Vec<JobId> =
-            self.jobs(JobId(floor), BULK_PAGE).iter().filter(|job| below(job)).map(|job| job.id).collect();
+        let window = self.jobs(JobId(floor), BULK_PAGE);
+        let mut ids: Vec<JobId> = window.iter().filter(|job| below(job)).map(|job| job.id).collect();
         ids.sort_unstable_by(|a, b| b.cmp(a));
         let mut tickets = Vec::new();
         for jobs in ids.chunks(BULK_JOBS) {
-            tickets.push(self.hand_in(bulk.id, jobs, jobs.last().map_or(0, |id| id.0))?);
+            let cursor = jobs.last().map_or(0, |id| id.0);
+            tickets.push(self.hand_in(bulk.id, jobs, cursor, following(&window, jobs))?);
         }
         tickets.push(if floor == 0 {
             self.call(move_on(bulk.id)).map_err(refusal)?
         } else {
-            self.hand_in(bulk.id, &[], floor + 1)?
+            self.hand_in(bulk.id, &[], floor + 1, Vec::new())?
         });
         settle(tickets)
     }
 
-    fn hand_in(&self, id: BulkId, jobs: &[JobId], cursor: u64) -> Result<Ticket<(), JobsError>, BulkError> {
+    fn hand_in(
+        &self,
+        id: BulkId,
+        jobs: &[JobId],
+        cursor: u64,
+        follows: Vec<JobId>,
+    ) -> Result<Ticket<(), JobsError>, BulkError> {
         let sent = self.with_facts(jobs.to_vec(), move |core, jobs, facts, now| {
-            core.bulk_jobs(id, jobs, facts, cursor, now)
+            core.bulk_jobs(id, jobs, facts, (cursor, &follows), now)
         });
         sent.map_err(refusal)
     }
@@ -366,7 +382,7 @@ impl Core {
         id: BulkId,
         jobs: &[JobId],
         facts: &Facts,
-        cursor: u64,
+        (cursor, follows): (u64, &[JobId]),
         now: Timestamp,
     ) -> Result<(), JobsError> {
         let Ok(mut bulk) = self.known_bulk(id) else { return Ok(()) };
@@ -388,7 +404,7 @@ impl Core {
         let chosen: Vec<JobId> = before.iter().map(|(id, _)| *id).collect();
         match bulk.kind {
             BulkKind::Cancel => drop(self.cancel(&chosen, facts, now)?),
-            _ => drop(self.requeue(&chosen, facts, bulk.priority, now)?),
+            _ => drop(self.requeue_following(&chosen, facts, bulk.priority, follows, now)?),
         }
         let num_exes = |id: JobId| self.state.job(id).map_or(0, |job| job.num_exes);
         let changed: Vec<_> = before.into_iter().map(|(id, was)| (id, was, num_exes(id))).collect();
@@ -484,4 +500,45 @@ pub(in crate::engine) fn run_all(engine: &Engine, is_stopped: &dyn Fn() -> bool)
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Options;
+    use crate::model::{JobRequest, JobTypeSpec, Submission, SubmissionId};
+
+    const WAIT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn jobs_that_are_too_rare_to_be_listed_are_found_all_the_same() {
+        let engine = Engine::in_memory(Options::default());
+        let kind = engine.put_job_type(JobTypeSpec::new("kind", "1")).expect("room");
+        let kind = kind.wait_durable(WAIT).expect("a type");
+        let id = SubmissionId::new("many").expect("a name");
+        let n = 2 * u32::try_from(BULK_PAGE).expect("few") + 7;
+        let jobs = Submission::new(id).jobs(JobRequest::new(kind).count(n));
+        engine.submit(jobs).expect("room").wait_durable(WAIT).expect("jobs");
+        let ordered = engine.bulk(BulkKind::Cancel, JobFilter::default().job_types([kind]), None);
+        let id = ordered.expect("room").wait_durable(WAIT).expect("an order");
+        let mut n_steps = 0;
+        while let Some(bulk) = engine.look_at_core(Core::running_bulk) {
+            engine.window_step(&bulk, &of_use(&bulk.filter, bulk.kind)).expect("a step");
+            n_steps += 1;
+        }
+        assert_eq!(n_steps, 3);
+        let bulk = engine.look_at_core(|core| core.known_bulk(id)).expect("it is kept");
+        assert_eq!((bulk.phase, bulk.n_changed), (BulkPhase::Done, u64::from(n)));
+        assert!(engine.bulk_wait(id, Duration::ZERO));
+        engine.check_invariants();
+    }
+
+    #[test]
+    fn a_filter_of_more_recipes_than_a_list_takes_is_refused() {
+        let engine = Engine::in_memory(Options::default());
+        let recipes = (0..=LIST_IDS_MAX as u64).map(crate::model::RecipeId);
+        let ordered = engine.bulk(BulkKind::Cancel, JobFilter::default().recipes(recipes), None);
+        let refused = ordered.expect("room").wait_durable(WAIT);
+        assert_eq!(refused, Err(TicketError::Refused(BulkError::TooManyRecipes { n: LIST_IDS_MAX + 1 })));
+    }
 }

@@ -75,6 +75,18 @@ impl Core {
         priority: Option<i32>,
         now: Timestamp,
     ) -> Result<Requeued, JobsError> {
+        self.requeue_following(jobs, facts, priority, &[], now)
+    }
+
+    /// The same. Those of `follows`, sorted, have no priority of their own: it is what their types say now.
+    pub(in crate::engine) fn requeue_following(
+        &mut self,
+        jobs: &[JobId],
+        facts: &Facts,
+        priority: Option<i32>,
+        follows: &[JobId],
+        now: Timestamp,
+    ) -> Result<Requeued, JobsError> {
         self.check_jobs(jobs)?;
         let wants = |job: &JobState| can_be_requeued(job) || can_be_uncanceled(job);
         self.recall(jobs, facts, wants)?;
@@ -82,7 +94,7 @@ impl Core {
         let is_queued = |id: &JobId| self.state.job(*id).is_some_and(can_be_requeued);
         let (queued, uncanceled): (Vec<JobId>, Vec<JobId>) = chosen.into_iter().partition(is_queued);
         let when = self.clamp(now);
-        self.queue_again(&queued, priority, when);
+        self.queue_again(&queued, priority, follows, when);
         self.uncancel(&uncanceled, when);
         Ok(Requeued {
             n_queued: count(queued.len()),
@@ -92,7 +104,7 @@ impl Core {
     }
 
     /// Gives jobs that can be queued again new executions, and as many tries as their type has.
-    fn queue_again(&mut self, jobs: &[JobId], priority: Option<i32>, when: Timestamp) {
+    fn queue_again(&mut self, jobs: &[JobId], priority: Option<i32>, follows: &[JobId], when: Timestamp) {
         for jobs in in_events(jobs) {
             let tries = |id: &JobId| {
                 let job = self.state.job(*id)?;
@@ -102,7 +114,7 @@ impl Core {
             };
             let max_tries: Vec<u16> = jobs.iter().filter_map(tries).collect();
             self.emit(Event::TriesSet { jobs: jobs.clone(), max_tries });
-            for (jobs, priority) in self.by_priority(&jobs, priority) {
+            for (jobs, priority) in self.by_priority(&jobs, priority, follows) {
                 self.queue_jobs_now(jobs, priority, when);
             }
         }

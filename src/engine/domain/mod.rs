@@ -6,6 +6,7 @@
 
 mod bulk;
 mod catalog;
+mod documents;
 mod entries;
 mod executions;
 mod jobs;

@@ -7,6 +7,7 @@
 //! # Source
 //! Scale's `QueueManager`. There a job that is made alone is queued before its input is processed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -24,8 +25,8 @@ use crate::job::{can_be_queued, can_be_requeued};
 use crate::launch::placeholders;
 use crate::limits::{DATA_BYTES_MAX, LANES_MAX, QUEUED_MAX, VALUES_BYTES_MAX};
 use crate::model::{
-    BatchId, Creation, Data, Doc, Event, EventId, FileFact, FileId, Given, Job, JobId, JobRange, JobRequest,
-    JobState, JobStatus, JobType, JobTypeDetails, JobTypeId, Timestamp, TriggerEvent, kind,
+    Creation, Data, Doc, Event, EventId, FileFact, FileId, Given, Job, JobId, JobRange, JobRequest, JobState,
+    JobStatus, JobType, JobTypeDetails, JobTypeId, Timestamp, TriggerEvent, kind,
 };
 use crate::store::Facts;
 
@@ -415,7 +416,7 @@ impl Core {
         // What waits for others is queued by their ends.
         chosen.retain(|id| requeue || self.state.graph.is_ready(*id));
         let when = self.clamp(now);
-        for (jobs, priority) in self.by_priority(&chosen, priority) {
+        for (jobs, priority) in self.by_priority(&chosen, priority, &[]) {
             for jobs in in_events(&jobs) {
                 self.queue_jobs_now(jobs, priority, when);
             }
@@ -424,21 +425,30 @@ impl Core {
         Ok(chosen)
     }
 
-    /// Jobs by what replaces their own priority: the call's, else that of their batch. In the order in which
-    /// they came, as far as they have the same.
+    /// Jobs by what replaces their own priority: the call's, else that of their batch, else for those of
+    /// `follows`, which is sorted, that of their type. In the order in which they came, as far as they have the
+    /// same.
     pub(in crate::engine) fn by_priority(
         &self,
         jobs: &[JobId],
         priority: Option<i32>,
+        follows: &[JobId],
     ) -> Vec<(Vec<JobId>, Option<i32>)> {
+        let of_type = |id: &JobId, job: &JobState| {
+            follows.binary_search(id).ok()?;
+            self.state.catalog.get(job.job_type).map(|kind| kind.spec.priority)
+        };
         let of = |id: &JobId| {
-            let of_batch = |batch: BatchId| self.batch_priority(batch);
-            priority.or_else(|| self.state.job(*id)?.extra().batch.and_then(of_batch))
+            let job = self.state.job(*id)?;
+            let of_batch = job.extra().batch.and_then(|batch| self.batch_priority(batch));
+            of_batch.or_else(|| of_type(id, job)).filter(|other| *other != job.priority)
         };
         let mut groups: Vec<(Vec<JobId>, Option<i32>)> = Vec::new();
+        let mut places: BTreeMap<Option<i32>, usize> = BTreeMap::new();
         for id in jobs {
-            let priority = of(id);
-            match groups.iter_mut().find(|(_, known)| *known == priority) {
+            let priority = priority.or_else(|| of(id));
+            let at = *places.entry(priority).or_insert(groups.len());
+            match groups.get_mut(at) {
                 Some((group, _)) => group.push(*id),
                 None => groups.push((vec![*id], priority)),
             }
@@ -485,4 +495,71 @@ fn request_of_values(
         request = request.given(Given { input, event: Some(event), ..Given::default() });
     }
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::Options;
+    use crate::model::{Batch, BatchId, JobTypeSpec, RecipeTypeId};
+
+    const WAIT: Duration = Duration::from_secs(20);
+
+    fn batch(priority: Option<i32>, when: Timestamp) -> Doc {
+        Doc::Batch(Batch {
+            id: BatchId(1),
+            title: String::new(),
+            description: String::new(),
+            recipe_type: RecipeTypeId(1),
+            revision: 1,
+            event: EventId(3),
+            root: BatchId(1),
+            superseded_batch: None,
+            superseded: None,
+            is_creation_done: true,
+            recipes_estimated: 0,
+            recipes_total: 0,
+            definition: "{}".into(),
+            configuration: "{}".into(),
+            priority,
+            created: when,
+            last_modified: when,
+        })
+    }
+
+    #[test]
+    fn a_batch_says_how_important_its_jobs_are_when_they_are_queued_again() {
+        let engine = Engine::in_memory(Options::default());
+        let kind = engine.put_job_type(JobTypeSpec::new("kind", "1")).expect("room");
+        let kind = kind.wait_durable(WAIT).expect("a type");
+        let made = engine.call(move |core, now| {
+            let when = core.clamp(now);
+            let [first, second] = [JobId(1), JobId(2)];
+            let given = Given { input: "{}".into(), batch: Some(BatchId(1)), ..Given::default() };
+            for (id, request) in
+                [(first, JobRequest::new(kind).given(given)), (second, JobRequest::new(kind).priority(8))]
+            {
+                core.emit(Event::JobsCreated { first: id, request, recipe: None, when });
+            }
+            core.queue_listed(&[first, second], when);
+            core.put(batch(Some(0), when));
+            Ok::<_, Infallible>([first, second])
+        });
+        let jobs = made.expect("room").wait_durable(WAIT).expect("jobs");
+        let priorities =
+            || engine.queued(&[], 10).iter().map(|entry| (entry.job.0, entry.priority)).collect::<Vec<_>>();
+        assert_eq!(priorities(), [(2, 8), (1, 100)]);
+        let again = |priority| {
+            let queued = engine.queue_jobs(jobs.to_vec(), true, priority).expect("room");
+            assert_eq!(queued.wait_durable(WAIT), Ok(jobs.to_vec()));
+        };
+        again(None);
+        assert_eq!(priorities(), [(1, 0), (2, 8)], "zero is a value");
+        again(Some(5));
+        assert_eq!(priorities(), [(1, 5), (2, 5)], "what the call says goes first");
+        engine.check_invariants();
+    }
 }

@@ -79,7 +79,9 @@ impl Queue {
     pub fn iter_in(&self, mode: QueueMode, without: &[JobTypeId]) -> impl Iterator<Item = Entry> + '_ {
         let mut heads: BTreeSet<(SortKey, usize)> = BTreeSet::new();
         for (at, lane) in self.lanes.iter().enumerate() {
-            if let Some(head) = lane.head(mode).filter(|_| !without.contains(&lane.key.job_type)) {
+            if let Some(head) =
+                lane.rows.head(&self.nodes, mode).filter(|_| !without.contains(&lane.key.job_type))
+            {
                 heads.insert((head.key.seen(mode), at));
             }
         }

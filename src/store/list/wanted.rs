@@ -208,6 +208,13 @@ const fn place(column: JobColumn) -> usize {
     column as usize
 }
 
+/// How many words of statuses come before that of one, as texts.
+fn word_rank(status: u8) -> i64 {
+    let word = |status: &JobStatus| status.as_str();
+    let own = JobStatus::ALL.iter().find(|known| **known as u8 == status).map_or("", word);
+    i64::try_from(JobStatus::ALL.iter().filter(|known| word(known) < own).count()).unwrap_or(0)
+}
+
 impl Order {
     pub(super) fn new(columns: &[JobOrder]) -> Option<Self> {
         let mut all: Vec<JobOrder> = Vec::new();
@@ -243,6 +250,7 @@ impl Order {
         for (part, order) in key.iter_mut().zip(&self.0) {
             let value = match order.column {
                 JobColumn::Status => i64::from(glance.status),
+                JobColumn::StatusWord => word_rank(glance.status),
                 JobColumn::JobType => i64::from(glance.job_type.0),
                 column => glance.columns[place(column)],
             };
@@ -257,6 +265,7 @@ impl Order {
         for (at, order) in self.0.iter().enumerate() {
             let (low, high) = match order.column {
                 JobColumn::Status => (i64::from(status), i64::from(status)),
+                JobColumn::StatusWord => (word_rank(status), word_rank(status)),
                 JobColumn::JobType => (i64::from(job_type.0), i64::from(job_type.0)),
                 column => zone.0[place(column)],
             };

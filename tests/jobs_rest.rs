@@ -1,0 +1,292 @@
+//! Jobs over REST as clients of Scale know them: what is taken, what is refused and in which words, and what
+//! orders for many jobs do.
+
+#![cfg(feature = "server")]
+
+#[expect(dead_code, reason = "shared with tests/api.rs")]
+#[path = "common/http.rs"]
+mod http;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use http::{Answer, Client};
+use serde_json::{Value, json};
+use weighbridge::{
+    ApiState, Engine, FileRecord, JobStatus, JobTypeChange, JobTypeId, JobTypeSpec, NewJobType, NodeId,
+    NodeResources, Offer, Options, Server, Service,
+};
+
+const WAIT: Duration = Duration::from_secs(20);
+
+/// What the engine acts on of such a type.
+fn step(name: &str) -> JobTypeSpec {
+    let resources = NodeResources::new().cpus("0.25").expect("cores").mem_mib(128).disk_mib(0);
+    JobTypeSpec::new(name, "1.0.0").timeout_s(60).needs(resources)
+}
+
+/// A server over an engine in memory that runs nothing by itself.
+struct Daemon {
+    engine: Engine,
+    client: Client,
+    parts: Option<(Service, Server)>,
+}
+
+impl Daemon {
+    fn new() -> Self {
+        let engine = Engine::in_memory(Options::default());
+        let service = Service::start_without_driver(engine.clone()).expect("a thread");
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0).into(), ApiState::new(engine.clone()));
+        let server = server.expect("a free port");
+        let client = Client(server.local_addr());
+        Self { engine, client, parts: Some((service, server)) }
+    }
+
+    /// A type that takes a whole number and perhaps files, and asks for memory by their size.
+    fn put_step(&self, name: &str) -> JobTypeId {
+        let manifest = json!({
+            "seedVersion": "1.0.0",
+            "job": {
+                "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": name, "description": "",
+                "maintainer": {"name": "A", "email": "a@example.com"}, "timeout": 60,
+                "interface": {
+                    "command": "run.sh",
+                    "inputs": {
+                        "files": [{"name": "F", "required": false, "multiple": true}],
+                        "json": [{"name": "N", "type": "integer"}],
+                    },
+                },
+                "resources": {"scalar": [{"name": "mem", "value": 64.0, "inputMultiplier": 4.0}]},
+            },
+        });
+        let ticket = self.engine.put_manifest(NewJobType {
+            spec: step(name),
+            manifest: manifest.to_string().into(),
+            docker_image: "image:1".to_owned(),
+            configuration: "{}".into(),
+            is_published: false,
+            icon_code: None,
+            is_long_running: false,
+        });
+        ticket.expect("room").wait_durable(WAIT).expect("a type")
+    }
+
+    fn put_file(&self, bytes: u64) -> u64 {
+        let ticket = self.engine.put_file(FileRecord::new("a.txt", "text/plain", bytes)).expect("room");
+        ticket.wait_durable(WAIT).expect("a file").0
+    }
+
+    fn post_job(&self, kind: JobTypeId, body: &Value) -> Answer {
+        let mut members = json!({"job_type_id": kind.0, "input": {"json": {"N": 1}}});
+        for (name, value) in body.as_object().expect("an object") {
+            members[name] = value.clone();
+        }
+        self.client.post("/v6/jobs/", &members)
+    }
+
+    fn queue(&self, kind: JobTypeId) -> u64 {
+        self.post_job(kind, &json!({})).expect(201)["id"].as_u64().expect("an id")
+    }
+
+    fn launch(&self, job: u64) {
+        let room = NodeResources::new().cpus("1000").map(|room| room.mem_mib(1 << 20).disk_mib(1 << 20));
+        let mut picks = self.engine.offer(&Offer::new(NodeId(1), room.expect("amounts")));
+        picks.retain(|pick| pick.job.0 == job);
+        picks.commit().wait(WAIT).expect("launches");
+    }
+
+    fn order(&self, what: &str, body: &Value) -> Answer {
+        self.client.post(&format!("/v6/jobs/{what}/"), body)
+    }
+
+    fn statuses(&self) -> Vec<(u64, String, u64)> {
+        let page = self.client.get("/v6/jobs/?order=id").expect(200);
+        let row = |job: &Value| {
+            let number = |name: &str| job[name].as_u64().expect(name);
+            (number("id"), job["status"].as_str().expect("a status").to_owned(), number("num_exes"))
+        };
+        page["results"].as_array().expect("jobs").iter().map(row).collect()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some((service, server)) = self.parts.take() {
+            server.shutdown(Duration::from_secs(5));
+            service.stop();
+        }
+    }
+}
+
+#[test]
+fn the_input_of_a_job_is_processed_before_it_is_queued() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("step");
+    let file = daemon.put_file(105_067_315);
+    let input = json!({"files": {"F": [file]}, "json": {"N": 1, "unknown": 2}});
+    let job = daemon.post_job(kind, &json!({"input": input})).expect(201);
+    assert_eq!(job["input_file_size"], 101.0);
+    assert_eq!(
+        job["resources"]["resources"],
+        json!({"cpus": 0.25, "mem": 468.0, "disk": 101.0, "gpus": 0.0})
+    );
+    assert_eq!(job["input"], json!({"files": {"F": [file]}, "json": {"N": 1}}));
+    assert_eq!(daemon.client.get("/v7/jobs/1/").expect(200), job, "a look shows what the answer told");
+    daemon.launch(1);
+    let execution = &daemon.client.get("/v6/jobs/1/").expect(200)["execution"];
+    assert_eq!(execution["configuration"]["input_files"]["F"][0]["id"], file);
+    assert_eq!(execution["input_file_size"], 101.0);
+}
+
+#[test]
+fn what_a_job_type_does_not_take_is_refused_in_words() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("step");
+    let bare = |body: Value, text: &str| assert_eq!(daemon.post_job(kind, &body).expect(400), json!(text));
+    let detail = |body: Value, text: &str| {
+        let found = daemon.post_job(kind, &body).expect(400);
+        let found = found["detail"].as_str().expect("a detail");
+        assert!(found.starts_with(text), "{found}");
+    };
+    bare(json!({"input": {}}), "Invalid job data: Parameter 'N' is required");
+    bare(json!({"input": {"json": {"N": "1"}}}), "Invalid job data: Parameter 'N' must receive an integer");
+    bare(json!({"input": {"json": {"N": true}}}), "Invalid job data: Parameter 'N' must receive an integer");
+    let file = json!({"input": {"json": {"N": 1}, "files": {"F": [9]}}});
+    detail(file, "Invalid job data: Parameter 'F' has the unknown file 9");
+    let configuration = "Job type configuration invalid: Invalid configuration: ";
+    detail(json!({"configuration": {"priority": 0}}), &format!("{configuration}0 is less than the minimum"));
+    detail(json!({"configuration": {"priority": 1_i64 << 31}}), configuration);
+    detail(json!({"configuration": {"colour": 1}}), configuration);
+    let workspace = json!({"configuration": {"output_workspaces": {"default": "none", "outputs": {}}}});
+    detail(workspace, "Job type configuration invalid: No workspace named 'none'");
+    detail(json!({"job_type_id": "x"}), "Parameter must be a valid integer: \"job_type_id\"");
+    assert_eq!(daemon.post_job(JobTypeId(99), &json!({"input": {"json": []}})).status, 404);
+    let change = JobTypeChange { is_active: Some(false), ..JobTypeChange::default() };
+    let ticket = daemon.engine.edit_job_type(kind, change).expect("room");
+    ticket.wait_durable(WAIT).expect("inactive");
+    detail(json!({}), "Inactive job type: step");
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    for path in ["/v6/jobs/", "/v6/jobs/requeue/", "/v6/jobs/cancel/"] {
+        assert_eq!(daemon.client.send("POST", path, &form, "job_type_id=1").status, 415, "{path}");
+        for body in [json!(null), json!(3), json!([])] {
+            assert_eq!(daemon.client.post(path, &body).status, 400, "{path} {body}");
+        }
+    }
+    assert_eq!(daemon.client.get("/v6/jobs/").expect(200)["count"], 0, "nothing was stored");
+}
+
+#[test]
+fn a_configuration_is_laid_over_that_of_the_type() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("step");
+    let job = daemon.post_job(kind, &json!({"configuration": {"priority": 7}})).expect(201);
+    let expected = json!({
+        "mounts": {}, "priority": 7, "output_workspaces": {"default": "", "outputs": {}}, "settings": {},
+    });
+    assert_eq!(job["configuration"], expected);
+    assert_eq!(daemon.client.get("/v6/queue/status/").expect(200)["results"][0]["highest_priority"], 7);
+}
+
+#[test]
+fn orders_for_many_jobs_take_those_that_meet_every_condition() {
+    let daemon = Daemon::new();
+    let (kind, other) = (daemon.put_step("one"), daemon.put_step("two"));
+    for kind in [kind, kind, other] {
+        daemon.queue(kind);
+    }
+    let are = |expected: [(u64, &str, u64); 3]| {
+        let expected = expected.map(|(id, status, num_exes)| (id, status.to_owned(), num_exes));
+        assert_eq!(daemon.statuses(), expected);
+    };
+    for body in [json!({}), json!({"priority": 3}), json!({"job_ids": null})] {
+        for what in ["requeue", "cancel"] {
+            let found = daemon.order(what, &body).expect(400);
+            assert!(found["detail"].as_str().is_some_and(|text| text.contains("needs a filter")), "{found}");
+        }
+    }
+    for body in [json!({"job_ids": []}), json!({"job_ids": [99]}), json!({"status": ["FAILED"]})] {
+        let answer = daemon.order("requeue", &body);
+        assert_eq!((answer.status, answer.body.as_str()), (202, ""), "{body}");
+    }
+    are([(1, "QUEUED", 1), (2, "QUEUED", 1), (3, "QUEUED", 1)]);
+    assert_eq!(daemon.order("cancel", &json!({"job_type_ids": [kind.0], "job_ids": [2, 3]})).status, 202);
+    are([(1, "QUEUED", 1), (2, "CANCELED", 1), (3, "QUEUED", 1)]);
+    let named = json!([{"name": "two", "version": "1.0.0"}]);
+    assert_eq!(daemon.order("requeue", &json!({"job_types": named, "priority": -7})).status, 202);
+    are([(1, "QUEUED", 1), (2, "CANCELED", 1), (3, "QUEUED", 2)]);
+    let queued = daemon.client.get("/v6/queue/status/").expect(200);
+    assert_eq!(queued["results"][0]["highest_priority"], -7);
+    assert_eq!(daemon.order("requeue", &json!({"status": "CANCELED", "priority": "9"})).status, 202);
+    are([(1, "QUEUED", 1), (2, "QUEUED", 2), (3, "QUEUED", 2)]);
+    let unknown = daemon.order("cancel", &json!({"job_types": [{"name": "none", "version": "1"}]}));
+    assert_eq!(unknown.status, 400);
+    for priority in [json!(1_i64 << 31), json!(2.5), json!("x")] {
+        let found = daemon.order("requeue", &json!({"job_ids": [1], "priority": priority})).expect(400);
+        assert_eq!(found["detail"], "Parameter must be a valid integer: \"priority\"");
+    }
+    let many: Vec<u64> = (1..=1_001).collect();
+    assert_eq!(daemon.order("cancel", &json!({"recipe_ids": many})).status, 400);
+    are([(1, "QUEUED", 1), (2, "QUEUED", 2), (3, "QUEUED", 2)]);
+}
+
+#[test]
+fn a_job_queued_again_goes_by_what_its_type_says_by_then() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("one");
+    daemon.queue(kind);
+    daemon.post_job(kind, &json!({"configuration": {"priority": 70}})).expect(201);
+    let spec = Some(Box::new(step("one").priority(30)));
+    let configuration = Some("{\"priority\":30}".into());
+    let change = JobTypeChange { spec, configuration, ..JobTypeChange::default() };
+    let ticket = daemon.engine.edit_job_type(kind, change).expect("room");
+    ticket.wait_durable(WAIT).expect("changed");
+    let priorities = || {
+        let queued = daemon.engine.queued(&[], 10);
+        let mut all: Vec<_> = queued.iter().map(|entry| (entry.job.0, entry.priority)).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(priorities(), [(1, 100), (2, 70)], "what waits stays as it is");
+    assert_eq!(daemon.order("requeue", &json!({"status": "QUEUED"})).status, 202);
+    assert_eq!(priorities(), [(1, 30), (2, 70)]);
+}
+
+#[test]
+fn executions_are_listed_and_filtered() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("one");
+    daemon.queue(kind);
+    let list = |query: &str| daemon.client.get(&format!("/v6/jobs/1/executions/{query}")).expect(200);
+    assert_eq!(list("")["count"], 0, "what waits has none");
+    daemon.launch(1);
+    daemon.order("requeue", &json!({"job_ids": [1]}));
+    daemon.launch(1);
+    let page = list("");
+    assert_eq!((&page["count"], &page["results"][0]["exe_num"]), (&json!(2), &json!(2)));
+    assert_eq!(list("?status=RUNNING")["count"], 2, "the first one has not ended yet");
+    assert_eq!(list("?status=FAILED")["count"], 0);
+    assert_eq!(list("?node_id=1&page_size=1")["results"].as_array().map(Vec::len), Some(1));
+    assert_eq!(daemon.client.get("/v6/jobs/1/executions/?node_id=x").status, 400);
+    assert_eq!(daemon.client.get("/v6/jobs/1/executions/1/").expect(200)["exe_num"], 1);
+    for path in ["/v6/jobs/1/executions/3/", "/v6/jobs/9/executions/1/", "/v6/jobs/1/executions/x/"] {
+        assert_eq!(daemon.client.get(path).expect(404), json!({"detail": "Not found."}), "{path}");
+    }
+    assert_eq!(daemon.client.get("/v6/jobs/9/executions/").expect(200)["count"], 0);
+}
+
+#[test]
+fn jobs_are_ordered_by_the_words_of_their_status() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("one");
+    let [queued, canceled, running] = [(); 3].map(|()| daemon.queue(kind));
+    daemon.launch(running);
+    daemon.order("cancel", &json!({"job_ids": [canceled]}));
+    let ids = |order: &str| {
+        let page = daemon.client.get(&format!("/v6/jobs/?order={order}")).expect(200);
+        page["results"].as_array().expect("jobs").iter().map(|job| job["id"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("status"), [Some(canceled), Some(queued), Some(running)]);
+    assert_eq!(ids("-status"), [Some(running), Some(queued), Some(canceled)]);
+    assert_eq!(ids("-started")[2], Some(running), "what has no start comes first from behind");
+    assert_ne!(JobStatus::Queued.as_str(), "");
+}
