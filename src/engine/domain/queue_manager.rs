@@ -107,12 +107,14 @@ pub struct NewJob {
     pub configuration: Option<Value>,
     /// What made it; none: a user, whose event is on record with it.
     pub event: Option<EventId>,
+    /// All that is on record of its files is in `files`.
+    is_looked_up: bool,
 }
 
 impl NewJob {
     /// One of a type with an input.
     pub fn new(job_type: JobTypeId, input: Value) -> Self {
-        Self { job_type, input, files: Vec::new(), configuration: None, event: None }
+        Self { job_type, input, files: Vec::new(), configuration: None, event: None, is_looked_up: false }
     }
 
     /// Tells the size of a file of the input, in bytes, which then need not be on record.
@@ -188,7 +190,7 @@ impl Engine {
     #[cfg(feature = "server")]
     pub(crate) fn with_files(&self, mut new: NewJob) -> NewJob {
         if let Ok(data) = read_data(&new.input) {
-            new.files = self.facts_of(&data, &new.files);
+            (new.files, new.is_looked_up) = (self.facts_of(&data, &new.files), true);
         }
         new
     }
@@ -224,7 +226,7 @@ impl Engine {
             }
         };
         let is_known = |id: &u64| new.files.iter().any(|fact| fact.id.0 == *id);
-        let files = if data.files.values().flatten().all(is_known) {
+        let files = if new.is_looked_up || data.files.values().flatten().all(is_known) {
             new.files.clone()
         } else {
             self.facts_of(&data, &new.files)
