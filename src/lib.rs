@@ -26,6 +26,8 @@ mod job;
 mod launch;
 pub mod limits;
 mod load;
+#[cfg(feature = "server")]
+mod message;
 mod model;
 mod offer;
 mod queue;
@@ -38,6 +40,8 @@ mod store;
 mod sync;
 #[cfg(any(test, fuzzing))]
 mod testing;
+#[cfg(feature = "server")]
+mod time;
 mod wal;
 #[cfg(feature = "server")]
 mod workload;
@@ -59,6 +63,8 @@ pub use engine::{
     RecipeTypeChange, Reconciled, Requeued, RunningLaunch, SchedulerChange, Service, ServiceError,
     StatusOutcome, SubmitError, TakeOverError, Ticket, TicketError, View, status_sink,
 };
+#[cfg(feature = "server")]
+pub use engine::{Delivered, DeliveryError};
 pub use intake::IntakeError;
 pub use launch::{
     Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState, Template, TemplateError, fill,
@@ -68,6 +74,8 @@ pub use load::{
     JobLoadGroup, LoadColumn, LoadFilter, LoadHistory, LoadOrder, LoadOrderError, LoadRetention, LoadRow,
     StatusCounts, group_by_time,
 };
+#[cfg(feature = "server")]
+pub use message::MessageError;
 pub use model::*;
 pub use offer::{NodeView, Offer};
 pub use queue::{

@@ -152,11 +152,32 @@ pub const BULK_PAGE: usize = 1_000;
 /// Jobs that it changes in one command, so that decisions come in between: some 100 us.
 pub const BULK_JOBS: usize = 100;
 
+/// Jobs that a bulk operation names one by one: its document is written anew with each step.
+pub const BULK_NAMED_MAX: usize = 10_000;
+
 /// Bulk operations that are over and are remembered with all they changed, 16 bytes a job.
 pub const BULKS_KEPT: usize = 16;
 
 /// Bulk operations that go on or wait for their turn.
 pub const BULKS_RUNNING_MAX: usize = 1_000;
+
+/// Bytes of one message: a bulk one that names as many jobs as it may.
+pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// Jobs of one message about single jobs, as in Scale.
+pub const MESSAGE_JOBS_MAX: usize = 100;
+
+/// Jobs of one message that takes a cancel back, as in Scale.
+pub const MESSAGE_UNCANCELED_MAX: usize = 1_000;
+
+/// End records of one message, as in Scale.
+pub const MESSAGE_ENDS_MAX: usize = 10;
+
+/// Messages of one request.
+pub const MESSAGES_AT_ONCE: usize = 100;
+
+/// Messages that could not be carried out and are kept, the newest ones.
+pub const DEAD_LETTERS_MAX: u64 = 1_000;
 
 /// Documents of one look into the store: at some hundred bytes each, and sorted in memory where a list has an
 /// order of its own.
@@ -175,3 +196,4 @@ const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATC
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(2 * DATA_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
+const _: () = assert!(BULK_NAMED_MAX * 18 < MESSAGE_BYTES_MAX && BULK_JOBS <= 1_000);

@@ -140,6 +140,43 @@ fn a_daemon_without_a_driver_keeps_what_it_gets() {
 }
 
 #[test]
+fn bulk_operations_and_messages_are_ordered_watched_and_taken_back() {
+    let place = Place::new();
+    place.write("w.json", &one_type(r#"["true"]"#));
+    let daemon = Daemon::start(&place, &["--store", "s", "--driver", "none"]);
+    let ask = |args: &[&str]| daemon.ask(&place, args);
+    ask(&["submit", "w.json"]).expect(0);
+    let preview = ask(&["bulk", "cancel", "--status", "queued", "--dry-run"]).expect(0).stdout;
+    assert!(preview.starts_with("3 jobs to cancel; the newest of them:"), "{preview}");
+    ask(&["bulk", "cancel"]).expect(2).says("needs a filter");
+    let done = ask(&["bulk", "cancel", "--job-type", "t", "--id", "1-2"]).expect(0).stdout;
+    assert_eq!(done.trim(), "operation 1, cancel: 2 jobs changed of 2 looked at; done");
+    let undone = ask(&["bulk", "undo", "1"]).expect(0).stdout;
+    assert_eq!(undone.trim(), "operation 2, undo of 1: 2 jobs changed of 2 looked at; done");
+    ask(&["bulk", "requeue", "--status", "queued,failed", "--priority", "-4"]).expect(0);
+    assert_eq!(ask(&["queue", "--output", "json"]).json()["entries"][2]["priority"], -4);
+    let all = ask(&["bulk", "list"]).expect(0).stdout;
+    assert!(all.contains("undo of 1") && all.contains("requeue"), "{all}");
+    assert_eq!(ask(&["bulk", "show", "3", "--output", "json"]).expect(0).json()["phase"], "done");
+    ask(&["bulk", "stop", "9"]).expect(4).says("no bulk operation 9");
+
+    let when = "2026-11-24T12:00:00Z";
+    let cancel =
+        |id: u32| format!(r#"{{"type": "cancel_jobs", "body": {{"job_ids": [{id}], "when": "{when}"}}}}"#);
+    place.write("m.json", &[cancel(1), cancel(99)].join("\n"));
+    let told = ask(&["message", "m.json"]).expect(1).stdout;
+    assert!(
+        told.contains("cancel_jobs: 1 job changed") && told.contains("dead letter 1: no job 99"),
+        "{told}"
+    );
+    assert!(ask(&["dead-letters"]).expect(0).stdout.contains("unknown-job"));
+    ask(&["dead-letters", "retry", "1"]).expect(1);
+    ask(&["dead-letters", "drop", "1"]).expect(0);
+    assert_eq!(ask(&["dead-letters"]).expect(0).stdout.trim(), "no dead letters");
+    assert_eq!(daemon.end().code(), Some(0));
+}
+
+#[test]
 fn a_run_that_listens_waits_for_what_is_paused_and_can_be_told_to_go_on() {
     let place = Place::new();
     place.write("w.json", &one_type(r#"["true"], "paused": true"#));

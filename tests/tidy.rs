@@ -23,6 +23,7 @@ const WALLS: &[(&str, &str)] = &[
     ("sync", ""),
     ("limits", "model"),
     ("clock", "model"),
+    ("time", "model"),
     ("wal", "model limits sync clock"),
     ("launch", "model wal::Durable"),
     ("catalog", "model limits"),
@@ -36,16 +37,17 @@ const WALLS: &[(&str, &str)] = &[
     ("store", "model limits sync clock load wal state"),
     ("intake", "model limits sync clock"),
     ("engine", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake"),
+    ("message", "model limits time intake engine offer"),
     ("driver", "model limits sync clock launch wal::Durable"),
     ("workload", "model limits launch"),
-    ("api", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
-             engine workload"),
+    ("api", "model limits sync clock time wal launch catalog job recipe queue offer load decision state store \
+             intake engine message workload"),
     ("testing", "model limits sync clock wal launch catalog job recipe queue offer load decision state store \
-                 intake engine driver workload api::read_any api::read_instant api::instant_text"),
+                 intake engine message driver workload api::read_any api::read_instant api::instant_text"),
     ("sim", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
              engine testing"),
     ("cli", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
-             engine driver workload api"),
+             engine message driver workload api"),
 ];
 
 /// Folders that get time and facts as arguments and fail only by saying "does not fit".

@@ -28,9 +28,10 @@ mod routes;
 mod scale;
 mod server;
 mod state;
-mod time;
 mod v1;
 mod views;
+
+use crate::time;
 
 pub use server::{ServeError, Server, ServerOptions};
 pub use state::ApiState;

@@ -18,6 +18,11 @@ use crate::model::Timestamp;
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
+    /// Those pairs, in that order.
+    pub(super) fn of_pairs(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))

@@ -10,7 +10,7 @@ use axum::extract::RawQuery;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, patch, post, put};
+use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 
 use super::errors::{Problem, ScaleError};
 use super::state::ApiState;
@@ -39,6 +39,14 @@ const fn posts(path: &'static str, summary: &'static str, route: fn() -> MethodR
 
 const fn puts(path: &'static str, summary: &'static str, route: fn() -> MethodRouter<ApiState>) -> Endpoint {
     Endpoint { method: Method::PUT, path, summary, route }
+}
+
+const fn deletes(
+    path: &'static str,
+    summary: &'static str,
+    route: fn() -> MethodRouter<ApiState>,
+) -> Endpoint {
+    Endpoint { method: Method::DELETE, path, summary, route }
 }
 
 const fn patches(
@@ -85,6 +93,17 @@ const OWN: &[Endpoint] = &[
     reads("/api/v1/jobs/{id}/explain", "Why a job waits", || get(v1::jobs::explain)),
     posts("/api/v1/jobs/cancel", "End jobs, wherever they stand", || post(v1::jobs::cancel)),
     posts("/api/v1/jobs/priority", "Give jobs another priority", || post(v1::jobs::set_priority)),
+    posts("/api/v1/jobs/requeue", "Queue jobs again", || post(v1::jobs::requeue)),
+    posts("/api/v1/bulk/requeue", "Queue all jobs of a filter again, some at a time", || post(v1::bulk::requeue)),
+    posts("/api/v1/bulk/cancel", "End all jobs of a filter, some at a time", || post(v1::bulk::cancel)),
+    reads("/api/v1/bulk", "Bulk operations", || get(v1::bulk::list)),
+    reads("/api/v1/bulk/{id}", "How far a bulk operation is", || get(v1::bulk::detail)),
+    posts("/api/v1/bulk/{id}/stop", "End a bulk operation where it is", || post(v1::bulk::stop)),
+    posts("/api/v1/bulk/{id}/undo", "Take a bulk operation back", || post(v1::bulk::undo)),
+    posts("/api/v1/messages", "Carry messages out", || post(v1::messages::take)),
+    reads("/api/v1/dead-letters", "Messages that could not be carried out", || get(v1::messages::list)),
+    posts("/api/v1/dead-letters/{number}/retry", "Take a dead letter again", || post(v1::messages::retry)),
+    deletes("/api/v1/dead-letters/{number}", "Drop a dead letter", || delete(v1::messages::discard)),
     reads("/api/v1/load", "Load rows, as measured", || get(v1::load::list)),
     reads("/api/v1/load/series", "Load over time, drawn together", || get(v1::load::series)),
     posts("/api/v1/submissions", "Queue jobs and recipes, all or none", || post(v1::submissions::create)),

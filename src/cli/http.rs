@@ -114,6 +114,10 @@ impl Client {
         self.send(&Method::PUT, path, body)
     }
 
+    pub(super) fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(&Method::DELETE, path, None).map_err(|(failure, _)| failure)
+    }
+
     /// A POST that may safely be sent again: is sent again, up to `tries` times in all, with
     /// growing pauses, while the daemon cannot be reached or is not ready.
     pub(super) fn post_again(

@@ -5,11 +5,14 @@
 //! else goes to standard error.
 
 mod answer;
+mod bulk;
 mod cancel;
 mod check;
+mod dead_letters;
 mod duration;
 mod explain;
 mod failure;
+mod filter;
 mod http;
 mod ids;
 mod import_scale;
@@ -19,6 +22,7 @@ mod jobs;
 mod limit;
 mod load;
 mod machine;
+mod message;
 mod output;
 mod pause;
 mod priority;
@@ -122,6 +126,8 @@ enum Command {
     Explain(explain::Args),
     /// End jobs, wherever they stand
     Cancel(cancel::Args),
+    /// Requeue or cancel all jobs of a filter, and look after such operations
+    Bulk(bulk::Args),
     /// Give jobs another priority
     Priority(priority::Args),
     /// Hold a job type back; what runs goes on
@@ -134,6 +140,10 @@ enum Command {
     Load(load::Args),
     /// Take an existing Scale's job types, jobs and queue over into a store
     ImportScale(import_scale::Args),
+    /// Hand messages in Scale's JSON to a daemon
+    Message(message::Args),
+    /// Messages that could not be carried out
+    DeadLetters(dead_letters::Args),
     /// What a store holds and what is wrong where, while nobody has it open
     Inspect(inspect::Args),
     /// Verify a store that nobody has open
@@ -178,12 +188,15 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Job(args) => job::run(&args, context),
         Command::Explain(args) => explain::run(&args, context),
         Command::Cancel(args) => cancel::run(&args, context),
+        Command::Bulk(args) => bulk::run(&args, context),
         Command::Priority(args) => priority::run(&args, context),
         Command::Pause(args) => pause::pause(&args, context),
         Command::Resume(args) => pause::resume(&args, context),
         Command::Limit(args) => limit::run(&args, context),
         Command::Load(args) => load::run(&args, context),
         Command::ImportScale(args) => import_scale::run(&args, context),
+        Command::Message(args) => message::run(&args, context),
+        Command::DeadLetters(args) => dead_letters::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Supervisor(args) => supervisor::run(&args),

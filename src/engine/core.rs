@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::decision::{self, Blocker, Why};
+use crate::job::Verdict;
 use crate::limits::EVENT_JOBS_MAX;
 use crate::load::Thinned;
 use crate::model::{
-    Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, LaunchName, NodeId, Outcome,
-    Timestamp, Usage, kind,
+    Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, JobTypeId, LaunchName, NodeId,
+    Outcome, Timestamp, Usage, kind,
 };
 use crate::offer::{Nodes, Offer};
 use crate::queue::{Amounts, Entry};
@@ -175,20 +176,39 @@ impl Core {
         usage: Usage,
         when: Timestamp,
     ) -> bool {
+        let when = self.clamp(when);
+        self.end_launch_at(name, outcome, usage, when, when)
+    }
+
+    /// The same for an end at an instant that is not clamped; what follows from it happens at `when`.
+    pub(super) fn end_launch_at(
+        &mut self,
+        name: LaunchName,
+        outcome: Outcome,
+        usage: Usage,
+        ended: Timestamp,
+        when: Timestamp,
+    ) -> bool {
         let running = self.state.running.get(&name.exe).filter(|running| running.launch == name.number);
         let Some(id) = running.map(|running| running.entry.job) else { return false };
         if let Some(overtaken) = self.state.overtaken(name.exe) {
             let exe_num = overtaken.exe_num;
-            let end = ExeEnd { launch: name, exe_num, outcome, usage, ended: self.clamp(when) };
+            let end = ExeEnd { launch: name, exe_num, outcome, usage, ended };
             self.emit(Event::ExeEnded { end, status: JobStatus::Canceled, uses_try: false });
             return true;
         }
-        let (Some(job), when) = (self.state.job(id), self.clamp(when)) else { return false };
-        let is_long_running = self.details(job.job_type).is_some_and(|details| details.is_long_running);
+        let Some(job) = self.state.job(id) else { return false };
+        let is_long_running = self.is_long_running(job.job_type);
         let verdict =
             crate::job::judge(job, &outcome, is_long_running, |error| self.should_be_retried(error));
-        let end = ExeEnd { launch: name, exe_num: job.num_exes, outcome, usage, ended: when };
+        let end = ExeEnd { launch: name, exe_num: job.num_exes, outcome, usage, ended };
         self.emit(Event::ExeEnded { end, status: verdict.status, uses_try: verdict.uses_try });
+        self.follow_end(id, verdict, when);
+        true
+    }
+
+    /// What follows from the end of a job's newest execution.
+    pub(super) fn follow_end(&mut self, id: JobId, verdict: Verdict, when: Timestamp) {
         if verdict.is_retried {
             self.queue_listed(&[id], when);
         } else if verdict.status == JobStatus::Completed {
@@ -196,10 +216,15 @@ impl Core {
         } else {
             self.block_descendants(&[id], when);
         }
-        true
     }
 
-    fn should_be_retried(&self, error: ErrorId) -> bool {
+    /// True for a type whose jobs run for ever.
+    pub(super) fn is_long_running(&self, id: JobTypeId) -> bool {
+        let doc = self.state.docs().get(kind::JOB_TYPE, u64::from(id.0)).map(|doc| &**doc);
+        matches!(doc, Some(Doc::JobType(kind)) if kind.is_long_running)
+    }
+
+    pub(super) fn should_be_retried(&self, error: ErrorId) -> bool {
         match self.state.docs().get(kind::ERROR, u64::from(error.0)).map(|doc| &**doc) {
             Some(Doc::Error(error)) => error.should_be_retried,
             // Those that come with the system.

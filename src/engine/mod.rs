@@ -28,6 +28,10 @@ pub use domain::{
     NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, OutputError, QueueEntry, QueueError,
     QueueStatus, RecipeError, RecipeTypeChange, Requeued, SchedulerChange, TakeOverError,
 };
+#[cfg(feature = "server")]
+pub use domain::{Delivered, DeliveryError};
+#[cfg(feature = "server")]
+pub(crate) use domain::{Letter, Unread};
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;

@@ -165,6 +165,8 @@ fn pump_all(engine: &Engine, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
     while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() && !engine.is_closed() {
         engine.pump();
+        // Nobody carries orders out; who runs on is told when a driver is asked what it knows.
+        drop(engine.outgoing(Duration::ZERO));
         engine.wait_for_work(NAP);
     }
 }

@@ -7,7 +7,7 @@
 
 pub(crate) mod data;
 pub(crate) mod execution;
-#[cfg_attr(not(test), expect(dead_code, reason = "what messages tell of executions comes to ask the rest"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "what Scale's other messages would ask"))]
 mod standing;
 
 use crate::model::{ErrorId, JobState, JobStatus, Outcome};

@@ -11,6 +11,7 @@ mod job;
 mod job_list;
 mod job_state;
 mod job_type;
+mod message;
 mod quantity;
 mod resources;
 mod submission;
@@ -37,6 +38,7 @@ pub use job_list::{
 };
 pub(crate) use job_state::{Creation, Extra, JobState, More};
 pub use job_type::{JobType, JobTypeSpec, MAX_TRIES_DEFAULT, PRIORITY_DEFAULT, QueueMode};
+pub use message::{JobAt, JobExeEnd, Message, MessageFilter};
 pub use quantity::{ParseQuantityError, QUANTITY_MAX, Quantity, THOUSANDTHS};
 pub use resources::{
     NodeResources, RESOURCE_NAME_LEN_MAX, RESOURCES_MAX, ResourceName, ResourceNameError, ResourcesError,

@@ -478,11 +478,15 @@ impl State {
     /// Makes a job what it is told to be.
     fn set(&mut self, id: JobId, new: &JobState) {
         let Some(old) = self.job(id) else { return };
+        let is_completed = new.status == JobStatus::Completed && old.status != JobStatus::Completed;
         if let Some(exe) = old.exe.filter(|_| old.status == JobStatus::Queued) {
             self.queue.cancel(exe);
         }
         self.queue.dims_mut().intern(&new.resources);
         self.change(id, |job| *job = new.clone());
+        if is_completed {
+            self.graph.complete(id);
+        }
         if let Some(exe) = new.exe {
             self.last_exe = self.last_exe.max(exe);
             if new.status == JobStatus::Queued {

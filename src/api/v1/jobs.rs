@@ -14,7 +14,7 @@ use crate::api::limits::BODY_BYTES_MAX;
 use crate::api::query::Params;
 use crate::api::state::{ApiState, Unsettled};
 use crate::api::views::own::{Explanation, JobView};
-use crate::engine::{Changed, JobRecord, JobsError, View};
+use crate::engine::{Changed, JobRecord, JobsError, Requeued, View};
 use crate::model::{EventNumber, JobCursor, JobCursorError, JobId, JobQuery, Timestamp};
 
 /// A page of jobs.
@@ -177,4 +177,34 @@ pub(in crate::api) async fn set_priority(
 ) -> Result<Json<impl Serialize>, Problem> {
     let body: PriorityBody = body::json(&headers, body, BODY_BYTES_MAX).await?;
     changed(api.write(|engine| engine.set_priority(ids(body.job_ids), body.priority)).await)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequeueBody {
+    job_ids: Vec<u64>,
+    #[serde(default)]
+    priority: Option<i32>,
+}
+
+/// Jobs that go to the queue again.
+#[derive(Debug, Serialize)]
+pub(in crate::api) struct RequeuedView {
+    n_queued: u32,
+    n_uncanceled: u32,
+    n_ignored: u32,
+    position: u64,
+}
+
+/// `POST jobs/requeue`: all or none. Jobs that are completed or superseded are left alone.
+pub(in crate::api) async fn requeue(
+    State(api): State<ApiState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<RequeuedView>, Problem> {
+    let body: RequeueBody = body::json(&headers, body, BODY_BYTES_MAX).await?;
+    let settled = api.write(|engine| engine.requeue(ids(body.job_ids), body.priority)).await;
+    let (Requeued { n_queued, n_uncanceled, n_ignored }, position) =
+        settled.map_err(|error| unsettled(error, refused))?;
+    Ok(Json(RequeuedView { n_queued, n_uncanceled, n_ignored, position: position.0 }))
 }

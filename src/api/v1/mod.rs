@@ -4,9 +4,11 @@
 //! for it; a read after a write of the same server sees that write without it. Lists are bounded
 //! and say where to go on (`next`).
 
+pub(super) mod bulk;
 pub(super) mod job_types;
 pub(super) mod jobs;
 pub(super) mod load;
+pub(super) mod messages;
 pub(super) mod queue;
 pub(super) mod status;
 pub(super) mod submissions;

@@ -21,7 +21,7 @@ use crate::engine::shell::Engine;
 use crate::engine::ticket::{Ticket, TicketError};
 use crate::intake::IntakeError;
 use crate::job::{can_be_canceled, can_be_requeued, can_be_uncanceled};
-use crate::limits::{BULK_JOBS, BULK_PAGE, BULKS_KEPT, BULKS_RUNNING_MAX, LIST_IDS_MAX};
+use crate::limits::{BULK_JOBS, BULK_NAMED_MAX, BULK_PAGE, BULKS_KEPT, BULKS_RUNNING_MAX, LIST_IDS_MAX};
 use crate::model::{
     BulkId, BulkKind, BulkOperation, BulkPart, BulkPhase, Doc, DocKey, Event, Job, JobColumn, JobCursor,
     JobFilter, JobId, JobOrder, JobQuery, JobStatus, JobTotal, Timestamp, kind,
@@ -35,11 +35,13 @@ pub enum BulkError {
     /// A filter that lets every job through: hardly anybody means it.
     #[error("a bulk operation needs a filter; name statuses, job types, jobs, recipes, batches or times")]
     Unfiltered,
-    /// More recipes than a list of jobs takes.
-    #[error("{n} recipes in a filter, at most {LIST_IDS_MAX}")]
-    TooManyRecipes {
+    /// More ids than a list of the filter may hold.
+    #[error("{n} ids in one list of the filter, at most {max}")]
+    TooManyIds {
         /// How many.
         n: usize,
+        /// How many there may be.
+        max: usize,
     },
     /// There is none of that id.
     #[error("no bulk operation {0}")]
@@ -91,6 +93,25 @@ fn following(jobs: &[Job], ids: &[JobId]) -> Vec<JobId> {
 
 fn is_unfiltered(filter: &JobFilter) -> bool {
     *filter == JobFilter::default()
+}
+
+fn check_len(filter: &JobFilter) -> Result<(), BulkError> {
+    fn len<T>(list: Option<&Vec<T>>) -> usize {
+        list.map_or(0, Vec::len)
+    }
+    let named = (len(filter.jobs.as_ref()), BULK_NAMED_MAX);
+    let others = [
+        len(filter.job_types.as_ref()),
+        len(filter.recipes.as_ref()),
+        len(filter.batches.as_ref()),
+        len(filter.errors.as_ref()),
+        len(filter.statuses.as_ref()),
+    ];
+    let others = others.map(|n| (n, LIST_IDS_MAX));
+    match std::iter::once(named).chain(others).find(|(n, max)| n > max) {
+        Some((n, max)) => Err(BulkError::TooManyIds { n, max }),
+        None => Ok(()),
+    }
 }
 
 /// The same filter, without jobs in states that the operation leaves alone.
@@ -304,14 +325,23 @@ impl Core {
         priority: Option<i32>,
         now: Timestamp,
     ) -> Result<BulkId, BulkError> {
+        self.order_bulk_below(kind, filter, priority, None, now)
+    }
+
+    /// The same for jobs below an id.
+    pub(in crate::engine) fn order_bulk_below(
+        &mut self,
+        kind: BulkKind,
+        filter: JobFilter,
+        priority: Option<i32>,
+        below: Option<JobId>,
+        now: Timestamp,
+    ) -> Result<BulkId, BulkError> {
         if is_unfiltered(&filter) {
             return Err(BulkError::Unfiltered);
         }
-        let n = filter.recipes.as_ref().map_or(0, Vec::len);
-        if n > LIST_IDS_MAX {
-            return Err(BulkError::TooManyRecipes { n });
-        }
-        let cursor = self.state.next_job().0;
+        check_len(&filter)?;
+        let cursor = below.map_or(u64::MAX, |below| below.0).min(self.state.next_job().0);
         self.put_bulk(kind, filter, priority, cursor, now)
     }
 

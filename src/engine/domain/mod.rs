@@ -11,6 +11,8 @@ mod entries;
 mod executions;
 mod jobs;
 mod load;
+#[cfg(feature = "server")]
+mod messages;
 mod outputs;
 mod queue_manager;
 mod recipe_types;
@@ -24,6 +26,10 @@ pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, Scheduler
 pub use entries::{QueueEntry, QueueStatus};
 pub use jobs::Requeued;
 pub use load::{JOB_LOAD_RULE, LoadError};
+#[cfg(feature = "server")]
+pub use messages::{Delivered, DeliveryError};
+#[cfg(feature = "server")]
+pub(crate) use messages::{Letter, Unread};
 pub use outputs::OutputError;
 pub use queue_manager::{NewJob, QueueError};
 pub use recipe_types::{NewRecipeType, RecipeTypeChange};

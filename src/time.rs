@@ -37,12 +37,12 @@ pub fn read_instant(text: &str, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Midnight UTC at the beginning of the day `days` before that of `now`.
-pub(super) fn midnight_before(now: Timestamp, days: i64) -> Timestamp {
+pub(crate) fn midnight_before(now: Timestamp, days: i64) -> Timestamp {
     Timestamp((now.0.div_euclid(DAY_US) - days) * DAY_US)
 }
 
 /// A date-time with a zone, or a duration before `now`; `None` for anything else.
-pub(super) fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
     if text.len() > TEXT_LEN_MAX || !text.is_ascii() {
         return None;
     }
