@@ -93,6 +93,7 @@ const OWN: &[Endpoint] = &[
     reads("/api/v1/jobs/{id}/explain", "Why a job waits", || get(v1::jobs::explain)),
     posts("/api/v1/jobs/cancel", "End jobs, wherever they stand", || post(v1::jobs::cancel)),
     posts("/api/v1/jobs/priority", "Give jobs another priority", || post(v1::jobs::set_priority)),
+    posts("/api/v1/jobs/release", "Let queued jobs of a paused type go on", || post(v1::jobs::release)),
     posts("/api/v1/jobs/requeue", "Queue jobs again", || post(v1::jobs::requeue)),
     posts("/api/v1/bulk/requeue", "Queue all jobs of a filter again, some at a time", || post(v1::bulk::requeue)),
     posts("/api/v1/bulk/cancel", "End all jobs of a filter, some at a time", || post(v1::bulk::cancel)),

@@ -28,6 +28,7 @@ mod pause;
 mod priority;
 mod queue;
 mod recovery;
+mod release;
 mod run;
 mod serve;
 mod signals;
@@ -134,6 +135,8 @@ enum Command {
     Pause(pause::Args),
     /// Let a paused job type go on
     Resume(pause::Args),
+    /// Let single jobs of a paused job type go on
+    Release(release::Args),
     /// How many of a job type run at once
     Limit(limit::Args),
     /// Pending, queued and running jobs over time
@@ -192,6 +195,7 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Priority(args) => priority::run(&args, context),
         Command::Pause(args) => pause::pause(&args, context),
         Command::Resume(args) => pause::resume(&args, context),
+        Command::Release(args) => release::run(&args, context),
         Command::Limit(args) => limit::run(&args, context),
         Command::Load(args) => load::run(&args, context),
         Command::ImportScale(args) => import_scale::run(&args, context),

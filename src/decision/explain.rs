@@ -98,6 +98,8 @@ pub struct Why {
     pub n_queued: usize,
     /// The first thing in its way.
     pub blocker: Blocker,
+    /// True where a pause of its type does not hold it.
+    pub is_let_through: bool,
 }
 
 /// What `asked` lacks on nodes whose amounts `have` gives, by resource; empty when one node has
@@ -140,7 +142,7 @@ pub(crate) fn explain(
     let position = queue.position(entry.id);
     let job_type = entry.job_type;
     let (is_paused, is_at_limit) = queue.held_by(job_type);
-    if is_paused {
+    if is_paused && !queue.is_let_through(entry.id) {
         return (position, Blocker::Paused { job_type, since: paused });
     }
     if nodes.iter().len() == 0 {

@@ -271,7 +271,9 @@ impl Core {
             status => (None, Blocker::NotQueued { status }),
         };
         let (asks, n_queued) = ((*job.resources).clone(), self.state.queue.len());
-        Some(Why { job: id, status: job.status, asks, position, n_queued, blocker })
+        let is_let_through =
+            job.status == JobStatus::Queued && job.more.as_ref().is_some_and(|more| more.is_let_through);
+        Some(Why { job: id, status: job.status, asks, position, n_queued, blocker, is_let_through })
     }
 
     fn why_queued(&self, job: &JobState) -> (Option<usize>, Blocker) {

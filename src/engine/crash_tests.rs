@@ -100,10 +100,11 @@ fn name_of(event: &Event) -> &'static str {
         Event::JobsPutBack { .. } => "put back",
         Event::LoadPut { .. } => "past load",
         Event::LoadDropped { .. } => "no load",
+        Event::JobsLetThrough { .. } => "let through",
     }
 }
 
-const N_EVENT_NAMES: usize = 21;
+const N_EVENT_NAMES: usize = 22;
 
 /// Hands something in, again while the disk is full, and waits for its answer.
 fn told<T: Clone, E: Clone + std::fmt::Debug>(
@@ -267,6 +268,9 @@ impl Script {
     fn controls(&mut self, round: u32, kind: JobTypeId, other: JobTypeId) {
         told(|| self.engine().pause(kind, true));
         self.done();
+        let queued = self.engine().queued(&[], 2);
+        let ids = || queued.iter().map(|entry| entry.job).collect::<Vec<_>>();
+        told(|| self.engine().let_through(ids()));
         told(|| self.engine().pause(kind, false));
         told(|| self.engine().set_limit(kind, Some(50)));
         let mode = if round.is_multiple_of(2) { QueueMode::Lifo } else { QueueMode::Fifo };

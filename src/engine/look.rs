@@ -198,7 +198,8 @@ impl Engine {
             let n_queued = self.0.enter().core.state.queue.len();
             let blocker = Blocker::NotQueued { status: job.status };
             let asks = (*job.resources).clone();
-            Some(Why { job: id, status: job.status, asks, position: None, n_queued, blocker })
+            let (status, is_let_through) = (job.status, false);
+            Some(Why { job: id, status, asks, position: None, n_queued, blocker, is_let_through })
         })
     }
 

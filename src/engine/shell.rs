@@ -68,6 +68,9 @@ use crate::wal::{Durable, Log, LogError, LogFile};
 /// Room for statuses. Unit tests open engines by the thousand, and making the ring is most of it.
 const STATUSES_LEN: usize = if cfg!(test) { 1 << 10 } else { STATUSES_LEN_MAX };
 
+/// Pause before a log that is behind is looked at again.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+
 /// How an engine is set up.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -379,6 +382,32 @@ impl Engine {
                 inner.settle(core, result, promise);
             }))
         })
+    }
+
+    /// The same on this thread, in between what others do: for those who come again and again with work
+    /// that nobody waits for, so that no decision finds it in the intake. Waits while the log is behind.
+    pub(super) fn call_here<T: Send + 'static, E: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Inner, &mut Core, Timestamp) -> Result<T, E>,
+    ) -> Result<Ticket<T, E>, IntakeError> {
+        while self.0.is_full() && !self.is_closed() && !self.0.log.is_failed() {
+            if self.0.log.is_disk_full() {
+                return Err(IntakeError::DiskFull);
+            }
+            std::thread::sleep(FULL_PAUSE);
+        }
+        if self.is_closed() {
+            return Err(IntakeError::Closed);
+        }
+        if self.0.log.is_failed() {
+            return Err(IntakeError::LogFailed);
+        }
+        let (promise, ticket) = Promise::new(self.pump_of());
+        let mut owned = self.0.enter();
+        let now = owned.core.clamp(self.0.options.clock.now());
+        let result = call(&self.0, &mut owned.core, now);
+        self.0.settle(&mut owned.core, result, promise);
+        Ok(ticket)
     }
 
     /// An answer that is known already: a refusal.

@@ -214,6 +214,13 @@ pub enum Event {
         /// Of these instants, which rise.
         measured: Vec<Timestamp>,
     },
+    /// Queued jobs go on although their types may be paused, for this time in the queue.
+    JobsLetThrough {
+        /// Which.
+        jobs: Vec<JobId>,
+        /// When.
+        when: Timestamp,
+    },
 }
 
 /// Counts of one job type at one instant, as an event tells them.

@@ -72,11 +72,14 @@ pub(crate) struct More {
     pub(crate) queue_priority: Option<i32>,
     /// True while a launch of it is on record, of a canceled job too.
     pub(crate) runs: bool,
+    /// For this time in the queue a pause of its type does not hold it.
+    pub(crate) is_let_through: bool,
     pub(crate) extra: Extra,
 }
 
 /// Beside `runs`: what is extra follows. Jobs of before have none.
 const HAS_EXTRA: u8 = 2;
+const IS_LET_THROUGH: u8 = 4;
 
 impl Encode for More {
     fn encode<E: Encoder>(&self, out: &mut E) -> Result<(), EncodeError> {
@@ -87,7 +90,10 @@ impl Encode for More {
         self.end.encode(out)?;
         self.queue_priority.encode(out)?;
         let has_extra = self.extra != Extra::default();
-        (u8::from(self.runs) | if has_extra { HAS_EXTRA } else { 0 }).encode(out)?;
+        let flag = |is_so: bool, flag: u8| if is_so { flag } else { 0 };
+        let flags =
+            u8::from(self.runs) | flag(has_extra, HAS_EXTRA) | flag(self.is_let_through, IS_LET_THROUGH);
+        flags.encode(out)?;
         if has_extra { self.extra.encode(out) } else { Ok(()) }
     }
 }
@@ -104,10 +110,11 @@ impl<C> Decode<C> for More {
             ..Self::default()
         };
         let flags = u8::decode(from)?;
-        if flags > (1 | HAS_EXTRA) {
+        if flags > (1 | HAS_EXTRA | IS_LET_THROUGH) {
             return Err(DecodeError::InvalidBooleanValue(flags));
         }
         more.runs = flags & 1 == 1;
+        more.is_let_through = flags & IS_LET_THROUGH != 0;
         if flags & HAS_EXTRA != 0 {
             more.extra = Decode::decode(from)?;
         }

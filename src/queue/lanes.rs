@@ -5,8 +5,9 @@
 //!
 //! Q1  An execution is in one place: a lane, among the picked, or among the deferred. Those in
 //!     lanes and those picked have an entry in `places` that names lane and key.
-//! Q2  `open` holds exactly the lanes that have rows and whose type is neither paused nor at its
-//!     limit, each under a bound that none of its rows comes before.
+//! Q2  `open` holds exactly the lanes that have rows and whose type is neither at its limit nor paused
+//!     (which does not hold lanes of what was let through), each under a bound that none of its rows
+//!     comes before.
 //! Q3  `n_taken` of a type counts its launched executions and its picks; it changes nowhere else.
 //! Q4  A pick that is put back stands where it stood: its lane keeps its key as long as it is out.
 //! Q5  `heads` of a lane holds its head in its type's direction; while a switch is under way also
@@ -58,6 +59,8 @@ pub(crate) struct LaneKey {
     units: Units,
     /// The requirement class: what is asked for but memory and disk.
     fixed: Amounts,
+    /// A pause of the type does not hold its rows.
+    is_let_through: bool,
 }
 
 impl LaneKey {
@@ -69,6 +72,7 @@ impl LaneKey {
             && fixed[DISK + 1..] == asks[DISK + 1..]
             && self.units == Units::of(entry.asks.varying())
             && (self.tenant, self.constraints) == (entry.tenant, entry.constraints)
+            && !self.is_let_through
     }
 }
 
@@ -101,6 +105,7 @@ impl Entry {
             constraints: self.constraints,
             units: Units::of(self.asks.varying()),
             fixed: self.asks.fixed_part(),
+            is_let_through: false,
         }
     }
 
@@ -155,6 +160,7 @@ impl LaneSlot {
             constraints: ConstraintSetId::default(),
             units: Units::of([0; 2]),
             fixed: Amounts::default(),
+            is_let_through: false,
         };
         Self { is_used: false, ..Self::new(key) }
     }
@@ -203,8 +209,9 @@ struct TypeSlot {
 }
 
 impl TypeSlot {
-    fn is_held(&self) -> bool {
-        self.is_paused || self.is_at_limit()
+    /// Whether a lane is held back, one that a pause holds or one that it does not.
+    fn holds(&self, key: &LaneKey) -> bool {
+        (self.is_paused && !key.is_let_through) || self.is_at_limit()
     }
 
     fn is_at_limit(&self) -> bool {
@@ -477,7 +484,7 @@ impl Queue {
     fn refresh(&mut self, at: u32) {
         let lane = &self.lanes[at as usize];
         let slot = &self.types[type_index(lane.key.job_type)];
-        let head = lane.head(slot.mode.unwrap_or(self.mode)).filter(|_| !slot.is_held());
+        let head = lane.head(slot.mode.unwrap_or(self.mode)).filter(|_| !slot.holds(&lane.key));
         let bound = head.map(|head| bound_of(slot, self.mode, head));
         let lane = &mut self.lanes[at as usize];
         let is_other = lane.least != *lane.rows.least();
@@ -510,9 +517,9 @@ impl Queue {
     /// of the type when it becomes held or free, else nothing.
     fn with_type(&mut self, job_type: JobTypeId, change: impl FnOnce(&mut TypeSlot)) {
         let slot = self.type_slot_mut(job_type);
-        let before = slot.is_held();
+        let before = (slot.is_paused, slot.is_at_limit());
         change(slot);
-        if slot.is_held() != before {
+        if (slot.is_paused, slot.is_at_limit()) != before {
             self.refresh_type(job_type);
         }
     }
@@ -562,7 +569,7 @@ impl Queue {
                 assert!(bound.is_none_or(|bound| bound <= order), "Q2: bound of {row:?}");
                 next = lane.rows.after(&self.nodes, row.key, mode);
             }
-            let is_open = lane.rows.len() > 0 && !self.types[type_index(lane.key.job_type)].is_held();
+            let is_open = lane.rows.len() > 0 && !self.types[type_index(lane.key.job_type)].holds(&lane.key);
             assert_eq!(bound.is_some(), is_open, "Q2: lane {at}");
             n_open += usize::from(is_open);
             assert_eq!(lane.least, *lane.rows.least(), "Q2: least");

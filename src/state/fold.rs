@@ -437,6 +437,12 @@ impl State {
                     self.set(*id, job);
                 }
             }
+            Event::JobsLetThrough { jobs, when } => {
+                self.pass(*when);
+                for &job in jobs {
+                    self.let_through(job);
+                }
+            }
             Event::JobsRecalled(recalled) => {
                 for (id, job) in &recalled.0 {
                     if self.jobs.get(id.0).is_none() && !job.is_open() {
@@ -460,11 +466,28 @@ impl State {
         });
     }
 
+    /// Puts an entry into the queue, past a pause of its type where it was let through.
+    pub(super) fn put_entry(&mut self, entry: Entry, is_let_through: bool) {
+        self.queue.put(entry);
+        if is_let_through {
+            self.queue.let_through(entry.id);
+        }
+    }
+
+    fn let_through(&mut self, id: JobId) {
+        let queued = self.job(id).filter(|job| job.status == JobStatus::Queued);
+        let Some(exe) = queued.and_then(|job| job.exe) else { return };
+        if self.queue.let_through(exe) {
+            self.change(id, |job| job.more().is_let_through = true);
+        }
+    }
+
     /// Puts a canceled job back where it waited.
     fn put_back(&mut self, id: JobId, when: Timestamp) {
         let Some(job) = self.job(id).filter(|job| job.status == JobStatus::Canceled) else { return };
         let (Some(exe), Some(queued)) = (job.exe, job.queued) else { return };
         let priority = job.more.as_ref().and_then(|more| more.queue_priority).unwrap_or(job.priority);
+        let is_let_through = job.more.as_ref().is_some_and(|more| more.is_let_through);
         let entry = self.entry_of(id, job, exe, priority, queued);
         self.change(id, |job| {
             let more = job.more();
@@ -472,7 +495,7 @@ impl State {
             job.tidy();
             Self::set_status(job, JobStatus::Queued, when);
         });
-        self.queue.put(entry);
+        self.put_entry(entry, is_let_through);
     }
 
     /// Makes a job what it is told to be.
@@ -492,7 +515,7 @@ impl State {
             if new.status == JobStatus::Queued {
                 let priority = new.more.as_ref().and_then(|more| more.queue_priority).unwrap_or(new.priority);
                 let entry = self.entry_of(id, new, exe, priority, new.queued.unwrap_or(new.created));
-                self.queue.put(entry);
+                self.put_entry(entry, new.more.as_ref().is_some_and(|more| more.is_let_through));
             }
         }
     }
@@ -634,6 +657,7 @@ impl State {
                 if job.more.is_some() || queue_priority.is_some() {
                     let more = job.more();
                     (more.started, more.ended, more.node, more.runs) = (None, None, None, false);
+                    more.is_let_through = false;
                     more.queue_priority = queue_priority;
                     job.tidy();
                 }
@@ -706,7 +730,9 @@ impl State {
             job.tidy();
             Self::set_status(job, JobStatus::Queued, when);
         });
-        self.queue.put(entry);
+        let job = self.job(entry.job).and_then(|job| job.more.as_ref());
+        let is_let_through = job.is_some_and(|more| more.is_let_through);
+        self.put_entry(entry, is_let_through);
     }
 
     fn ended(&mut self, end: &ExeEnd, status: JobStatus, uses_try: bool) {

@@ -65,7 +65,7 @@ impl State {
                 self.queue.count_launched(entry.job_type);
                 self.add_running(exe, Running { entry, launch: job.launches, node });
             } else if job.status == JobStatus::Queued {
-                self.queue.put(entry);
+                self.put_entry(entry, more.is_some_and(|more| more.is_let_through));
             }
         }
         if !parents.is_empty() {

@@ -172,6 +172,7 @@ const SUPERSEDED: u64 = 1 << 11;
 const BATCH: u64 = 1 << 12;
 const INPUT: u64 = 1 << 13;
 const LACKS_INPUT: u64 = 1 << 14;
+const LET_THROUGH: u64 = 1 << 15;
 
 fn flags_of(job: &JobState, parents: &[JobId]) -> u64 {
     let when = |is_so: bool, flag: u64| if is_so { flag } else { 0 };
@@ -192,6 +193,7 @@ fn flags_of(job: &JobState, parents: &[JobId]) -> u64 {
         | when(more.extra.batch.is_some(), BATCH)
         | when(more.extra.input_mib.is_some(), INPUT)
         | when(more.extra.lacks_input, LACKS_INPUT)
+        | when(more.is_let_through, LET_THROUGH)
 }
 
 /// Appends a row; `resources` is the place of its resources in the segment's list.
@@ -332,6 +334,7 @@ pub(super) fn job(
                 None
             },
             runs: has(RUNS),
+            is_let_through: has(LET_THROUGH),
         }));
     }
     if let Some(more) = &mut more {

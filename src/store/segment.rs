@@ -317,6 +317,7 @@ mod tests {
                 end: Some(end),
                 queue_priority: Some(i32::MIN),
                 runs: n % 3 == 0,
+                is_let_through: n % 2 == 0,
                 extra: Extra {
                     batch: (n % 3 == 1).then_some(BatchId(1 << 40)),
                     input_mib: (n % 4 == 0).then_some(u64::MAX),

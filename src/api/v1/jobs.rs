@@ -179,6 +179,17 @@ pub(in crate::api) async fn set_priority(
     changed(api.write(|engine| engine.set_priority(ids(body.job_ids), body.priority)).await)
 }
 
+/// `POST jobs/release`: all or none. Of jobs that wait for a node a pause of their type is taken; others are
+/// left alone.
+pub(in crate::api) async fn release(
+    State(api): State<ApiState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<impl Serialize>, Problem> {
+    let body: CancelBody = body::json(&headers, body, BODY_BYTES_MAX).await?;
+    changed(api.write(|engine| engine.let_through(ids(body.job_ids))).await)
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequeueBody {

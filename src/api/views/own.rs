@@ -467,6 +467,8 @@ pub(in crate::api) struct Explanation {
     position: Option<usize>,
     n_queued: usize,
     blocker: Reason,
+    /// A pause of its type does not hold it.
+    is_let_through: bool,
     text: String,
 }
 
@@ -474,9 +476,15 @@ impl Explanation {
     pub(in crate::api) fn new(why: &Why, view: &View) -> Self {
         let blocker = Reason::new(&why.blocker, view);
         let reason = blocker.text(&why.blocker);
+        let let_through = if why.is_let_through { "; a pause of its type does not hold it" } else { "" };
         let text = match (why.status, why.position) {
             (JobStatus::Queued, Some(place)) => {
-                format!("job {} is QUEUED, number {} of {}: {reason}", why.job, place + 1, why.n_queued)
+                format!(
+                    "job {} is QUEUED, number {} of {}: {reason}{let_through}",
+                    why.job,
+                    place + 1,
+                    why.n_queued
+                )
             }
             (status, _) if status.is_final() || status == JobStatus::Running => {
                 format!("job {} does not wait: it is {status}", why.job)
@@ -490,6 +498,7 @@ impl Explanation {
             position: why.position,
             n_queued: why.n_queued,
             blocker,
+            is_let_through: why.is_let_through,
             text,
         }
     }

@@ -254,8 +254,13 @@ impl Engine {
         cursor: u64,
         follows: Vec<JobId>,
     ) -> Result<Ticket<(), JobsError>, BulkError> {
-        let sent = self.with_facts(jobs.to_vec(), move |core, jobs, facts, now| {
-            core.bulk_jobs(id, jobs, facts, (cursor, &follows), now)
+        let facts = match self.facts(jobs) {
+            Ok(facts) => facts,
+            Err(error) => return Ok(self.refused(error)),
+        };
+        let sent = self.call_here(|inner, core, now| {
+            inner.still_true(&facts)?;
+            core.bulk_jobs(id, jobs, &facts, (cursor, &follows), now)
         });
         sent.map_err(refusal)
     }

@@ -1,7 +1,7 @@
 //! Jobs: queued again, and taken back from being canceled.
 
 use crate::engine::core::{Core, Order, in_events};
-use crate::engine::handle::JobsError;
+use crate::engine::handle::{Changed, JobsError};
 use crate::engine::shell::{Engine, Inner};
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
@@ -34,6 +34,12 @@ impl Engine {
         priority: Option<i32>,
     ) -> Result<Ticket<Requeued, JobsError>, IntakeError> {
         self.with_facts(jobs, move |core, jobs, facts, now| core.requeue(jobs, facts, priority, now))
+    }
+
+    /// Lets queued jobs go on although their types may be paused, for this time in the queue: only limits hold
+    /// them, and room. Others are left alone.
+    pub fn let_through(&self, jobs: Vec<JobId>) -> Result<Ticket<Changed, JobsError>, IntakeError> {
+        self.call(move |core, now| core.let_through(&jobs, now))
     }
 
     /// Carries a command out that has to know of jobs that are over.
@@ -101,6 +107,19 @@ impl Core {
             n_uncanceled: count(uncanceled.len()),
             n_ignored: changed.n_ignored,
         })
+    }
+
+    fn let_through(&mut self, jobs: &[JobId], now: Timestamp) -> Result<Changed, JobsError> {
+        self.check_jobs(jobs)?;
+        let is_held = |job: &JobState| {
+            job.status == JobStatus::Queued && job.more.as_ref().is_none_or(|more| !more.is_let_through)
+        };
+        let (chosen, changed) = self.chosen(jobs, is_held);
+        let when = self.clamp(now);
+        for jobs in in_events(&chosen) {
+            self.emit(Event::JobsLetThrough { jobs, when });
+        }
+        Ok(changed)
     }
 
     /// Gives jobs that can be queued again new executions, and as many tries as their type has.

@@ -123,6 +123,13 @@ impl Queue {
         self.type_slot(job_type).map_or((false, false), |slot| (slot.is_paused, slot.is_at_limit()))
     }
 
+    /// True for an entry that a pause of its type does not hold.
+    pub fn is_let_through(&self, id: ExeId) -> bool {
+        let picked = self.picked.get(&id).map(|picked| picked.lane);
+        let lane = picked.or_else(|| self.place_of(id).map(|(at, _)| at));
+        lane.is_some_and(|at| self.lane(at).key.is_let_through)
+    }
+
     /// How many entries are before `id`, held back or not. Cost: a search in every lane.
     pub fn position(&self, id: ExeId) -> Option<usize> {
         let (at, key) = self.place_of(id)?;
@@ -209,7 +216,7 @@ impl Queue {
 
     fn verdict(&self, lane: &LaneSlot, free: &Amounts) -> Verdict {
         let slot = &self.types[type_index(lane.key.job_type)];
-        if slot.is_paused {
+        if slot.is_paused && !lane.key.is_let_through {
             return Verdict::Paused;
         }
         if let Some(limit) = slot.limit.filter(|_| slot.is_at_limit()) {

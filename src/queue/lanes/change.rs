@@ -1,6 +1,6 @@
 //! What changes a queue: entries come, are set aside, come back and go; types are held and let go.
 
-use super::{Entry, Picked, Queue, Row, type_index};
+use super::{Entry, LaneKey, Picked, Queue, Row, type_index};
 use crate::limits::{JOB_TYPES_MAX, LANES_MAX, QUEUED_MAX};
 use crate::model::{ExeId, ID_MAX, JobTypeId, QueueMode, Timestamp};
 use crate::queue::error::InsertError;
@@ -93,8 +93,41 @@ impl Queue {
             self.list_if_empty(at);
             return false;
         }
+        self.put_entry(at, entry);
+        true
+    }
+
+    fn put_entry(&mut self, at: u32, entry: &Entry) {
         let units = self.lanes[at as usize].key.units;
         self.put_row(at, Row { key: entry.key(), asks: units.counts(entry.asks.varying()), job: entry.job });
+    }
+
+    /// The lane where an entry belongs that was let through.
+    fn free_lane_for(&mut self, entry: &Entry) -> u32 {
+        let key = LaneKey { is_let_through: true, ..entry.lane_key() };
+        self.lane_of.get(&key).copied().unwrap_or_else(|| self.new_lane(key))
+    }
+
+    /// Lets an entry go on although its type may be paused: from now on only the limit of its type holds it.
+    /// Its place in the order stays. False for one that is neither in a lane nor picked. Cost: two descents.
+    pub fn let_through(&mut self, id: ExeId) -> bool {
+        if self.is_let_through(id) {
+            return true;
+        }
+        if let Some(Picked { lane, row }) = self.picked.get(&id).copied() {
+            let at = self.free_lane_for(&self.lane(lane).entry(row));
+            self.lanes[lane as usize].n_picked -= 1;
+            self.lanes[at as usize].n_picked += 1;
+            self.picked.insert(id, Picked { lane: at, row });
+            let place = *self.places.get(id).expect("Q1: a pick has a place");
+            self.places.insert(id, Place { lane: at, ..place });
+            self.list_if_empty(lane);
+            return true;
+        }
+        let Some(entry) = self.remove(id) else { return false };
+        let at = self.free_lane_for(&entry);
+        self.places.insert(id, Place { queued: entry.queued.0, priority: entry.priority, lane: at });
+        self.put_entry(at, &entry);
         true
     }
 
@@ -245,8 +278,12 @@ impl Queue {
             entry.priority = priority;
             return true;
         }
+        let is_let_through = self.is_let_through(id);
         let Some(entry) = self.remove(id) else { return false };
         self.put(Entry { priority, ..entry });
+        if is_let_through {
+            self.let_through(id);
+        }
         true
     }
 

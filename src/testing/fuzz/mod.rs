@@ -7,6 +7,8 @@
 mod api_body;
 mod batch;
 mod manifest;
+#[cfg(feature = "server")]
+mod message;
 mod store;
 #[cfg(feature = "server")]
 mod time_param;
@@ -20,6 +22,8 @@ mod replay;
 pub use api_body::api_body;
 pub use batch::batch_decode;
 pub use manifest::manifest;
+#[cfg(feature = "server")]
+pub use message::message;
 pub use store::store_open;
 #[cfg(fuzzing)]
 pub use store::tell_panic;

@@ -49,6 +49,12 @@ fn the_corpus_of_instants_is_refused_or_reads_back() {
     replay("time_param", super::time_param);
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn the_corpus_of_messages_is_refused_with_words_or_reads_back() {
+    replay("message", super::message);
+}
+
 #[cfg(feature = "cli")]
 #[test]
 fn the_corpus_of_workload_files_is_refused_with_faults_or_valid() {
