@@ -16,6 +16,10 @@ check:
 test *words:
     cargo test {{ words }}
 
+# Stores what the commands answer now in the sessions of tests/transcript; read the diff.
+bless:
+    WEIGHBRIDGE_BLESS=1 cargo test --test transcript
+
 # The documentation; a warning is an error.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features

@@ -763,7 +763,7 @@ fn what_is_not_there_says_so_in_the_shape_of_its_surface() {
     assert_eq!(moved.header("location"), Some("/v7/load/?started=P1D&x=%C3%A4"));
     let method = client.send("DELETE", "/api/v1/jobs", &[], "");
     assert_eq!((method.status, code(&method)), (405, "method-not-allowed".into()));
-    assert_eq!(method.header("allow"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(method.header("allow"), Some("GET, POST, HEAD, OPTIONS"));
     assert_eq!(
         client.send("OPTIONS", "/v6/jobs/", &[], "").header("allow"),
         Some("GET, POST, HEAD, OPTIONS")

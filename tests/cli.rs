@@ -272,3 +272,57 @@ fn usage_errors_and_help_teach() {
     place.run(&["run", "w.json", "--resources", "cpus=2"]).expect(2).says("NAME:AMOUNT");
     place.run(&["run", "w.json", "--load-period", "fast"]).expect(2).says("no length of time");
 }
+
+#[test]
+fn bad_arguments_exit_with_2_and_say_what_would_be_right() {
+    let place = Place::new();
+    place.write("bad.json", "{");
+    place.write("list.json", "[1]");
+    // Nobody listens there: what is wrong is told before anybody is asked.
+    let check = |line: &str, part: &str| {
+        let words: Vec<&str> = line.split_whitespace().chain(["--server", "http://127.0.0.1:1"]).collect();
+        let ended = place.run(&words).expect(2);
+        ended.says(part);
+        let is_helpful = ended.stderr.contains("help: ") || ended.stderr.contains("--help");
+        assert!(is_helpful, "{line}: {ended:#?}");
+    };
+    check("cancel", "which jobs?");
+    check("cancel 3-1", "names no jobs; write an id such as 7");
+    check("cancel 7 --status queued", "jobs are named and there are filters too");
+    check("cancel --status waiting", "\"waiting\" is none of");
+    check("requeue", "which jobs?");
+    check("requeue 7 --priority x", "invalid value 'x'");
+    check("priority 7", "--to <PRIORITY>");
+    check("explain", "JOB");
+    check("explain 1,", "names no jobs");
+    check("job 0", "names no jobs");
+    check("jobs --since yesterday", "is no time; write 2026-11-24T12:00:00Z");
+    check("watch last --timeout soon", "is no length of time; write for instance 90s");
+    check("limit hello 0", "is no limit; write a number above zero");
+    check("submit hello --input N", "is no value; write NAME=VALUE");
+    check("submit hello --file in=x", "names no files; write NAME=ID");
+    check("submit hello --count 0", "0 is not in 1..");
+    check("submit hello --json bad.json", "no JSON");
+    check("submit hello --json list.json", "document 1 is no object");
+    check("submit hello --json none.json", "could not read none.json");
+    check("submit hello --timeout 5s", "--wait");
+    check("submit hello --out here", "--out is for workload files");
+    check("submit ./work --count 3", "--count is for jobs of a type");
+    check("job-type create", "a job type needs a name");
+    check("job-type create hello", "a job type needs a command");
+    check("job-type create hello --mem much", "is no amount; write a decimal number");
+    check("job-type create hello --resource license", "is no resource; write NAME=AMOUNT");
+    check("job-type create hello --timeout 1500ms", "not in whole seconds");
+    check("job-type create hello --image x", "--image is for types with a manifest");
+    check("job-type create --manifest bad.json", "no JSON");
+    check("job-type edit hello", "nothing to change");
+    check("recipe-type create list.json", "it is no JSON object");
+    check("recipe-type edit pipeline", "nothing to change");
+    check("recipe show x", "names no recipe");
+    check("recipe reprocess 7", "--node <NAME>");
+    check("batch create pipeline", "--dataset <ID>");
+    check("batch create pipeline --dataset 1 --map x", "maps nothing; write INPUT=PARAMETER");
+    check("file add gone.tif", "is not here, so its size has to be said");
+    check("scheduler mode random", "invalid value 'random'");
+    check("nodes pause", "<NODE>");
+}

@@ -12,6 +12,7 @@ pub(super) fn text(of: &Value, pointer: &str) -> String {
     match of.pointer(pointer) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => printable(text),
+        Some(Value::Object(members)) if members.is_empty() => "-".to_owned(),
         Some(Value::Object(members)) => {
             let pairs: Vec<String> =
                 members.iter().map(|(name, value)| format!("{name}:{}", plain(value))).collect();
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn answers_read_well_and_gaps_do_not_hurt() {
         let answer = serde_json::json!({
-            "n": 3, "asks": { "cpus": 2.0, "mem": 1.5 }, "list": ["a", 1],
+            "n": 3, "empty": {}, "asks": { "cpus": 2.0, "mem": 1.5 }, "list": ["a", 1],
             "job_type": { "name": "x\u{1b}", "version": "2" }, "wall_s": 1.5,
         });
         let check = |pointer, expected| assert_eq!(text(&answer, pointer), expected);
@@ -78,6 +79,7 @@ mod tests {
         check("/asks", "cpus:2,mem:1.5");
         check("/list", "a 1");
         check("/none", "-");
+        check("/empty", "-");
         assert_eq!(job_type(&answer, "/job_type"), "x\\u{1b}:2");
         assert_eq!(seconds(&answer, "/wall_s"), "1.5 s");
         assert_eq!((age(&answer, "/n"), number(&answer, "/none")), ("-".to_owned(), 0));

@@ -9,15 +9,15 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use super::answer::{age, job_type, list, number, text};
 use super::failure::{Exit, Failure};
-use super::filter::FilterArgs;
+use super::filters::FilterArgs;
 use super::http::{Client, ServerArgs};
 use super::output::{Output, counted, lines, note, table};
 
-const LONG: &str = "\
+pub(super) const LONG: &str = "\
 Requeues or cancels all jobs that a filter lets through, some at a time, while everything else goes on.
 
-The order is on record before anything is done, and is carried out to its end whatever happens: this command
-only watches. With --dry-run it tells what would be changed, and changes nothing. What was done can be taken
+The order is on record before anything is done, and is carried out to its end whatever happens: this command \
+only watches. With --dry-run it tells what would be changed, and changes nothing. What was done can be taken \
 back with `undo`, as far as nothing followed from it.";
 
 const EXAMPLES: &str = "\
@@ -32,7 +32,7 @@ Examples:
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 #[derive(clap::Args)]
-#[command(long_about = LONG, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -41,16 +41,22 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Queue jobs again: failed and canceled ones, and those that wait or run
+    #[command(after_help = "Examples:\n  weighbridge bulk requeue --status failed --since 1h --dry-run")]
     Requeue(RequeueArgs),
     /// End jobs, wherever they stand
+    #[command(after_help = "Examples:\n  weighbridge bulk cancel --job-type resize --status queued")]
     Cancel(OrderArgs),
     /// Operations that go on, and the last ones that are over
+    #[command(after_help = "Examples:\n  weighbridge bulk list")]
     List(ListArgs),
     /// How far an operation is
+    #[command(after_help = "Examples:\n  weighbridge bulk show 3")]
     Show(OneArgs),
     /// End an operation where it is; what it changed stays changed
+    #[command(after_help = "Examples:\n  weighbridge bulk stop 3")]
     Stop(OneArgs),
     /// Take back what an operation changed, as far as nothing followed from it
+    #[command(after_help = "Examples:\n  weighbridge bulk undo 3")]
     Undo(UndoArgs),
 }
 
@@ -177,6 +183,21 @@ fn order(args: &OrderArgs, kind: &str, priority: Option<i32>, context: Context) 
     let n = total(&client, &path, &body, args.detach);
     let answer = client.post(&path, &body)?;
     follow(&client, &answer, n, args.detach, context)
+}
+
+/// Orders what filters say, and watches it to its end; `n` jobs it is about.
+pub(super) fn carry_out(
+    client: &Client,
+    kind: &str,
+    filter: &FilterArgs,
+    priority: Option<i32>,
+    n: u64,
+    context: Context,
+) -> Result<Exit, Failure> {
+    let mut body = members(filter)?;
+    body.extend(priority.map(|priority| ("priority".to_owned(), json!(priority))));
+    let answer = client.post(&format!("/api/v1/bulk/{kind}"), &body)?;
+    follow(client, &answer, Some(n), false, context)
 }
 
 /// How many jobs it is about, for the progress that is shown; nobody else asks.

@@ -22,7 +22,12 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Between two redraws on a terminal.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge check jobs                      exit code 1 where something is wrong";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Directory of the store
     #[arg(value_name = "DIR")]

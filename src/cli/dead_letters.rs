@@ -9,15 +9,21 @@ use super::http::{Client, ServerArgs};
 use super::message::outcome;
 use super::output::{lines, table};
 
-const LONG: &str = "\
-Messages that could not be carried out: what they were, and what is wrong with them. The newest thousand are
+pub(super) const LONG: &str = "\
+Messages that could not be carried out: what they were, and what is wrong with them. The newest thousand are \
 kept. Once the cause is gone they can be taken again; those that nobody needs are dropped.";
 
 /// Characters of a message that a table shows.
 const SHOWN: usize = 60;
 
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge dead-letters
+  weighbridge dead-letters retry 3 4          once what was wrong is put right
+  weighbridge dead-letters drop 3";
+
 #[derive(clap::Args)]
-#[command(long_about = LONG)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -34,8 +40,10 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Take some again
+    #[command(after_help = "Examples:\n  weighbridge dead-letters retry 3 4")]
     Retry(SomeArgs),
     /// Drop some
+    #[command(after_help = "Examples:\n  weighbridge dead-letters drop 3")]
     Drop(SomeArgs),
 }
 

@@ -30,6 +30,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(40);
 /// Largest answer.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// The code of a connection that ended without an answer.
+const BROKEN: &str = "broken-connection";
+
 /// Port of an address that names none.
 const PORT: u16 = 80;
 
@@ -54,7 +57,7 @@ pub(super) struct Client {
 /// What a daemon answered.
 struct Answer {
     status: u16,
-    /// None where it is not JSON.
+    /// None where it is not JSON; null where there is nothing.
     body: Option<Value>,
 }
 
@@ -97,8 +100,14 @@ impl Client {
         })
     }
 
+    /// A GET, which changes nothing: sent once more where the connection broke.
     pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
-        self.ask(&Method::GET, path, None).map_err(|(failure, _)| failure)
+        let answer = self.ask(&Method::GET, path, None);
+        let answer = match answer {
+            Err((failure, true)) if failure.code == BROKEN => self.ask(&Method::GET, path, None),
+            answer => answer,
+        };
+        answer.map_err(|(failure, _)| failure)
     }
 
     /// A GET that says of a failure whether it may pass by itself.
@@ -116,6 +125,10 @@ impl Client {
 
     pub(super) fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.ask(&Method::DELETE, path, None).map_err(|(failure, _)| failure)
+    }
+
+    pub(super) fn patch(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        self.send(&Method::PATCH, path, body)
     }
 
     /// A POST that may safely be sent again: is sent again, up to `tries` times in all, with
@@ -190,7 +203,8 @@ impl Client {
         let answer = answer.await;
         driving.abort();
         let (status, bytes) = answer?;
-        Ok(Answer { status, body: serde_json::from_slice(&bytes).ok() })
+        let body = if bytes.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
+        Ok(Answer { status, body })
     }
 
     fn request(
@@ -229,8 +243,7 @@ impl Client {
             }
             NoAnswer::Broken(why) => {
                 let message = format!("{url} ended the connection without an answer: {why}");
-                Failure::new(Exit::Unreachable, "unreachable", message)
-                    .help("try again; see the daemon's output")
+                Failure::new(Exit::Unreachable, BROKEN, message).help("try again; see the daemon's output")
             }
             NoAnswer::Late(waited) => {
                 let message = format!("{url} did not answer within {waited:?}");
@@ -256,7 +269,7 @@ fn encoded(body: &impl Serialize) -> Result<Bytes, Failure> {
         .map_err(|error| Failure::failed("client", format_args!("could not write JSON: {error}")))
 }
 
-/// A problem document as a failure.
+/// A refusal as a failure: a problem document, or Scale's `detail` or bare text.
 fn refused(answer: &Answer) -> Failure {
     let field = |name: &str| answer.body.as_ref()?.get(name)?.as_str();
     let exit = match answer.status {
@@ -265,14 +278,26 @@ fn refused(answer: &Answer) -> Failure {
         408 | 504 => Exit::TimedOut,
         _ => Exit::Failed,
     };
-    let code = field("code").unwrap_or("refused");
-    let message = field("detail").or(field("title")).map(printable);
+    let code = field("code").unwrap_or(match answer.status {
+        404 => "not-found",
+        _ => "refused",
+    });
+    let bare = answer.body.as_ref().and_then(Value::as_str).filter(|_| answer.status < 500);
+    let message = field("detail").or(field("title")).or(bare).map(printable);
     let message = message.unwrap_or_else(|| format!("the server answered with status {}", answer.status));
-    match field("field") {
+    let failure = match field("field") {
         Some(place) if !message.contains(place) => {
             Failure::new(exit, code, format_args!("{}: {message}", printable(place)))
         }
         _ => Failure::new(exit, code, message),
+    };
+    match code {
+        "no-such-job" => failure.help("`weighbridge jobs` lists those there are; `last` is the newest"),
+        "no-such-job-type" => failure.help("`weighbridge job-type list` shows those there are"),
+        "ambiguous-job-type" => Failure { exit: Exit::Usage, ..failure },
+        "list-too-broad" => failure.help("narrow it down with --job-type, --status, --since or --id"),
+        _ if answer.status == 503 => failure.help("try again in a moment; see the daemon's output"),
+        _ => failure,
     }
 }
 
@@ -305,9 +330,16 @@ mod tests {
             let failure = refused(&Answer { status, body: serde_json::from_str(body).ok() });
             assert_eq!((failure.exit, failure.to_string().as_str()), (exit, text));
         };
-        check(404, r#"{"code": "no-such-job", "detail": "no job 7"}"#, Exit::NotFound, "error: no job 7");
+        check(
+            404,
+            r#"{"code": "no-such-job", "detail": "no job 7"}"#,
+            Exit::NotFound,
+            "error: no job 7\nhelp: `weighbridge jobs` lists those there are; `last` is the newest",
+        );
         check(400, r#"{"code": "x", "detail": "bad", "field": "id"}"#, Exit::Usage, "error: id: bad");
         check(500, r#""text""#, Exit::Failed, "error: the server answered with status 500");
+        check(400, r#""Unexpected fields: a""#, Exit::Usage, "error: Unexpected fields: a");
+        check(404, r#"{"detail": "Not found."}"#, Exit::NotFound, "error: Not found.");
         check(502, "<html>", Exit::Failed, "error: the server answered with status 502");
     }
 }

@@ -19,7 +19,13 @@ use crate::store::{
 /// Longest text of an event, in characters.
 const EVENT_CHARS_MAX: usize = 400;
 
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge inspect jobs
+  weighbridge inspect jobs --output json";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Directory of the store
     #[arg(value_name = "DIR")]

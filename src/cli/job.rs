@@ -1,25 +1,59 @@
 //! `weighbridge job`: one job, in full.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Context;
 use super::answer::{age, job_type, number, seconds, text};
 use super::failure::{Exit, Failure};
 use super::http::{Client, ServerArgs};
-use super::output::{lines, table};
-use crate::model::JobId;
+use super::output::{fields, note};
+use super::selectors::{self, Selected, Selector, UNFINISHED};
+
+/// Jobs that are shown at once.
+const SHOWN_MAX: usize = 10;
+
+pub(super) const LONG: &str = "\
+Jobs in full: where they stand, what they ask for, what they were given, when what happened and how they ended.";
+
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge job 7
+  weighbridge job last
+  weighbridge job resize                      those of the type that have not ended, up to 10
+  weighbridge job 7 --output json             everything, for programs
+
+`weighbridge jobs` lists jobs in a line each, by filters and order.";
 
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Its id
-    job: JobId,
+    /// Jobs: 7, 1-10, 1,4,7-9, `last`, or a job type for all of it that has not ended
+    #[arg(required = true, value_name = "JOB", value_parser = selectors::selector)]
+    jobs: Vec<Selector>,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
-    let answer = Client::new(&args.server)?.get(&format!("/api/v1/jobs/{}", args.job))?;
-    context.print(&answer, shown)?;
+    let client = Client::new(&args.server)?;
+    // `show 7` reads well too, and nothing is called like that.
+    let selectors = match args.jobs.as_slice() {
+        [Selector::Type(word), rest @ ..] if word == "show" && !rest.is_empty() => rest,
+        all => all,
+    };
+    let selected = Selected::of(&client, selectors, &UNFINISHED)?;
+    let jobs = selected.jobs.iter().take(SHOWN_MAX);
+    let jobs: Vec<Value> =
+        jobs.map(|job| client.get(&format!("/api/v1/jobs/{job}"))).collect::<Result<_, _>>()?;
+    match jobs.as_slice() {
+        [job] if selected.jobs.len() == 1 => context.print(job, shown)?,
+        all => context
+            .print(&json!({ "jobs": all }), |_| all.iter().map(shown).collect::<Vec<_>>().join("\n\n"))?,
+    }
+    let more = selected.jobs.len() - jobs.len();
+    if more > 0 {
+        note(&format!("and {more} more; `weighbridge jobs` lists them"));
+    }
     Ok(Exit::Done)
 }
 
@@ -53,14 +87,37 @@ fn shown(job: &Value) -> String {
         ));
         rows.push(("memory", format!("{} MiB", number(job, "/end/mem_kib").div_ceil(1_024))));
     }
+    if let Some(place) = sandbox(job) {
+        rows.push(("sandbox", format!("{place} in the daemon's store, with stdout and stderr")));
+    }
     let values = job.pointer("/values").and_then(Value::as_object);
     for (name, _) in values.into_iter().flatten() {
         let escaped = name.replace('~', "~0").replace('/', "~1");
         rows.push(("value", format!("{name} = {}", text(job, &format!("/values/{escaped}")))));
     }
-    let mut table = table(&["FIELD", ""]);
-    for (name, value) in rows {
-        table.add_row([name.to_owned(), value]);
+    fields(&rows)
+}
+
+/// Where its newest execution was started, below a store.
+fn sandbox(job: &Value) -> Option<String> {
+    let (exe_num, launch) = match job.pointer("/end/launch").and_then(Value::as_str) {
+        Some(name) => (number(job, "/end/exe_num"), name.rsplit('.').next()?.to_owned()),
+        None if job["status"] == "RUNNING" => (number(job, "/num_exes"), text(job, "/launches")),
+        None => return None,
+    };
+    Some(format!("sandbox/{}x{exe_num}.{launch}", text(job, "/id")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sandbox_is_that_of_the_newest_execution() {
+        let check =
+            |job: Value, expected: Option<&str>| assert_eq!(sandbox(&job).as_deref(), expected, "{job}");
+        check(json!({ "id": 3, "end": { "launch": "9.2", "exe_num": 1 } }), Some("sandbox/3x1.2"));
+        check(json!({ "id": 3, "status": "RUNNING", "num_exes": 2, "launches": 1 }), Some("sandbox/3x2.1"));
+        check(json!({ "id": 3, "status": "QUEUED", "num_exes": 1 }), None);
     }
-    lines(&table)
 }

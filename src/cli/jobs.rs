@@ -7,15 +7,15 @@ use serde_json::Value;
 use super::Context;
 use super::answer::{age, job_type, list, seconds, text};
 use super::failure::{Exit, Failure};
-use super::filter::FilterArgs;
-use super::http::{Client, ServerArgs, segment};
+use super::filters::{FilterArgs, query};
+use super::http::{Client, ServerArgs};
 use super::output::{lines, table};
 use crate::model::JobCursor;
 
-const LONG: &str = "\
+pub(super) const LONG: &str = "\
 Jobs by filters and order, a page at a time.
 
-Filters of different kinds all have to let a job through; of one kind, given several times or with commas,
+Filters of different kinds all have to let a job through; of one kind, given several times or with commas, \
 one of them is enough. Without --order the order is that of the ids.";
 
 const EXAMPLES: &str = "\
@@ -31,10 +31,10 @@ Columns to order by, the greatest first with a `-` before it:
 What a job does not have (no start, no end) comes last. Up to four columns, as --order=status,-ended.";
 
 #[derive(clap::Args)]
-#[command(long_about = LONG, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    filter: FilterArgs,
+    filters: FilterArgs,
     /// By these columns; the greatest first with a `-` before it
     #[arg(long, value_name = "COLUMNS", allow_hyphen_values = true)]
     order: Option<String>,
@@ -55,14 +55,12 @@ impl Args {
     fn path(&self) -> Result<String, Failure> {
         let mut pairs: Vec<(&str, String)> = vec![("limit", self.limit.to_string())];
         pairs.extend(self.after.iter().map(|after| ("after", after.to_string())));
-        pairs.extend(self.filter.pairs()?);
+        pairs.extend(self.filters.pairs()?);
         pairs.extend(self.order.iter().map(|order| ("order", order.clone())));
         if self.count {
             pairs.push(("count", "true".to_owned()));
         }
-        let pairs: Vec<String> =
-            pairs.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
-        Ok(format!("/api/v1/jobs?{}", pairs.join("&")))
+        Ok(format!("/api/v1/jobs?{}", query(&pairs)))
     }
 }
 

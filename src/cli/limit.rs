@@ -6,7 +6,13 @@ use super::Context;
 use super::failure::{Exit, Failure};
 use super::http::{Client, ServerArgs, segment};
 
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge limit resize 4                  at most four at once; what runs goes on
+  weighbridge limit resize none";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The job type: NAME, NAME:VERSION or its id
     #[arg(value_name = "TYPE")]

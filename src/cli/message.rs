@@ -12,17 +12,22 @@ use super::http::{Client, ServerArgs};
 use super::output::counted;
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGES_AT_ONCE};
 
-const LONG: &str = "\
+pub(super) const LONG: &str = "\
 Hands messages in Scale's JSON to a daemon: {\"type\": \"queued_jobs\", \"body\": {...}}.
 
-A file holds one message, a list of them, or several one after the other. Each is carried out whole, in order,
+A file holds one message, a list of them, or several one after the other. Each is carried out whole, in order, \
 or set aside as a dead letter, which `weighbridge dead-letters` lists. The same message again changes nothing.";
+
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge message orders.json
+  echo '{\"type\": \"cancel_jobs\", \"body\": {\"job_ids\": [7], \"when\": \"2026-11-24T12:00:00Z\"}}' | weighbridge message -";
 
 /// Longest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(clap::Args)]
-#[command(long_about = LONG)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// A file with messages; `-` for standard input
     #[arg(value_name = "FILE")]

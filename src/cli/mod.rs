@@ -5,36 +5,49 @@
 //! else goes to standard error.
 
 mod answer;
+mod batch;
 mod bulk;
 mod cancel;
 mod check;
+mod dataset;
 mod dead_letters;
 mod duration;
 mod explain;
 mod failure;
-mod filter;
+mod file;
+mod filters;
+mod following;
+mod graph;
 mod http;
-mod ids;
 mod import_scale;
 mod inspect;
 mod job;
+mod job_type;
 mod jobs;
 mod limit;
 mod load;
 mod machine;
+mod many;
 mod message;
+mod nodes;
 mod output;
 mod pause;
 mod priority;
 mod queue;
+mod recipe;
+mod recipe_type;
 mod recovery;
 mod release;
+mod requeue;
 mod run;
+mod scheduler;
+mod selectors;
 mod serve;
 mod signals;
 mod status;
 mod submit;
 mod supervisor;
+mod watch;
 
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
@@ -52,25 +65,31 @@ const ABOUT: &str =
 const LONG_ABOUT: &str = "\
 Queues jobs, decides what runs where, and has each decision on disk before it acts on it.
 
-Two ways to use it. `run` takes a workload file, runs all of it on this machine and ends; after
-Ctrl-C, a crash or a power cut the same command goes on where it stopped. `serve` is a daemon that
-takes workloads from `submit` and answers `queue`, `status`, `job` and `explain`.";
+Two ways to use it. `run` takes a workload file, runs all of it on this machine and ends; after \
+Ctrl-C, a crash or a power cut the same command goes on where it stopped. `serve` is a daemon; the \
+other commands ask it: `job-type` and `submit` give it work, `watch`, `status`, `jobs` and `explain` \
+say how that stands, `pause`, `cancel`, `requeue` and `priority` change it.";
 
 const EXAMPLES: &str = "\
 Examples:
   weighbridge run work.json                  run a workload here, with progress and a summary
   weighbridge run work.json --fresh          the same, from the beginning
-  weighbridge run work.json --resources cpus:2,mem:1024
 
   weighbridge serve --store jobs             a daemon on http://127.0.0.1:7420
-  weighbridge submit work.json --wait        queue a workload there, and wait for its end
+  weighbridge job-type create hello -- echo hello {who}
+  weighbridge submit hello --input who=world --count 10
+  weighbridge submit work.json --wait        a workload file; wait for its end
+  weighbridge watch last                     wait for the newest job
   weighbridge status                         what runs and what waits
   weighbridge explain 7                      why job 7 still waits
   weighbridge jobs --status failed           what failed
   weighbridge cancel 3 10-20                 cancel jobs
+  weighbridge requeue --status failed --since 1h
 
   weighbridge inspect jobs                   what a stopped or damaged store holds
-  weighbridge check jobs                     verify all of it
+
+Every command has more with --help. WEIGHBRIDGE_SERVER names the daemon once for all of them, and
+WEIGHBRIDGE_OUTPUT=json asks for JSON.
 
 Exit codes:
   0 done   1 something failed   2 wrong usage, or a fault in a workload file
@@ -112,25 +131,42 @@ enum Command {
     /// Run a workload file on this machine, to the end
     Run(run::Args),
     /// Run as a daemon with REST, which takes workloads from `submit`
+    #[command(long_about = serve::LONG)]
     Serve(serve::Args),
-    /// Queue a workload file at a daemon
+    /// Queue jobs of a type, or a workload file, at a daemon
+    #[command(long_about = submit::LONG)]
     Submit(submit::Args),
+    /// Wait until jobs have ended, or the whole queue
+    #[command(long_about = watch::LONG)]
+    Watch(watch::Args),
     /// What runs, what waits and why
     Status(status::Args),
     /// What waits for a node, in the order it would start
     Queue(queue::Args),
     /// Jobs by filters and order
+    #[command(long_about = jobs::LONG)]
     Jobs(jobs::Args),
-    /// One job in full
+    /// Jobs in full
+    #[command(long_about = job::LONG)]
     Job(job::Args),
-    /// Why a job waits
+    /// Why jobs wait
+    #[command(long_about = explain::LONG)]
     Explain(explain::Args),
     /// End jobs, wherever they stand
+    #[command(long_about = cancel::LONG)]
     Cancel(cancel::Args),
     /// Requeue or cancel all jobs of a filter, and look after such operations
+    #[command(long_about = bulk::LONG)]
     Bulk(bulk::Args),
+    /// Queue jobs again
+    #[command(long_about = requeue::LONG)]
+    Requeue(requeue::Args),
     /// Give jobs another priority
+    #[command(long_about = priority::LONG)]
     Priority(priority::Args),
+    /// Kinds of jobs: create, list, show, edit, revisions
+    #[command(long_about = job_type::LONG)]
+    JobType(job_type::Args),
     /// Hold a job type back; what runs goes on
     Pause(pause::Args),
     /// Let a paused job type go on
@@ -139,13 +175,36 @@ enum Command {
     Release(release::Args),
     /// How many of a job type run at once
     Limit(limit::Args),
+    /// Kinds of graphs of jobs: create, list, show, edit
+    #[command(long_about = recipe_type::LONG)]
+    RecipeType(recipe_type::Args),
+    /// Graphs of jobs: submit, list, show, reprocess
+    #[command(long_about = recipe::LONG)]
+    Recipe(recipe::Args),
+    /// Recipes that are made together: create, list, show
+    #[command(long_about = batch::LONG)]
+    Batch(batch::Args),
+    /// Files that jobs are given: add, list, show
+    #[command(long_about = file::LONG)]
+    File(file::Args),
+    /// Files that belong together: add, list, show
+    #[command(long_about = dataset::LONG)]
+    Dataset(dataset::Args),
+    /// How the scheduler is set: show, pause, resume, mode
+    #[command(long_about = scheduler::LONG)]
+    Scheduler(scheduler::Args),
+    /// The machines: list, pause, resume
+    #[command(long_about = nodes::LONG)]
+    Nodes(nodes::Args),
     /// Pending, queued and running jobs over time
     Load(load::Args),
     /// Take an existing Scale's job types, jobs and queue over into a store
     ImportScale(import_scale::Args),
     /// Hand messages in Scale's JSON to a daemon
+    #[command(long_about = message::LONG)]
     Message(message::Args),
     /// Messages that could not be carried out
+    #[command(long_about = dead_letters::LONG)]
     DeadLetters(dead_letters::Args),
     /// What a store holds and what is wrong where, while nobody has it open
     Inspect(inspect::Args),
@@ -185,6 +244,7 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),
         Command::Submit(args) => submit::run(&args, context),
+        Command::Watch(args) => watch::run(&args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Queue(args) => queue::run(&args, context),
         Command::Jobs(args) => jobs::run(&args, context),
@@ -192,7 +252,16 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::run(&args, context),
         Command::Cancel(args) => cancel::run(&args, context),
         Command::Bulk(args) => bulk::run(&args, context),
+        Command::Requeue(args) => requeue::run(&args, context),
         Command::Priority(args) => priority::run(&args, context),
+        Command::JobType(args) => job_type::run(&args, context),
+        Command::RecipeType(args) => recipe_type::run(&args, context),
+        Command::Recipe(args) => recipe::run(&args, context),
+        Command::Batch(args) => batch::run(&args, context),
+        Command::Dataset(args) => dataset::run(&args, context),
+        Command::File(args) => file::run(&args, context),
+        Command::Scheduler(args) => scheduler::run(&args, context),
+        Command::Nodes(args) => nodes::run(&args, context),
         Command::Pause(args) => pause::pause(&args, context),
         Command::Resume(args) => pause::resume(&args, context),
         Command::Release(args) => release::run(&args, context),
@@ -217,4 +286,87 @@ fn log_to_stderr(is_verbose: bool) {
         .with_ansi(stderr().is_terminal())
         .with_target(false)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Every command and what stands below it, by its words.
+    fn all(command: &clap::Command, words: &str, found: &mut Vec<(String, clap::Command)>) {
+        for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+            let words = format!("{words} {}", below.get_name());
+            all(below, &words, found);
+            found.push((words, below.clone()));
+        }
+    }
+
+    fn commands() -> Vec<(String, clap::Command)> {
+        let mut found = Vec::new();
+        all(&Cli::command(), "weighbridge", &mut found);
+        found
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example_of_it() {
+        let found = commands();
+        assert!(found.len() > 20, "{}", found.len());
+        for (words, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "{words}: {help:?}");
+            assert!(help.contains(&words), "{words}: {help:?}");
+            assert!(command.get_about().is_some(), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_a_command_says_at_length_is_in_its_help() {
+        let said = |words: &str, part: &str| {
+            let found = commands().into_iter().find(|(known, _)| known == words);
+            let (_, mut command) = found.unwrap_or_else(|| panic!("no {words}"));
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(part), "{words}: {help}");
+        };
+        said("weighbridge submit", "on disk when the command returns");
+        said("weighbridge cancel", "`last`, which is");
+        said("weighbridge job-type create", "no shell reads them");
+        said("weighbridge jobs", "a page at a time");
+    }
+
+    #[test]
+    fn every_line_of_examples_is_a_command_line_that_is_understood() {
+        let mut n = 0;
+        let mut found = commands();
+        found.push(("weighbridge".to_owned(), Cli::command()));
+        for (words, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = help.replace("\\\n", " ");
+            for line in help.lines().filter_map(|line| line.trim_start().strip_prefix("weighbridge ")) {
+                let parsed =
+                    Cli::try_parse_from(std::iter::once("weighbridge".to_owned()).chain(typed(line)));
+                assert!(
+                    parsed.is_ok(),
+                    "{words}: {line:?}: {}",
+                    parsed.err().map_or(String::new(), |e| e.to_string())
+                );
+                n += 1;
+            }
+        }
+        assert!(n > 50, "{n} lines");
+    }
+
+    /// What of a line of an example would be typed: what stands before its remark or an operator of the shell.
+    fn typed(line: &str) -> Vec<String> {
+        let end = ["  ", " && ", " || ", " | "].iter().filter_map(|mark| line.trim_end().find(mark)).min();
+        let mut words = Vec::new();
+        for (at, part) in line[..end.unwrap_or(line.len())].split('\'').enumerate() {
+            if at % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
 }

@@ -75,6 +75,19 @@ pub(super) fn lines(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// A line for each name and its value.
+pub(super) fn fields(rows: &[(&str, String)]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for (name, value) in rows {
+        table.add_row([(*name).to_owned(), value.clone()]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    lines(&table)
+}
+
 /// A length of time for people: `350 ms`, `12.3 s`, `3 m 20 s`, `2 h 05 m`.
 pub(super) fn human(length: Duration) -> String {
     let (seconds, millis) = (length.as_secs(), length.as_millis());

@@ -6,7 +6,16 @@ use super::Context;
 use super::failure::{Exit, Failure};
 use super::http::{Client, ServerArgs, segment};
 
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge pause resize                    nothing more of it starts
+  weighbridge pause resize:2.0                one version
+  weighbridge resume resize
+
+`weighbridge scheduler pause` holds everything back, `weighbridge nodes pause NODE` a machine.";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The job type: NAME, NAME:VERSION or its id
     #[arg(value_name = "TYPE")]

@@ -8,7 +8,15 @@ use super::failure::{Exit, Failure};
 use super::http::{Client, ServerArgs};
 use super::output::{lines, table};
 
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge queue                           the first 20
+  weighbridge queue --limit 1000 --output json
+
+`weighbridge explain JOB` says why one waits, `weighbridge priority JOB --to N` moves it.";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]

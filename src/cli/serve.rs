@@ -24,7 +24,24 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long the first view may take.
 const VIEW_WAIT: Duration = Duration::from_mins(2);
 
+pub(super) const LONG: &str = "\
+Runs as a daemon with REST. It takes jobs from `submit`, runs them as processes of this machine, and answers the \
+other commands, until Ctrl-C or a signal ends it. What it has is in its store: started again on the same one it \
+goes on where it was, also with what still runs.";
+
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge serve --store jobs                        on http://127.0.0.1:7420, which the other commands ask
+  weighbridge serve --store jobs --listen 127.0.0.1:0   any free port; the first line says which
+  weighbridge serve --store jobs --resources cpus:2,mem:1024
+  weighbridge serve --store jobs --keep-for 30d         drop jobs that were over for a month
+  weighbridge serve --store jobs --driver none          queue and keep, run nothing
+
+In another terminal: weighbridge job-type create hello -- echo hello {who}
+                     weighbridge submit hello --input who=world";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Address to listen on; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN, value_parser = address)]

@@ -8,7 +8,14 @@ use super::failure::{Exit, Failure};
 use super::http::{Client, ServerArgs};
 use super::output::{lines, table};
 
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge status
+  watch weighbridge status                    again every two seconds
+  weighbridge status --output json";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     server: ServerArgs,
@@ -67,6 +74,8 @@ fn shown(answer: &Value) -> String {
     }
     if types.row_count() > 0 {
         parts.push(lines(&types));
+    } else {
+        parts.push("no job types yet; `weighbridge job-type create --help` shows how to make one".to_owned());
     }
     let mut nodes = table(&["NODE", "IN USE", "OF"]);
     for node in list(answer, "/nodes") {

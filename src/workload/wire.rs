@@ -197,6 +197,18 @@ struct Checked {
     needs: Vec<Need>,
 }
 
+impl JobTypeBody {
+    /// Checks everything: bounds, names, placeholders.
+    ///
+    /// # Errors
+    /// The first field that is not as it should be.
+    pub fn validate(self) -> Result<JobTypeSpec, InvalidSubmission> {
+        let spec = JobTypeSpec::from(self);
+        check_type(&spec, str::to_owned)?;
+        Ok(spec)
+    }
+}
+
 impl SubmissionBody {
     /// The body for `expanded` under `id`.
     pub fn new(id: &SubmissionId, expanded: &Expanded) -> Self {

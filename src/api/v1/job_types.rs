@@ -1,4 +1,4 @@
-//! Job types: list, look at, hold back, limit.
+//! Job types: make, list, look at, hold back, limit.
 
 use axum::Json;
 use axum::body::Body;
@@ -15,6 +15,7 @@ use crate::api::query::Params;
 use crate::api::state::ApiState;
 use crate::api::views::own::{JobTypeRef, JobTypeStatus};
 use crate::engine::JobTypeError;
+use crate::workload::{InvalidSubmission, JobTypeBody};
 
 /// Job types by id.
 #[derive(Debug, Serialize)]
@@ -57,6 +58,41 @@ pub(super) fn refused(error: &JobTypeError) -> Problem {
             text,
         ),
     }
+}
+
+/// A job type that is on record now.
+#[derive(Debug, Serialize)]
+pub(in crate::api) struct Put {
+    job_type: JobTypeRef,
+    position: u64,
+}
+
+/// `POST job-types`: makes one, or changes the one of its name and version; that keeps whether it is paused,
+/// its limit and its mode.
+pub(in crate::api) async fn put(
+    State(api): State<ApiState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Put>, Problem> {
+    let body: JobTypeBody = body::json(&headers, body, BODY_BYTES_MAX).await?;
+    let spec = body.validate().map_err(|InvalidSubmission { field, problem }| {
+        let (status, title) = (StatusCode::UNPROCESSABLE_ENTITY, "The job type is not as it should be");
+        Problem::new(status, "invalid-job-type", title, problem.to_string()).field(field)
+    })?;
+    let (name, version) = (spec.name.clone(), spec.version.clone());
+    let view = api.newest_view().await;
+    let known = view
+        .types
+        .iter()
+        .find(|kind| kind.job_type.spec.name == name && kind.job_type.spec.version == version);
+    if known.is_some_and(|kind| view.catalog.job_type(kind.job_type.id).is_some()) {
+        let detail = format!("{name}:{version} was made from a manifest, and is changed by another one");
+        let title = "The job type has a manifest";
+        return Err(Problem::new(StatusCode::CONFLICT, "job-type-has-manifest", title, detail));
+    }
+    let settled = api.write(|engine| engine.put_job_type(spec)).await;
+    let (id, position) = settled.map_err(|error| unsettled(error, refused))?;
+    Ok(Json(Put { job_type: JobTypeRef { id: id.0, name, version }, position: position.0 }))
 }
 
 /// A job type is held back, or not.

@@ -5,10 +5,13 @@
 //! and say where to go on (`next`).
 
 pub(super) mod bulk;
+pub(super) mod datasets;
+pub(super) mod files;
 pub(super) mod job_types;
 pub(super) mod jobs;
 pub(super) mod load;
 pub(super) mod messages;
+pub(super) mod new_jobs;
 pub(super) mod queue;
 pub(super) mod status;
 pub(super) mod submissions;

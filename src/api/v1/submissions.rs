@@ -32,6 +32,29 @@ pub(in crate::api) struct Submitted {
     position: u64,
 }
 
+impl Submitted {
+    /// The answer to a submission: 201, or 200 where it had been accepted before.
+    pub(super) fn answer(
+        id: &SubmissionId,
+        accepted: Accepted,
+        job_types: Vec<JobTypeRef>,
+        position: EventNumber,
+    ) -> (StatusCode, Json<Self>) {
+        let submitted = Self {
+            id: id.to_string(),
+            first_job: accepted.first_job.0,
+            n_jobs: accepted.n_jobs,
+            first_recipe: accepted.first_recipe.0,
+            n_recipes: accepted.n_recipes,
+            is_repeat: accepted.is_repeat,
+            job_types,
+            position: position.0,
+        };
+        let status = if accepted.is_repeat { StatusCode::OK } else { StatusCode::CREATED };
+        (status, Json(submitted))
+    }
+}
+
 fn read(bytes: &Bytes, key: Option<String>) -> Result<(SubmissionId, Expanded), Problem> {
     let mut body: SubmissionBody =
         serde_json::from_slice(bytes).map_err(|error| Problem::body(error.to_string()))?;
@@ -49,7 +72,7 @@ fn read(bytes: &Bytes, key: Option<String>) -> Result<(SubmissionId, Expanded), 
     })
 }
 
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let wrong = |_| Problem::parameter("Idempotency-Key", "it must be printable ASCII");
     headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().map(str::to_owned).map_err(wrong)).transpose()
 }
@@ -82,13 +105,16 @@ async fn put_job_types(api: &ApiState, expanded: &Expanded) -> Result<Vec<JobTyp
     Ok(ids)
 }
 
-async fn submit(api: &ApiState, submission: Submission) -> Result<(Accepted, EventNumber), Problem> {
+pub(super) async fn submit(
+    api: &ApiState,
+    submission: Submission,
+) -> Result<(Accepted, EventNumber), Problem> {
     let settled = api.write(|engine| engine.submit(submission)).await;
     settled.map_err(|error| unsettled(error, refused))
 }
 
 /// The whole body. Long ones arrive few at a time.
-async fn arrived(api: &ApiState, headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {
+pub(super) async fn arrived(api: &ApiState, headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {
     let is_short = body.size_hint().upper().is_some_and(|len| len <= BODY_BYTES_MAX as u64);
     let _place = if is_short { None } else { Some(api.arriving().await) };
     body::bytes(headers, body, SUBMISSION_BYTES_MAX).await
@@ -118,16 +144,6 @@ pub(in crate::api) async fn create(
         name: spec.name.clone(),
         version: spec.version.clone(),
     };
-    let submitted = Submitted {
-        id: id.to_string(),
-        first_job: accepted.first_job.0,
-        n_jobs: accepted.n_jobs,
-        first_recipe: accepted.first_recipe.0,
-        n_recipes: accepted.n_recipes,
-        is_repeat: accepted.is_repeat,
-        job_types: ids.iter().zip(&expanded.job_types).map(job_type).collect(),
-        position: position.0,
-    };
-    let status = if accepted.is_repeat { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(submitted)))
+    let job_types = ids.iter().zip(&expanded.job_types).map(job_type).collect();
+    Ok(Submitted::answer(&id, accepted, job_types, position))
 }

@@ -51,7 +51,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// How long the disk may take for a submission, or for a view.
 const SYNC_WAIT: Duration = Duration::from_mins(2);
 
+const EXAMPLES: &str = "\
+Examples:
+  weighbridge run work.json                     with progress and a summary
+  weighbridge run work.json                     after Ctrl-C or a crash: goes on where it stopped
+  weighbridge run work.json --fresh             from the beginning
+  weighbridge run work.json --resources cpus:2,mem:1024
+  weighbridge run work.json --listen 127.0.0.1:7420    to be asked by `status`, `pause` and the others
+
+docs/workload.md says what a workload file holds; examples/sample.json is one.";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The workload file (JSON; see docs/workload.md)
     workload: PathBuf,

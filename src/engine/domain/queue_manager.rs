@@ -210,6 +210,19 @@ impl Engine {
         })
     }
 
+    /// Holds the input of a job against its type, and gives what a submission would hold of it: for jobs that
+    /// are made many at a time. Nothing is made.
+    ///
+    /// Cost: a look into the store for each file of the input.
+    pub fn job_request(&self, new: NewJob) -> Result<Ticket<JobRequest, QueueError>, IntakeError> {
+        let data = match read_data(&new.input) {
+            Ok(data) => data,
+            Err(error) => return self.call(move |_, _| Err(error.into())),
+        };
+        let files = self.facts_of(&data, &new.files);
+        self.call(move |core, _| core.request_for(&new, data, &files))
+    }
+
     fn queue_new<T: Send + 'static>(
         &self,
         new: NewJob,
@@ -296,18 +309,7 @@ impl Core {
         files: &[FileFact],
         now: Timestamp,
     ) -> Result<Job, QueueError> {
-        let kind = self.type_of_new(new.job_type)?;
-        let own = new.configuration.as_ref().map(Configuration::read).transpose()?.unwrap_or_default();
-        if !kind.spec.is_active {
-            return Err(QueueError::InactiveJobType(kind.spec.name.clone()));
-        }
-        if let Some(event) = new.event.filter(|event| !self.was_event(*event)) {
-            return Err(QueueError::UnknownEvent(event));
-        }
-        let request = match self.details(new.job_type) {
-            Some(details) => self.request_of_manifest(kind, details, new, (data, own), files)?,
-            None => request_of_values(kind, new, data, &own)?,
-        };
+        let request = self.request_for(new, data, files)?;
         self.check_room_for(&request)?;
         let when = self.clamp(now);
         let first = self.state.next_job();
@@ -317,6 +319,22 @@ impl Core {
         self.emit(Event::JobsQueued { first_exe, jobs, priority: None, when });
         let state = self.state.job(first).expect("it was just made");
         Ok(Creation { first, request, recipe: None }.job(first, state))
+    }
+
+    /// What a submission would hold of a job. Nothing is made.
+    fn request_for(&self, new: &NewJob, data: Data, files: &[FileFact]) -> Result<JobRequest, QueueError> {
+        let kind = self.type_of_new(new.job_type)?;
+        let own = new.configuration.as_ref().map(Configuration::read).transpose()?.unwrap_or_default();
+        if !kind.spec.is_active {
+            return Err(QueueError::InactiveJobType(kind.spec.name.clone()));
+        }
+        if let Some(event) = new.event.filter(|event| !self.was_event(*event)) {
+            return Err(QueueError::UnknownEvent(event));
+        }
+        match self.details(new.job_type) {
+            Some(details) => self.request_of_manifest(kind, details, new, (data, own), files),
+            None => request_of_values(kind, new, data, &own),
+        }
     }
 
     fn type_of_new(&self, id: JobTypeId) -> Result<&Arc<JobType>, QueueError> {

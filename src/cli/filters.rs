@@ -1,44 +1,46 @@
-//! Which jobs: the filters of every command that takes some.
+//! Filters of jobs, as the commands that list, cancel and queue jobs again share them.
 
 use super::duration::duration;
 use super::failure::Failure;
-use super::ids::{self, Ids};
+use super::http::segment;
+use super::selectors::{self, Ids};
 use crate::model::{BatchId, ErrorCategory, JobError, JobStatus, RecipeId};
 
-/// Filters of different kinds all have to let a job through; of one kind, one is enough.
-#[derive(clap::Args)]
+/// Which jobs.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Filters")]
 pub(super) struct FilterArgs {
     /// Only those: pending, blocked, queued, running, failed, completed or canceled
     #[arg(long, value_parser = status, value_delimiter = ',')]
-    status: Vec<JobStatus>,
+    pub(super) status: Vec<JobStatus>,
     /// Only those of this type: an id, name:version, or all versions of a name
     #[arg(long, value_name = "TYPE")]
-    job_type: Vec<String>,
+    pub(super) job_type: Vec<String>,
     /// Only those in this recipe
     #[arg(long, value_name = "RECIPE", value_delimiter = ',')]
-    recipe: Vec<RecipeId>,
+    pub(super) recipe: Vec<RecipeId>,
     /// Only those in this batch
     #[arg(long, value_name = "BATCH", value_delimiter = ',')]
-    batch: Vec<BatchId>,
+    pub(super) batch: Vec<BatchId>,
     /// Only these: an id such as 7 or a range such as 1-10
-    #[arg(long, value_name = "JOBS", value_parser = ids::ids, value_delimiter = ',')]
-    id: Vec<Ids>,
+    #[arg(long, value_name = "JOBS", value_parser = selectors::ids, value_delimiter = ',')]
+    pub(super) id: Vec<Ids>,
     /// Only those that failed with this: exit-code, signal, timeout, not-started or lost
     #[arg(long, value_parser = error, value_delimiter = ',')]
-    error: Vec<JobError>,
+    pub(super) error: Vec<JobError>,
     /// Only those that failed by a fault of: system, algorithm or data
     #[arg(long, value_parser = category, value_delimiter = ',', value_name = "CATEGORY")]
-    error_category: Vec<ErrorCategory>,
+    pub(super) error_category: Vec<ErrorCategory>,
     /// Only those that changed since: an instant (2026-11-24T12:00:00Z), or a time before now (90s, 1h30m)
     #[arg(long, value_name = "TIME", value_parser = instant)]
-    since: Option<String>,
+    pub(super) since: Option<String>,
     /// Only those that did not change later, written like --since
     #[arg(long, value_name = "TIME", value_parser = instant)]
-    until: Option<String>,
+    pub(super) until: Option<String>,
 }
 
 /// The one of `all` that is called `text`.
-fn word<T: Copy>(text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, String> {
+pub(super) fn word<T: Copy>(text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, String> {
     let found = all.iter().copied().find(|value| name(*value).eq_ignore_ascii_case(text));
     found.ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|value| name(*value).to_lowercase()).collect();
@@ -69,26 +71,45 @@ fn instant(text: &str) -> Result<String, String> {
 }
 
 impl FilterArgs {
-    /// As the parameters of a list.
+    /// True where they let every job through.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { status, job_type, recipe, batch, id, error, error_category, since, until } = self;
+        status.is_empty()
+            && job_type.is_empty()
+            && recipe.is_empty()
+            && batch.is_empty()
+            && id.is_empty()
+            && error.is_empty()
+            && error_category.is_empty()
+            && since.is_none()
+            && until.is_none()
+    }
+
+    /// The same as parameters of an address.
     pub(super) fn pairs(&self) -> Result<Vec<(&'static str, String)>, Failure> {
-        let mut pairs: Vec<(&'static str, String)> = Vec::new();
+        let mut pairs: Vec<(&str, String)> = Vec::new();
         pairs.extend(self.status.iter().map(|status| ("status", status.to_string())));
         pairs.extend(self.job_type.iter().map(|text| ("job_type", text.clone())));
         pairs.extend(self.recipe.iter().map(|recipe| ("recipe_id", recipe.to_string())));
         pairs.extend(self.batch.iter().map(|batch| ("batch_id", batch.to_string())));
-        let jobs = ids::all(&self.id)?;
+        let jobs = selectors::all_ids(&self.id)?;
         if !jobs.is_empty() {
             let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
             pairs.push(("job_id", jobs.join(",")));
         }
         pairs.extend(self.error.iter().map(|error| ("error_id", error.id().to_string())));
-        pairs.extend(
-            self.error_category.iter().map(|category| ("error_category", category.as_str().to_owned())),
-        );
+        let categories = self.error_category.iter();
+        pairs.extend(categories.map(|category| ("error_category", category.as_str().to_owned())));
         pairs.extend(self.since.iter().map(|at| ("started", at.clone())));
         pairs.extend(self.until.iter().map(|at| ("ended", at.clone())));
         Ok(pairs)
     }
+}
+
+/// Parameters as the end of an address.
+pub(super) fn query(pairs: &[(&str, String)]) -> String {
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    pairs.join("&")
 }
 
 #[cfg(test)]
@@ -111,5 +132,18 @@ mod tests {
         assert_eq!(category("SYSTEM"), Ok(ErrorCategory::System));
         let told = error("oops").expect_err("none");
         assert!(told.ends_with("exit-code, signal, timeout, not-started, lost"), "{told}");
+    }
+
+    #[test]
+    fn filters_become_parameters_and_none_lets_all_through() {
+        assert!(FilterArgs::default().is_empty());
+        let filters = FilterArgs {
+            status: vec![JobStatus::Failed],
+            job_type: vec!["a b".to_owned()],
+            id: vec![Ids { first: 1, last: 3 }],
+            ..FilterArgs::default()
+        };
+        assert!(!filters.is_empty());
+        assert_eq!(query(&filters.pairs().expect("few")), "status=FAILED&job_type=a%20b&job_id=1%2C2%2C3");
     }
 }
