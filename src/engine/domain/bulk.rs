@@ -212,13 +212,13 @@ impl Engine {
         let mut tickets = Vec::new();
         for jobs in ids.chunks(BULK_JOBS) {
             let cursor = jobs.last().map_or(0, |id| id.0);
-            tickets.push(self.hand_in(bulk.id, jobs, cursor, following(&page.jobs, jobs))?);
+            tickets.push(self.hand_in(bulk.id, jobs, cursor, &following(&page.jobs, jobs))?);
         }
         if is_last || (ids.is_empty() && page.next.is_none()) {
             let below = lowest.filter(|lowest| *lowest > 0 && !is_last);
             let ticket = match below {
                 // Of those that were named some are left.
-                Some(cursor) => self.hand_in(bulk.id, &[], cursor, Vec::new())?,
+                Some(cursor) => self.hand_in(bulk.id, &[], cursor, &[])?,
                 None => self.call(move_on(bulk.id)).map_err(refusal)?,
             };
             tickets.push(ticket);
@@ -237,12 +237,12 @@ impl Engine {
         let mut tickets = Vec::new();
         for jobs in ids.chunks(BULK_JOBS) {
             let cursor = jobs.last().map_or(0, |id| id.0);
-            tickets.push(self.hand_in(bulk.id, jobs, cursor, following(&window, jobs))?);
+            tickets.push(self.hand_in(bulk.id, jobs, cursor, &following(&window, jobs))?);
         }
         tickets.push(if floor == 0 {
             self.call(move_on(bulk.id)).map_err(refusal)?
         } else {
-            self.hand_in(bulk.id, &[], floor + 1, Vec::new())?
+            self.hand_in(bulk.id, &[], floor + 1, &[])?
         });
         settle(tickets)
     }
@@ -252,7 +252,7 @@ impl Engine {
         id: BulkId,
         jobs: &[JobId],
         cursor: u64,
-        follows: Vec<JobId>,
+        follows: &[JobId],
     ) -> Result<Ticket<(), JobsError>, BulkError> {
         let facts = match self.facts(jobs) {
             Ok(facts) => facts,
@@ -260,7 +260,7 @@ impl Engine {
         };
         let sent = self.call_here(|inner, core, now| {
             inner.still_true(&facts)?;
-            core.bulk_jobs(id, jobs, &facts, (cursor, &follows), now)
+            core.bulk_jobs(id, jobs, &facts, (cursor, follows), now)
         });
         sent.map_err(refusal)
     }
@@ -574,6 +574,9 @@ mod tests {
         let recipes = (0..=LIST_IDS_MAX as u64).map(crate::model::RecipeId);
         let ordered = engine.bulk(BulkKind::Cancel, JobFilter::default().recipes(recipes), None);
         let refused = ordered.expect("room").wait_durable(WAIT);
-        assert_eq!(refused, Err(TicketError::Refused(BulkError::TooManyRecipes { n: LIST_IDS_MAX + 1 })));
+        assert_eq!(
+            refused,
+            Err(TicketError::Refused(BulkError::TooManyIds { n: LIST_IDS_MAX + 1, max: LIST_IDS_MAX }))
+        );
     }
 }
