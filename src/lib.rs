@@ -56,12 +56,14 @@ pub use driver::{
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 pub use engine::{
-    BulkError, BulkPreview, CatalogError, CatalogView, Changed, ClockFiring, ClockRuleError, CloseError,
-    Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTakenOver, JobTypeChange, JobTypeError, JobTypeView,
-    JobsError, LoadError, NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options,
-    Outgoing, OutputError, PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeError,
-    RecipeTypeChange, Reconciled, Requeued, RunningLaunch, SchedulerChange, Service, ServiceError,
-    StatusOutcome, SubmitError, TakeOverError, Ticket, TicketError, View, status_sink,
+    BatchChange, BatchJobs, BatchProgress, BulkError, BulkPreview, CatalogError, CatalogView, Changed,
+    ClockFiring, ClockRuleError, CloseError, Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTakenOver,
+    JobTypeChange, JobTypeError, JobTypeView, JobsError, LoadError, NewBatch, NewBatchError, NewJob,
+    NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing, OutputError,
+    PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeColumn, RecipeError,
+    RecipeNodeView, RecipePage, RecipeQuery, RecipeTypeChange, RecipeView, Reconciled, Reprocess, Requeued,
+    RunningLaunch, SchedulerChange, Service, ServiceError, StatusOutcome, SubmitError, TakeOverError, Ticket,
+    TicketError, View, status_sink,
 };
 #[cfg(feature = "server")]
 pub use engine::{Delivered, DeliveryError};

@@ -21,7 +21,7 @@ pub const EVENT_JOBS_MAX: u32 = 1_000;
 /// Bytes of the values of one job.
 pub const VALUES_BYTES_MAX: usize = 1 << 16;
 
-/// Bytes of the input of one job, and of the output of one execution, as JSON.
+/// Bytes of the input of one job or recipe, and of the output of one execution, as JSON.
 pub const DATA_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of one job type: command, environment and texts.
@@ -140,8 +140,27 @@ pub const SUBMISSIONS_MAX: usize = 1_000_000;
 /// Jobs listed in one answer.
 pub const LIST_MAX: usize = 1_000;
 
-/// Texts of one document of the catalog: a manifest, a definition of a recipe type of some ten thousand nodes.
+/// Texts of one document of the catalog, such as a manifest.
 pub const CATALOG_TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Nodes of a recipe type, and so jobs of a recipe: it is made in one transaction, and some 300 bytes of memory for
+/// each stay while it goes on.
+pub const RECIPE_NODES_MAX: usize = 100_000;
+
+/// Dependencies of all nodes of a recipe type: a recipe is read back along them.
+pub const RECIPE_EDGES_MAX: usize = 1_000_000;
+
+/// Bytes of the definition of a recipe type: it stands in every answer that shows it, and has to fit an event.
+pub const RECIPE_BYTES_MAX: usize = 32 << 20;
+
+/// Nodes of a recipe and all within it that are looked at when it is made anew: one transaction.
+pub const REPROCESS_NODES_MAX: usize = 400_000;
+
+/// Recipes, the newest, among which a list looks for those that are asked for: some 2 us each.
+pub const RECIPES_LISTED_MAX: usize = 100_000;
+
+/// Recipes of a batch that are made in one command, so that decisions come in between.
+pub const BATCH_STEP_RECIPES: usize = 50;
 
 /// Nodes, errors, workspaces, recipe types, batches on record, of each kind: all of them are in memory.
 pub const CATALOG_DOCS_MAX: u64 = 100_000;
@@ -197,3 +216,4 @@ const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BY
 const _: () = assert!(2 * DATA_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
 const _: () = assert!(BULK_NAMED_MAX * 18 < MESSAGE_BYTES_MAX && BULK_JOBS <= 1_000);
+const _: () = assert!(RECIPE_BYTES_MAX + (1 << 20) < BATCH_BYTES_MAX);

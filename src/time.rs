@@ -36,6 +36,14 @@ pub fn read_instant(text: &str, now: Timestamp) -> Option<Timestamp> {
     read(text, now)
 }
 
+/// A duration as ISO 8601 text, to the second.
+pub(super) fn duration_text(duration: std::time::Duration) -> String {
+    let all = duration.as_secs() + u64::from(duration.subsec_millis() >= 500);
+    let (days, hours, minutes, seconds) = (all / 86_400, all / 3_600 % 24, all / 60 % 60, all % 60);
+    let part = |n: u64, unit: &str| if n == 0 { String::new() } else { format!("{n}{unit}") };
+    format!("P{}T{}{}{seconds}S", part(days, "D"), part(hours, "H"), part(minutes, "M"))
+}
+
 /// Midnight UTC at the beginning of the day `days` before that of `now`.
 pub(crate) fn midnight_before(now: Timestamp, days: i64) -> Timestamp {
     Timestamp((now.0.div_euclid(DAY_US) - days) * DAY_US)

@@ -1,96 +1,24 @@
-//! Recipes of recipe types through the engine: from the first job to the last, with failures on the way.
+//! Recipes of recipe types through the engine: from the first job to the last, with failures on the way; made
+//! anew in place of others.
 
-use std::time::Duration;
+#[path = "common/recipes.rs"]
+mod kit;
 
+use kit::{
+    DONE, FAILED, WAIT, end, job_ids, job_node, job_type, jobs, recipe, recipe_node, recipe_type, run, start,
+    statuses,
+};
 use serde_json::{Value, json};
 use weighbridge::{
-    Engine, ErrorId, Job, JobId, JobStatus, JobTypeId, JobTypeSpec, NewJobType, NewRecipe, NewRecipeType,
-    NodeId, NodeResources, Offer, Options, Outcome, RecipeId, RecipeNodeRow, RecipeTypeId, StatusUpdate,
-    TaskState, Usage,
+    Doc, DocKey, Engine, JobId, JobStatus, NewRecipe, Options, Outcome, RecipeError, RecipeId, RecipeNodeRow,
+    RecipeTypeChange, RecipeTypeId, Reprocess, StatusUpdate, TaskState, TicketError, Usage, kind,
 };
 
-const WAIT: Duration = Duration::from_secs(10);
+use JobStatus::{Blocked, Canceled, Completed, Failed, Pending, Queued};
 
-/// An engine with a job type without inputs, and one that takes and gives a number.
 fn engine_in(directory: &std::path::Path) -> Engine {
     Engine::open(directory, Options::default()).expect("a store")
 }
-
-fn manifest(name: &str, inputs: &[&str], outputs: &[&str]) -> Value {
-    let numbers = |names: &[&str]| -> Vec<Value> {
-        names.iter().map(|name| json!({"name": name, "type": "integer", "required": true})).collect()
-    };
-    json!({"seedVersion": "1.0.0", "job": {
-        "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": name, "description": "a test",
-        "maintainer": {"name": "A. Nobody", "email": "nobody@example.com"}, "timeout": 3600,
-        "interface": {"command": "run.sh", "inputs": {"files": [], "json": numbers(inputs)},
-                      "outputs": {"files": [], "json": numbers(outputs)}},
-        "resources": {"scalar": [{"name": "cpus", "value": 1.0}, {"name": "mem", "value": 128.0}]}}})
-}
-
-fn job_type(engine: &Engine, name: &str, inputs: &[&str], outputs: &[&str]) -> JobTypeId {
-    let needs = NodeResources::new().cpus("1").expect("cpus").mem_mib(128);
-    let new = NewJobType {
-        spec: JobTypeSpec::new(name, "1.0.0").needs(needs),
-        manifest: manifest(name, inputs, outputs).to_string().into(),
-        docker_image: format!("{name}:1"),
-        configuration: "{}".into(),
-        is_published: false,
-        icon_code: None,
-        is_long_running: false,
-    };
-    engine.put_manifest(new).expect("room").wait_durable(WAIT).expect("a type")
-}
-
-fn job_node(name: &str, parents: &[&str], input: &Value) -> Value {
-    let dependencies: Vec<Value> = parents.iter().map(|name| json!({"name": name})).collect();
-    json!({"dependencies": dependencies, "input": input, "node_type": {"node_type": "job",
-        "job_type_name": name, "job_type_version": "1.0.0", "job_type_revision": 1}})
-}
-
-fn recipe_type(engine: &Engine, name: &str, definition: &Value) -> RecipeTypeId {
-    let new = NewRecipeType {
-        name: name.to_owned(),
-        title: name.to_owned(),
-        description: String::new(),
-        definition: definition.to_string().into(),
-    };
-    engine.create_recipe_type(new).expect("room").wait_durable(WAIT).expect("a recipe type")
-}
-
-fn recipe(engine: &Engine, kind: RecipeTypeId, input: Value) -> RecipeId {
-    engine.queue_new_recipe(NewRecipe::new(kind, input)).expect("room").wait_durable(WAIT).expect("a recipe")
-}
-
-/// Jobs of a recipe, in the order of its definition.
-fn jobs(engine: &Engine, recipe: RecipeId) -> Vec<Job> {
-    let job = |row: &RecipeNodeRow| match row {
-        RecipeNodeRow::Job { job, .. } => engine.job(*job),
-        _ => None,
-    };
-    engine.recipe_nodes(recipe).iter().filter_map(job).collect()
-}
-
-fn statuses(engine: &Engine, recipe: RecipeId) -> Vec<JobStatus> {
-    jobs(engine, recipe).iter().map(|job| job.status).collect()
-}
-
-/// Runs a queued job to an end.
-fn run(engine: &Engine, job: JobId, outcome: Outcome) {
-    let free = NodeResources::new().cpus("1000").expect("cpus").mem_mib(1 << 20);
-    let mut picks = engine.offer(&Offer::new(NodeId(1), free));
-    picks.retain(|pick| pick.job == job);
-    let launches = picks.commit().wait(WAIT).expect("durable");
-    let name = launches.first().unwrap_or_else(|| panic!("job {job} is not queued")).get().name;
-    let state = TaskState::Ended { outcome, usage: Usage::default() };
-    let update = StatusUpdate { name, state, when: engine.now() };
-    engine.status(update).expect("room").wait_durable(WAIT).expect("taken");
-}
-
-const DONE: Outcome = Outcome::Exited { code: 0 };
-const FAILED: Outcome = Outcome::Canceled;
-
-use JobStatus::{Blocked, Canceled, Completed, Failed, Pending, Queued};
 
 /// one -> two -> three, and par.
 fn four(engine: &Engine) -> RecipeTypeId {
@@ -102,16 +30,42 @@ fn four(engine: &Engine) -> RecipeTypeId {
     recipe_type(engine, "four", &definition)
 }
 
+fn reprocess(engine: &Engine, id: RecipeId, forced: Value) -> Result<RecipeId, RecipeError> {
+    let ticket = engine.reprocess(Reprocess::new(id, forced)).expect("room");
+    ticket.wait_durable(WAIT).map_err(|error| match error {
+        TicketError::Refused(error) => error,
+        other => panic!("{other}"),
+    })
+}
+
+fn requeue(engine: &Engine, jobs: Vec<JobId>) {
+    engine.requeue(jobs, None).expect("room").wait_durable(WAIT).expect("taken");
+}
+
+/// Runs a queued job to its end, with what it gave.
+fn give(engine: &Engine, job: JobId, output: &Value) {
+    start(engine, job);
+    let name = engine.running().into_iter().find(|run| run.job == job).expect("it runs").name;
+    let state = TaskState::Ended { outcome: DONE, usage: Usage::default() };
+    let update = StatusUpdate { name, state, when: engine.now() };
+    engine.status_with_output(update, output).expect("room").wait_durable(WAIT).expect("taken");
+}
+
+fn input_of(engine: &Engine, job: JobId) -> Value {
+    match engine.doc(DocKey { kind: kind::JOB_INPUT, id: job.0, sub: 0 }).as_deref() {
+        Some(Doc::JobInput(doc)) => serde_json::from_str(&doc.input).expect("JSON"),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn jobs_are_blocked_by_a_failure_and_free_again_after_a_requeue() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut engine = engine_in(directory.path());
-    let kind = four(&engine);
-    let id = recipe(&engine, kind, json!({}));
+    let kind_of = four(&engine);
+    let id = recipe(&engine, kind_of, json!({}));
     assert_eq!(statuses(&engine, id), [Queued, Pending, Pending, Queued]);
-    let [one, two, three, _] = jobs(&engine, id).iter().map(|job| job.id).collect::<Vec<_>>()[..] else {
-        panic!("four")
-    };
+    let [one, two, three, _] = job_ids(&engine, id)[..] else { panic!("four") };
     run(&engine, one, FAILED);
     assert_eq!(statuses(&engine, id), [Failed, Blocked, Blocked, Queued]);
     engine.close().expect("closed");
@@ -132,11 +86,327 @@ fn jobs_are_blocked_by_a_failure_and_free_again_after_a_requeue() {
     engine = engine_in(directory.path());
     run(&engine, two, DONE);
     run(&engine, three, DONE);
-    let par = jobs(&engine, id)[3].id;
+    let par = job_ids(&engine, id)[3];
     assert!(engine.recipe_record(id).expect("on record").completed.is_none());
     run(&engine, par, DONE);
     assert_eq!(statuses(&engine, id), [Completed; 4]);
     assert!(engine.recipe_record(id).expect("on record").completed.is_some());
-    let _ = ErrorId(1);
+    let counts = engine.recipe(id).expect("on record").counts;
+    assert_eq!((counts.jobs_total(), counts.of(Completed)), (4, 4));
     engine.close().expect("closed");
+}
+
+/// A recipe with a sub-recipe of three jobs in a row, and a job behind that.
+fn nested(engine: &Engine) -> RecipeTypeId {
+    job_type(engine, "plain", &[], &[]);
+    let none = json!({});
+    let inner = json!({"input": {}, "nodes": {"a": job_node("plain", &[], &none),
+        "b": job_node("plain", &["a"], &none), "c": job_node("plain", &["b"], &none)}});
+    recipe_type(engine, "inner", &inner);
+    let outer = json!({"input": {}, "nodes": {"first": job_node("plain", &[], &none),
+        "sub": recipe_node("inner", 1, &[], &none), "last": job_node("plain", &["sub", "first"], &none)}});
+    recipe_type(engine, "outer", &outer)
+}
+
+fn sub_recipe(engine: &Engine, id: RecipeId) -> RecipeId {
+    let sub = engine.recipe_nodes(id).iter().find_map(|row| match row {
+        RecipeNodeRow::Recipe { recipe, .. } => Some(*recipe),
+        _ => None,
+    });
+    sub.expect("a sub-recipe")
+}
+
+#[test]
+fn jobs_behind_a_canceled_one_within_a_sub_recipe_come_back_with_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = engine_in(directory.path());
+    let kind_of = nested(&engine);
+    let id = recipe(&engine, kind_of, json!({}));
+    let sub = sub_recipe(&engine, id);
+    let [a, b, c] = job_ids(&engine, sub)[..] else { panic!("three") };
+    assert_eq!(statuses(&engine, sub), [Queued, Pending, Pending]);
+    engine.cancel(vec![a]).expect("room").wait_durable(WAIT).expect("canceled");
+    assert_eq!(statuses(&engine, sub), [Canceled, Blocked, Blocked]);
+    assert_eq!(statuses(&engine, id), [Queued, Blocked], "the job behind the sub-recipe");
+    requeue(&engine, vec![a]);
+    assert_eq!(statuses(&engine, sub), [Queued, Pending, Pending]);
+    assert_eq!(statuses(&engine, id), [Queued, Pending]);
+    for job in [a, b, c] {
+        run(&engine, job, DONE);
+    }
+    let [first, last] = job_ids(&engine, id)[..] else { panic!("two") };
+    run(&engine, first, DONE);
+    let counts = engine.recipe(id).expect("there").counts;
+    assert_eq!((counts.jobs_total(), counts.sub_recipes, counts.sub_recipes_completed), (5, 1, 1));
+    run(&engine, last, DONE);
+    assert!(engine.recipe(id).expect("there").recipe.completed.is_some());
+    engine.check_invariants();
+    engine.close().expect("closed");
+}
+
+#[test]
+fn what_is_forced_is_run_again_and_the_rest_is_taken_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut engine = engine_in(directory.path());
+    let kind_of = four(&engine);
+    let old = recipe(&engine, kind_of, json!({}));
+    let [one, two, three, par] = job_ids(&engine, old)[..] else { panic!("four") };
+    run(&engine, one, DONE);
+    start(&engine, two);
+    let new = reprocess(&engine, old, json!({"all": false, "nodes": ["two"]})).expect("made anew");
+    engine.close().expect("closed");
+    engine = engine_in(directory.path());
+    let [same, again, next, kept] = job_ids(&engine, new)[..] else { panic!("four") };
+    assert_eq!((same, kept), (one, par));
+    assert_eq!(statuses(&engine, new), [Completed, Queued, Pending, Queued]);
+    for job in [two, three] {
+        let job = engine.job(job).expect("there");
+        assert!(job.status == Canceled && job.superseded.is_some(), "{job:?}");
+    }
+    let rows = engine.recipe_nodes(new);
+    let is_original = |row: &RecipeNodeRow| matches!(row, RecipeNodeRow::Job { is_original: true, .. });
+    assert_eq!(rows.iter().map(is_original).collect::<Vec<_>>(), [false, true, true, false]);
+    let record = engine.recipe_record(old).expect("there");
+    assert!(record.superseded.is_some() && record.superseded_by == Some(new));
+    let record = engine.recipe_record(new).expect("there");
+    assert_eq!((record.superseded_recipe, record.root_superseded), (Some(old), Some(old)));
+    let counts = engine.recipe(new).expect("there").counts;
+    assert_eq!((counts.jobs_total(), counts.of(Completed), counts.of(Pending)), (4, 1, 1));
+    // Neither is brought back, and a recipe is superseded once.
+    requeue(&engine, vec![two, three]);
+    assert_eq!(statuses(&engine, old), [Completed, Canceled, Canceled, Queued]);
+    assert_eq!(reprocess(&engine, old, json!({"all": true})), Err(RecipeError::Superseded(old)));
+    for job in [par, again, next] {
+        run(&engine, job, DONE);
+    }
+    assert!(engine.recipe_record(new).expect("there").completed.is_some());
+    // The job that was taken over is counted where it was before, too.
+    let counts = engine.recipe(old).expect("there").counts;
+    assert_eq!((counts.of(Completed), counts.of(Canceled), counts.of(Queued)), (2, 2, 0));
+    engine.check_invariants();
+    engine.close().expect("closed");
+}
+
+/// a gives a number, which b takes.
+fn numbers(engine: &Engine) -> RecipeTypeId {
+    job_type(engine, "number", &["N"], &["N"]);
+    let from_recipe = json!({"N": {"type": "recipe", "input": "N"}});
+    let from_a = json!({"N": {"type": "dependency", "node": "a", "output": "N"}});
+    let definition = json!({"input": {"json": [{"name": "N", "type": "integer"}]}, "nodes": {
+        "a": job_node("number", &[], &from_recipe), "b": job_node("number", &["a"], &from_a)}});
+    recipe_type(engine, "numbers", &definition)
+}
+
+#[test]
+fn a_completed_recipe_is_made_anew_with_what_its_jobs_gave() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut engine = engine_in(directory.path());
+    let kind_of = numbers(&engine);
+    let old = recipe(&engine, kind_of, json!({"json": {"N": 1}}));
+    let [a, b] = job_ids(&engine, old)[..] else { panic!("two") };
+    give(&engine, a, &json!({"json": {"N": 7}}));
+    give(&engine, b, &json!({"json": {"N": 8}}));
+    assert!(engine.recipe_record(old).expect("there").completed.is_some());
+    engine.close().expect("closed");
+    // Nothing of it is in memory any more.
+    engine = engine_in(directory.path());
+    let new = reprocess(&engine, old, json!({"all": false, "nodes": ["b"]})).expect("made anew");
+    let [same, again] = job_ids(&engine, new)[..] else { panic!("two") };
+    assert_eq!((same, engine.job(again).expect("there").status), (a, Queued));
+    assert_eq!(input_of(&engine, again)["json"], json!({"N": 7}));
+    assert!(engine.job(b).expect("there").superseded.is_some());
+    assert_eq!(engine.job(b).expect("there").status, Completed, "what is completed stays so");
+    // What was taken over is there after a restart as well.
+    requeue(&engine, vec![again]);
+    let third = reprocess(&engine, new, json!({"all": false})).expect("made anew");
+    engine.close().expect("closed");
+    engine = engine_in(directory.path());
+    assert_eq!(job_ids(&engine, third), [a, again]);
+    give(&engine, again, &json!({"json": {"N": 9}}));
+    assert!(engine.recipe_record(third).expect("there").completed.is_some());
+    engine.check_invariants();
+    engine.close().expect("closed");
+}
+
+#[test]
+fn sub_recipes_are_compared_in_turn_and_only_the_outermost_is_made_anew() {
+    let engine = Engine::in_memory(Options::default());
+    let kind_of = nested(&engine);
+    let old = recipe(&engine, kind_of, json!({}));
+    let sub = sub_recipe(&engine, old);
+    let [a, b, _] = job_ids(&engine, sub)[..] else { panic!("three") };
+    run(&engine, a, DONE);
+    let refused = reprocess(&engine, sub, json!({"all": true}));
+    assert_eq!(refused, Err(RecipeError::IsNode { id: sub, root: old }));
+    // Without a word of it, it goes on in the new one.
+    let second = reprocess(&engine, old, json!({"all": false})).expect("made anew");
+    assert_eq!(sub_recipe(&engine, second), sub);
+    assert_eq!(engine.recipe_record(sub).expect("there").parent, Some(second));
+    // One node within it.
+    let within = json!({"all": false, "sub_recipes": {"sub": {"all": false, "nodes": ["b"]}}});
+    let third = reprocess(&engine, second, within).expect("made anew");
+    let new_sub = sub_recipe(&engine, third);
+    let ids = job_ids(&engine, new_sub);
+    assert!(new_sub != sub && ids[0] == a && ids[1] != b, "{ids:?}");
+    assert_eq!(statuses(&engine, new_sub), [Completed, Queued, Pending]);
+    let record = engine.recipe_record(sub).expect("there");
+    assert!(record.superseded.is_some() && record.superseded_by == Some(new_sub), "{record:?}");
+    assert_eq!(engine.recipe_record(new_sub).expect("there").superseded_recipe, Some(sub));
+    // All of it, behind a node that is forced.
+    let fourth = reprocess(&engine, third, json!({"all": true})).expect("made anew");
+    let last_sub = sub_recipe(&engine, fourth);
+    assert_eq!(statuses(&engine, last_sub), [Queued, Pending, Pending]);
+    assert!(jobs(&engine, new_sub).iter().all(|job| job.superseded.is_some()));
+    assert!(engine.recipe_record(new_sub).expect("there").superseded.is_some());
+    let counts = engine.recipe(fourth).expect("there").counts;
+    assert_eq!((counts.jobs_total(), counts.sub_recipes), (5, 1));
+    engine.check_invariants();
+}
+
+#[test]
+fn a_new_revision_changes_adds_and_drops_nodes() {
+    let engine = Engine::in_memory(Options::default());
+    let kind_of = four(&engine);
+    job_type(&engine, "other", &[], &[]);
+    let old = recipe(&engine, kind_of, json!({}));
+    let [one, two, three, par] = job_ids(&engine, old)[..] else { panic!("four") };
+    let none = json!({});
+    // `two` is of another type, so `three` changed too; `par` is no more; `new` was not.
+    let definition = json!({"input": {}, "nodes": {
+        "one": job_node("plain", &[], &none), "two": job_node("other", &["one"], &none),
+        "three": job_node("plain", &["two"], &none), "new": job_node("plain", &[], &none)}});
+    let change = RecipeTypeChange { definition: Some(definition.to_string().into()), ..Default::default() };
+    engine.edit_recipe_type(kind_of, change).expect("room").wait_durable(WAIT).expect("a revision");
+    let new = reprocess(&engine, old, json!({"all": false})).expect("made anew");
+    let ids = job_ids(&engine, new);
+    assert!(ids[0] == one && !ids[1..].iter().any(|id| [two, three, par].contains(id)), "{ids:?}");
+    assert_eq!(statuses(&engine, new), [Queued, Pending, Pending, Queued]);
+    assert_eq!(statuses(&engine, old), [Queued, Canceled, Canceled, Canceled]);
+    assert_eq!(engine.recipe_record(new).expect("there").revision, 2);
+}
+
+#[test]
+fn what_cannot_be_made_anew_is_refused_and_nothing_changes() {
+    let engine = Engine::in_memory(Options::default());
+    let kind_of = numbers(&engine);
+    let old = recipe(&engine, kind_of, json!({"json": {"N": 1}}));
+    let invalid = |forced: Value| match reprocess(&engine, old, forced) {
+        Err(RecipeError::InvalidNodes(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert!(invalid(json!({})).contains("'all' is a required property"));
+    assert!(invalid(json!({"all": false, "nodes": ["x"]})).contains("top level node with name: x"));
+    assert!(invalid(json!({"all": false, "sub_recipes": {"a": {"all": true}}})).contains("no sub-recipe"));
+    let unknown = RecipeId(99);
+    assert_eq!(reprocess(&engine, unknown, json!({"all": true})), Err(RecipeError::Unknown(unknown)));
+    // The next revision takes one number more, which the old input does not have.
+    let more = json!({"N": {"type": "recipe", "input": "M"}});
+    let definition = json!({"input": {"json": [{"name": "M", "type": "integer"}]},
+        "nodes": {"a": job_node("number", &[], &more)}});
+    let change = RecipeTypeChange { definition: Some(definition.to_string().into()), ..Default::default() };
+    engine.edit_recipe_type(kind_of, change).expect("room").wait_durable(WAIT).expect("a revision");
+    let refused = reprocess(&engine, old, json!({"all": false}));
+    assert!(matches!(refused, Err(RecipeError::Incompatible { .. })), "{refused:?}");
+    assert_eq!(statuses(&engine, old), [Queued, Pending]);
+    assert!(engine.recipe_record(old).expect("there").superseded.is_none());
+}
+
+#[test]
+fn an_input_that_its_job_does_not_take_cancels_the_job() {
+    let engine = Engine::in_memory(Options::default());
+    let kind_of = numbers(&engine);
+    let id = recipe(&engine, kind_of, json!({"json": {"N": 1}}));
+    let [a, b] = job_ids(&engine, id)[..] else { panic!("two") };
+    // It gives no number.
+    give(&engine, a, &json!({"json": {}}));
+    assert_eq!(engine.job(b).expect("there").status, Canceled);
+    assert_eq!(engine.recipe(id).expect("there").counts.of(Canceled), 1);
+}
+
+#[test]
+fn a_recipe_after_another_one_has_its_input_and_leaves_its_jobs_alone() {
+    let engine = Engine::in_memory(Options::default());
+    let kind_of = numbers(&engine);
+    let old = recipe(&engine, kind_of, json!({"json": {"N": 4}}));
+    let mut new = NewRecipe::new(kind_of, json!({}));
+    new.superseded_recipe = Some(old);
+    let again = new.clone();
+    let id = engine.queue_new_recipe_for_user(new).expect("room").wait_durable(WAIT).expect("a recipe");
+    let record = engine.recipe_record(id).expect("there");
+    assert_eq!((record.superseded_recipe, record.root_superseded), (Some(old), Some(old)));
+    assert_eq!(record.input, engine.recipe_record(old).expect("there").input);
+    assert_eq!(statuses(&engine, id), [Queued, Pending]);
+    assert_eq!(statuses(&engine, old), [Queued, Pending]);
+    let record = engine.recipe_record(old).expect("there");
+    assert!(record.superseded.is_none() && record.superseded_by == Some(id));
+    let refused = engine.queue_new_recipe(again).expect("room").wait_durable(WAIT);
+    assert_eq!(refused, Err(TicketError::Refused(RecipeError::Superseded(old))));
+}
+
+#[test]
+fn a_recipe_may_have_more_nodes_than_an_event() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut engine = engine_in(directory.path());
+    job_type(&engine, "plain", &[], &[]);
+    let none = json!({});
+    let mut nodes = serde_json::Map::new();
+    nodes.insert("root".into(), job_node("plain", &[], &none));
+    for n in 0..2_500 {
+        nodes.insert(format!("n{n}"), job_node("plain", &["root"], &none));
+    }
+    let kind_of = recipe_type(&engine, "wide", &json!({"input": {}, "nodes": nodes}));
+    let id = recipe(&engine, kind_of, json!({}));
+    let ids = job_ids(&engine, id);
+    assert_eq!(ids.len(), 2_501);
+    run(&engine, ids[0], FAILED);
+    assert_eq!(engine.recipe(id).expect("there").counts.of(Blocked), 2_500);
+    let new = reprocess(&engine, id, json!({"all": true})).expect("made anew");
+    engine.close().expect("closed");
+    engine = engine_in(directory.path());
+    assert_eq!(engine.recipe(id).expect("there").counts.of(Canceled), 2_501);
+    let counts = engine.recipe(new).expect("there").counts;
+    assert_eq!((counts.of(Queued), counts.of(Pending)), (1, 2_500));
+    run(&engine, job_ids(&engine, new)[0], DONE);
+    assert_eq!(engine.recipe(new).expect("there").counts.of(Queued), 2_500);
+    engine.check_invariants();
+    engine.close().expect("closed");
+}
+
+/// Events of the end of one job of a recipe with so many nodes, that two others wait for.
+fn events_of_an_end(n_nodes: usize) -> u64 {
+    let engine = Engine::in_memory(Options::default());
+    job_type(&engine, "plain", &[], &[]);
+    let none = json!({});
+    let mut nodes = serde_json::Map::new();
+    for n in 0..n_nodes {
+        let parent = format!("n{}", n / 2);
+        let parents: &[&str] = if n < 2 { &[] } else { &[&parent] };
+        nodes.insert(format!("n{n}"), job_node("plain", parents, &none));
+    }
+    let kind_of = recipe_type(&engine, "tree", &json!({"input": {}, "nodes": nodes}));
+    let id = recipe(&engine, kind_of, json!({}));
+    let job = job_ids(&engine, id)[1];
+    start(&engine, job);
+    let before = engine.durable();
+    end(&engine, job, DONE);
+    assert_eq!(engine.recipe(id).expect("there").counts.of(Queued), 3);
+    engine.durable().0 - before.0
+}
+
+#[test]
+fn the_end_of_a_job_costs_its_children_however_large_the_recipe_is() {
+    let small = events_of_an_end(10);
+    // Its end; the inputs of two, and both are queued.
+    assert_eq!(small, 4);
+    assert_eq!(events_of_an_end(3_000), small);
+}
+
+#[test]
+fn outcomes_that_are_tried_again_do_not_block() {
+    let engine = Engine::in_memory(Options::default());
+    let kind_of = four(&engine);
+    let id = recipe(&engine, kind_of, json!({}));
+    let one = job_ids(&engine, id)[0];
+    run(&engine, one, Outcome::Exited { code: 1 });
+    assert_eq!(statuses(&engine, id), [Queued, Pending, Pending, Queued]);
 }

@@ -73,6 +73,14 @@ const SCALE: &[Endpoint] = &[
     reads("/jobs/{id}/executions/{exe_num}/", "An execution of a job in detail", || get(scale::executions::detail)),
     posts("/jobs/requeue/", "Queue many jobs again", || post(scale::bulk::requeue)),
     posts("/jobs/cancel/", "Cancel many jobs", || post(scale::bulk::cancel)),
+    reads("/recipes/", "Recipes by filters and order", || get(scale::recipes::list)),
+    posts("/recipes/", "Make a recipe", || post(scale::recipes::create)),
+    reads("/recipes/{id}/", "A recipe in detail", || get(scale::recipes::detail)),
+    posts("/recipes/{id}/reprocess/", "Make a recipe anew", || post(scale::recipes::reprocess)),
+    reads("/batches/", "Batches by filters and order", || get(scale::batches::list)),
+    posts("/batches/", "Make a batch of recipes", || post(scale::batches::create)),
+    reads("/batches/{id}/", "A batch in detail", || get(scale::batches::detail)),
+    patches("/batches/{id}/", "Change a batch", || patch(scale::batches::edit)),
     reads("/version/", "The version", || get(health::scale_version)),
 ];
 

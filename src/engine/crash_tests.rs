@@ -8,15 +8,20 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, JobRecord, JobsError, Options, Ticket, TicketError};
+use serde_json::{Value, json};
+
+use super::{
+    Engine, JobRecord, JobsError, NewJobType, NewRecipe, NewRecipeType, Options, RecipeError, Reprocess,
+    Ticket, TicketError,
+};
 use crate::clock::{Clock, monotonic};
 use crate::intake::IntakeError;
 use crate::launch::{StatusUpdate, TaskState};
 use crate::load::{LoadRetention, LoadRow};
 use crate::model::{
     Event, EventNumber, Job, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, LaunchName, NodeId,
-    NodeResources, Outcome, QueueMode, RecipeNode, RecipeRequest, StoreId, Submission, SubmissionId,
-    Timestamp, Usage,
+    NodeResources, Outcome, QueueMode, RecipeNode, RecipeRequest, RecipeTypeId, StoreId, Submission,
+    SubmissionId, Timestamp, Usage,
 };
 use crate::offer::Offer;
 use crate::state::digest;
@@ -104,7 +109,7 @@ fn name_of(event: &Event) -> &'static str {
     }
 }
 
-const N_EVENT_NAMES: usize = 22;
+const N_EVENT_NAMES: usize = 24;
 
 /// Hands something in, again while the disk is full, and waits for its answer.
 fn told<T: Clone, E: Clone + std::fmt::Debug>(
@@ -280,6 +285,60 @@ impl Script {
         self.done();
     }
 
+    /// A recipe type of two jobs in a row, too large for the nodes here.
+    fn recipe_type(&mut self) -> RecipeTypeId {
+        let manifest = json!({"seedVersion": "1.0.0", "job": {
+            "name": "plain", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "Plain",
+            "description": "", "maintainer": {"name": "A. Nobody", "email": "nobody@example.com"},
+            "timeout": 60, "interface": {"command": "true"},
+            "resources": {"scalar": [{"name": "mem", "value": 4096.0}]}}});
+        let large = NodeResources::new().mem_mib(4_096);
+        let plain = NewJobType {
+            spec: JobTypeSpec::new("plain", "1.0.0").needs(large).priority(5_000),
+            manifest: manifest.to_string().into(),
+            docker_image: String::new(),
+            configuration: "{}".into(),
+            is_published: false,
+            icon_code: None,
+            is_long_running: false,
+        };
+        told(|| self.engine().put_manifest(plain.clone()));
+        self.done();
+        let node = |parents: Value| {
+            json!({"dependencies": parents, "input": {}, "node_type": {"node_type": "job",
+                "job_type_name": "plain", "job_type_version": "1.0.0", "job_type_revision": 1}})
+        };
+        let nodes = json!({"a": node(json!([])), "b": node(json!([{"name": "a"}]))});
+        let new = NewRecipeType {
+            name: "row".to_owned(),
+            title: String::new(),
+            description: String::new(),
+            definition: json!({"input": {}, "nodes": nodes}).to_string().into(),
+        };
+        let kind = told(|| self.engine().create_recipe_type(new.clone()));
+        self.done();
+        kind
+    }
+
+    /// Makes a recipe, and makes it anew with one node taken over.
+    fn recipes(&mut self, kind: RecipeTypeId) {
+        let old = told(|| self.engine().queue_new_recipe(NewRecipe::new(kind, json!({}))));
+        self.done();
+        let order = Reprocess::new(old, json!({"all": false, "nodes": ["b"]}));
+        let is_changing = || match self.engine().reprocess(order.clone()) {
+            Err(IntakeError::DiskFull) => {
+                std::thread::sleep(Duration::from_millis(1));
+                true
+            }
+            sent => match sent.expect("room").wait_durable(WAIT) {
+                Err(TicketError::Refused(RecipeError::Changing(_))) => true,
+                settled => settled.map(|_| false).expect("made anew"),
+            },
+        };
+        while is_changing() {}
+        self.done();
+    }
+
     fn run(&mut self) {
         let needs = |mib: u64| NodeResources::new().mem_mib(mib);
         let spec = JobTypeSpec::new("step", "1").command(["run", "{n}"]).max_tries(1).needs(needs(1));
@@ -293,10 +352,14 @@ impl Script {
             job: request(n),
             parents: parents.to_vec(),
         };
+        let recipes = self.recipe_type();
         for round in 0..self.n_rounds {
             self.submit(|all| all.jobs(request(round).count(3)).jobs(request(9).priority(7)));
             let nodes = vec![node(1, &[]), node(2, &[0]), node(3, &[0, 1])];
             self.submit(|all| all.recipe(RecipeRequest { name: "r".into(), nodes: nodes.clone() }));
+            if round % 4 == 1 {
+                self.recipes(recipes);
+            }
             self.between(round, 0);
             self.controls(round, kind, other);
             if round % 3 == 1 {

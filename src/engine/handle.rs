@@ -446,22 +446,27 @@ impl Core {
         self.check_jobs(jobs)?;
         self.recall(jobs, facts, can_be_canceled)?;
         let (chosen, changed) = self.chosen(jobs, can_be_canceled);
-        if chosen.is_empty() {
-            return Ok(changed);
-        }
         let when = self.clamp(now);
+        self.cancel_now(&chosen, when);
+        Ok(changed)
+    }
+
+    /// Cancels jobs that can be, each once.
+    pub(super) fn cancel_now(&mut self, chosen: &[JobId], when: Timestamp) {
+        if chosen.is_empty() {
+            return;
+        }
         let is_running = |id: &&JobId| self.state.job(**id).is_some_and(|j| j.status == JobStatus::Running);
         let launch_of = |id: &JobId| {
             let job = self.state.job(*id)?;
             Some(Order::Kill(LaunchName { exe: job.exe?, number: job.launches }))
         };
         let kills: Vec<Order> = chosen.iter().filter(is_running).filter_map(launch_of).collect();
-        for jobs in in_events(&chosen) {
+        for jobs in in_events(chosen) {
             self.emit(Event::JobsCanceled { jobs, when });
         }
         self.out.orders.extend(kills);
-        self.block_descendants(&chosen, when);
-        Ok(changed)
+        self.block_descendants(chosen, when);
     }
 
     pub(super) fn set_priority(

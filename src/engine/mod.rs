@@ -15,6 +15,7 @@ mod look;
 mod outbox;
 mod picks;
 mod plan;
+mod recipe_look;
 mod service;
 mod shell;
 mod ticket;
@@ -24,9 +25,10 @@ mod view;
 pub use catalog_view::CatalogView;
 pub use clock_work::{ClockFiring, ClockRuleError};
 pub use domain::{
-    BulkError, BulkPreview, CatalogError, JOB_LOAD_RULE, JobRestored, JobTakenOver, JobTypeChange, LoadError,
-    NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, OutputError, QueueEntry, QueueError,
-    QueueStatus, RecipeError, RecipeTypeChange, Requeued, SchedulerChange, TakeOverError,
+    BatchChange, BatchJobs, BatchProgress, BulkError, BulkPreview, CatalogError, JOB_LOAD_RULE, JobRestored,
+    JobTakenOver, JobTypeChange, LoadError, NewBatch, NewBatchError, NewJob, NewJobType, NewRecipe,
+    NewRecipeType, NodeChange, OutputError, QueueEntry, QueueError, QueueStatus, RecipeError,
+    RecipeTypeChange, Reprocess, Requeued, SchedulerChange, TakeOverError,
 };
 #[cfg(feature = "server")]
 pub use domain::{Delivered, DeliveryError};
@@ -36,6 +38,7 @@ pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
+pub use recipe_look::{RecipeColumn, RecipeNodeView, RecipePage, RecipeQuery, RecipeView};
 #[cfg(test)]
 #[cfg(not(weighbridge_loom))]
 pub(crate) use service::reconcile;

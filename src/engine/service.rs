@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::domain::run_bulk;
+use super::domain::{make_batches, run_bulk};
 use super::look::RunningLaunch;
 use super::outbox::Outgoing;
 use super::shell::Engine;
@@ -171,7 +171,7 @@ fn pump_all(engine: &Engine, is_stopped: &AtomicBool) {
     }
 }
 
-/// Carries bulk operations on, while there are any, and calls the processors of clock rules.
+/// Carries bulk operations and batches on, while there are any, and calls the processors of clock rules.
 fn carry_on_all(engine: &Engine, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
     let is_over = || is_stopped.load(Ordering::Acquire) || engine.failure().is_some() || engine.is_closed();
@@ -181,6 +181,10 @@ fn carry_on_all(engine: &Engine, is_stopped: &AtomicBool) {
             std::thread::sleep(REFUSED_PAUSE);
         }
         engine.run_clock_processors();
+        if let Some(cause) = make_batches(engine, &is_over) {
+            tracing::warn!(%cause, "a batch waits");
+            std::thread::sleep(REFUSED_PAUSE);
+        }
         engine.wait_for_bulk(BULK_LOOK);
     }
 }

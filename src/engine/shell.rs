@@ -40,6 +40,7 @@ use dashmap::DashMap;
 use super::clock_work::ClockWork;
 use super::command::{Command, Status};
 use super::core::Core;
+use super::domain::Covered;
 use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 use super::outbox::{Bell, Held, Outbox, Outgoing};
 use super::picks::{PendingLaunches, Picks};
@@ -258,6 +259,8 @@ pub(super) struct Inner {
     /// Rung when somebody waits for a bulk operation.
     bulk_bell: Bell,
     pub(super) answers: Arc<DashMap<Arc<str>, Accepted>>,
+    /// Of the batch that was gone on with last.
+    pub(super) covered: Mutex<Covered>,
     is_closed: AtomicBool,
     /// When the rings were last drained.
     pub(super) moved: AtomicI64,
@@ -796,6 +799,7 @@ impl Inner {
             bell: Bell::default(),
             bulk_bell: Bell::default(),
             answers: Arc::default(),
+            covered: Mutex::new(None),
             is_closed: AtomicBool::new(false),
             moved: AtomicI64::new(now.0),
             options,

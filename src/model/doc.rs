@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
+use super::batch::{Batch, BatchCounts};
 use super::ids::{
     BatchId, BulkId, ErrorId, EventId, ExeId, FileId, JobId, JobTypeId, NodeId, RecipeId, RecipeTypeId,
     TenantId,
@@ -83,6 +84,8 @@ pub enum Doc {
     DeadLetter(DeadLetter),
     /// When a clock rule fired last.
     ClockRule(ClockRule),
+    /// How far the jobs of a batch are, in part.
+    BatchCounts(BatchCounts),
 }
 
 /// Kinds by number, in the order of [`Doc`].
@@ -133,8 +136,10 @@ pub mod kind {
     pub const DEAD_LETTER: u8 = 21;
     /// By number.
     pub const CLOCK_RULE: u8 = 22;
+    /// By batch and part.
+    pub const BATCH_COUNTS: u8 = 23;
     /// How many there are.
-    pub const N: usize = 23;
+    pub const N: usize = 24;
 }
 
 /// Where the core has documents of a kind.
@@ -195,6 +200,7 @@ impl Doc {
             Self::BulkPart(doc) => key(kind::BULK_PART, doc.bulk.0, u64::from(doc.part)),
             Self::DeadLetter(doc) => key(kind::DEAD_LETTER, doc.number, 0),
             Self::ClockRule(doc) => key(kind::CLOCK_RULE, doc.number, 0),
+            Self::BatchCounts(doc) => key(kind::BATCH_COUNTS, doc.batch.0, u64::from(doc.part)),
         }
     }
 
@@ -213,6 +219,7 @@ impl Doc {
             Self::Bulk(doc) => 8 * doc.filter.jobs.as_ref().map_or(0, Vec::len),
             Self::BulkPart(doc) => 32 * doc.jobs.len(),
             Self::DeadLetter(doc) => doc.message.len() + doc.reason.len(),
+            Self::BatchCounts(doc) => 56 * doc.nodes.len(),
             _ => 0,
         };
         256 + texts
@@ -465,6 +472,27 @@ pub struct Dataset {
     pub created: Timestamp,
 }
 
+impl Dataset {
+    /// A set of files that are for one parameter; its id and time are given when it is put on record.
+    pub fn new(title: impl Into<String>, parameter: impl Into<String>, members: Vec<FileId>) -> Self {
+        Self {
+            id: 0,
+            title: title.into(),
+            definition: "{}".into(),
+            parameter: parameter.into(),
+            members,
+            created: Timestamp(0),
+        }
+    }
+
+    /// With its parameters, `{"parameters": {"files": [...], "json": [...]}}`.
+    #[must_use]
+    pub fn defined(mut self, definition: Json) -> Self {
+        self.definition = definition;
+        self
+    }
+}
+
 /// A place of files.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[non_exhaustive]
@@ -487,46 +515,6 @@ pub struct Workspace {
     pub created: Timestamp,
     /// Since when it is inactive.
     pub deprecated: Option<Timestamp>,
-    /// When it last changed.
-    pub last_modified: Timestamp,
-}
-
-/// Recipes that were made together.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[non_exhaustive]
-pub struct Batch {
-    /// Its id.
-    pub id: BatchId,
-    /// For people.
-    pub title: String,
-    /// For people.
-    pub description: String,
-    /// Of which type its recipes are.
-    pub recipe_type: RecipeTypeId,
-    /// And of which revision.
-    pub revision: u32,
-    /// What made it.
-    pub event: EventId,
-    /// The first of its chain.
-    pub root: BatchId,
-    /// Which one it replaces.
-    pub superseded_batch: Option<BatchId>,
-    /// Since when it is replaced.
-    pub superseded: Option<Timestamp>,
-    /// All its recipes are made.
-    pub is_creation_done: bool,
-    /// How many recipes it will have.
-    pub recipes_estimated: u64,
-    /// How many it has.
-    pub recipes_total: u64,
-    /// Where its recipes come from.
-    pub definition: Json,
-    /// Priority and how input is mapped.
-    pub configuration: Json,
-    /// The priority of its jobs.
-    pub priority: Option<i32>,
-    /// When it was made.
-    pub created: Timestamp,
     /// When it last changed.
     pub last_modified: Timestamp,
 }
@@ -586,6 +574,60 @@ pub struct Recipe {
     pub completed: Option<Timestamp>,
     /// When its record last changed.
     pub last_modified: Timestamp,
+    /// How its jobs stood when it was completed or superseded; nothing while it goes on.
+    pub counts: RecipeCounts,
+}
+
+/// How many jobs and sub-recipes a recipe has, with those within its sub-recipes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct RecipeCounts {
+    /// Jobs by status, in the order of [`JobStatus::ALL`].
+    pub jobs: [u32; 7],
+    /// Sub-recipes.
+    pub sub_recipes: u32,
+    /// Those of which all is done.
+    pub sub_recipes_completed: u32,
+}
+
+impl RecipeCounts {
+    /// One job.
+    pub fn job(status: JobStatus) -> Self {
+        let mut counts = Self::default();
+        counts.jobs[status as usize] = 1;
+        counts
+    }
+
+    /// Jobs in that status.
+    pub fn of(&self, status: JobStatus) -> u32 {
+        self.jobs[status as usize]
+    }
+
+    /// All jobs.
+    pub fn jobs_total(&self) -> u32 {
+        self.jobs.iter().fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        for (n, more) in self.jobs.iter_mut().zip(other.jobs) {
+            *n = n.saturating_add(more);
+        }
+        self.sub_recipes = self.sub_recipes.saturating_add(other.sub_recipes);
+        self.sub_recipes_completed = self.sub_recipes_completed.saturating_add(other.sub_recipes_completed);
+        self
+    }
+
+    /// What is left without `other`.
+    #[must_use]
+    pub fn minus(mut self, other: Self) -> Self {
+        for (n, less) in self.jobs.iter_mut().zip(other.jobs) {
+            *n = n.saturating_sub(less);
+        }
+        self.sub_recipes = self.sub_recipes.saturating_sub(other.sub_recipes);
+        self.sub_recipes_completed = self.sub_recipes_completed.saturating_sub(other.sub_recipes_completed);
+        self
+    }
 }
 
 /// Nodes of a recipe, in the order of its definition.
@@ -626,6 +668,10 @@ pub enum RecipeNodeRow {
         is_original: bool,
         /// All is done in it.
         is_completed: bool,
+        /// Its jobs, where all is done.
+        n_jobs: u32,
+        /// And the sub-recipes within it.
+        n_recipes: u32,
     },
     /// A condition.
     Condition {

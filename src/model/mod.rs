@@ -3,6 +3,7 @@
 //! Depends on nothing else in the crate. Nothing here reads a clock, draws a random number, locks
 //! or does I/O.
 
+mod batch;
 mod doc;
 mod event;
 mod ids;
@@ -17,10 +18,11 @@ mod resources;
 mod submission;
 mod time;
 
+pub use batch::{BATCH_PART_NODES, Batch, BatchCounts, NodeCounts};
 pub use doc::{
-    Batch, BulkKind, BulkOperation, BulkPart, BulkPhase, ClockRule, Dataset, DeadLetter, Doc, DocKey,
-    ErrorRecord, ExecutionRecord, FileFact, FileRecord, JobInput, JobOutput, JobTypeDetails, JobTypeRevision,
-    Json, NodeRecord, Overtaken, RECIPE_PART_NODES, Recipe, RecipeNodeRow, RecipePart, RecipeType,
+    BulkKind, BulkOperation, BulkPart, BulkPhase, ClockRule, Dataset, DeadLetter, Doc, DocKey, ErrorRecord,
+    ExecutionRecord, FileFact, FileRecord, JobInput, JobOutput, JobTypeDetails, JobTypeRevision, Json,
+    NodeRecord, Overtaken, RECIPE_PART_NODES, Recipe, RecipeCounts, RecipeNodeRow, RecipePart, RecipeType,
     RecipeTypeRevision, SchedulerSettings, TriggerEvent, USER_DESCRIPTION, USER_EVENT, Workspace, kind,
 };
 pub(crate) use doc::{Kept, kept};

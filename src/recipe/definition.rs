@@ -6,21 +6,16 @@
 use foldhash::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
+use crate::limits::{RECIPE_BYTES_MAX, RECIPE_EDGES_MAX, RECIPE_NODES_MAX};
 use crate::model::{FileParameter, Interface, JsonParameter, JsonType};
 
 use super::document::{DocumentError, array, boolean, known, names, object, text, whole};
 use super::filter::{DataFilter, FilterError};
 use super::find_cycle;
 
-/// Nodes of a definition. Every connection may be followed through all ancestors once per node, so this
-/// also bounds the work of reading.
-pub(crate) const RECIPE_NODES_MAX: usize = 10_000;
-
-/// Dependencies of all nodes of a definition, for the same reason.
-pub(crate) const RECIPE_EDGES_MAX: usize = 100_000;
-
-/// Bytes of a definition: it stands in every answer that shows the recipe type.
-pub(crate) const RECIPE_BYTES_MAX: usize = 4 << 20;
+/// Dependencies that are followed, for all nodes together, to find what a node is connected to: what it depends
+/// on itself takes none. Some tens of nanoseconds each.
+const STEPS_MAX: usize = 50_000_000;
 
 /// Recipes within recipes within recipes. Each level is a message chain of its own.
 pub(crate) const SUB_RECIPE_DEPTH_MAX: u32 = 16;
@@ -66,6 +61,8 @@ pub(crate) struct Node {
 pub(crate) struct Definition {
     input: Interface,
     nodes: Vec<Node>,
+    /// Where each node stands, by name.
+    places: HashMap<String, u32>,
     warnings: Vec<Warning>,
     depth: u32,
 }
@@ -92,6 +89,8 @@ pub(crate) enum DefinitionError {
     TooManyNodes { n: usize },
     #[error("The definition has {n} dependencies, {RECIPE_EDGES_MAX} at most")]
     TooManyEdges { n: usize },
+    #[error("Its connections are too far from the nodes that they lead to: depend on those directly")]
+    TooFar,
     #[error("Node '{node}' is {depth} sub-recipes deep, {SUB_RECIPE_DEPTH_MAX} at most")]
     TooDeep { node: String, depth: u32 },
     #[error("Node '{0}' is not defined")]
@@ -141,6 +140,7 @@ impl DefinitionError {
             | Self::TooLong { .. }
             | Self::TooManyNodes { .. }
             | Self::TooManyEdges { .. }
+            | Self::TooFar
             | Self::TooDeep { .. } => "INVALID_DEFINITION",
             Self::Filter { .. } => "INVALID_DATA_FILTER",
             Self::DuplicateParameter(_) => "INPUT_INTERFACE",
@@ -179,9 +179,10 @@ impl Definition {
         if n > RECIPE_EDGES_MAX {
             return Err(DefinitionError::TooManyEdges { n });
         }
-        let mut definition = Self { input, nodes, warnings: Vec::new(), depth: 0 };
+        let places = places.into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
+        let mut definition = Self { input, nodes, places, warnings: Vec::new(), depth: 0 };
         definition.check_circles()?;
-        definition.check_references(&places, lookup)?;
+        definition.check_references(lookup)?;
         Ok(definition)
     }
 
@@ -197,7 +198,8 @@ impl Definition {
 
     /// The node of that name, and its place.
     pub(crate) fn node(&self, name: &str) -> Option<(u32, &Node)> {
-        (0_u32..).zip(&self.nodes).find(|(_, node)| node.name == name)
+        let place = *self.places.get(name)?;
+        Some((place, self.nodes.get(place as usize)?))
     }
 
     /// What may go wrong later.
@@ -239,23 +241,33 @@ impl Definition {
         Err(DefinitionError::Circle(path))
     }
 
-    fn check_references(
-        &mut self,
-        places: &HashMap<&str, u32>,
-        lookup: &impl Lookup,
-    ) -> Result<(), DefinitionError> {
+    fn check_references(&mut self, lookup: &impl Lookup) -> Result<(), DefinitionError> {
         let mut interfaces = Vec::with_capacity(self.nodes.len());
+        // Most nodes of a large recipe are of few types.
+        let mut known: HashMap<(&str, &str, u32), (Interface, Interface, u32)> = HashMap::default();
         for node in &self.nodes {
-            let (input, output, depth) = interfaces_of(node, lookup)?;
+            let key = match &node.kind {
+                NodeKind::Job { name, version, revision } => {
+                    Some((name.as_str(), version.as_str(), *revision))
+                }
+                _ => None,
+            };
+            let (input, output, depth) = match key.and_then(|key| known.get(&key)) {
+                Some(found) => found.clone(),
+                None => interfaces_of(node, lookup)?,
+            };
+            if let Some(key) = key {
+                known.entry(key).or_insert_with(|| (input.clone(), output.clone(), depth));
+            }
             if depth > SUB_RECIPE_DEPTH_MAX {
                 return Err(DefinitionError::TooDeep { node: node.name.clone(), depth });
             }
             self.depth = self.depth.max(depth);
             interfaces.push((input, output));
         }
-        let mut warnings = Vec::new();
+        let (mut warnings, mut steps) = (Vec::new(), 0);
         for (at, node) in self.nodes.iter().enumerate() {
-            let given = self.given_to(at, places, &interfaces)?;
+            let given = self.given_to(at, &interfaces, &mut steps)?;
             let found = check_connection(&interfaces[at].0, &given).map_err(|error| match error {
                 ConnectionError::Required(parameter) => {
                     DefinitionError::MissingInput { node: node.name.clone(), parameter }
@@ -272,11 +284,11 @@ impl Definition {
     fn given_to(
         &self,
         at: usize,
-        places: &HashMap<&str, u32>,
         interfaces: &[(Interface, Interface)],
+        steps: &mut usize,
     ) -> Result<Interface, DefinitionError> {
         let node = &self.nodes[at];
-        let mut ancestors = None;
+        let mut ancestors: Option<HashSet<u32>> = None;
         let mut given = Interface::default();
         for (name, connection) in &node.connections {
             match connection {
@@ -286,14 +298,18 @@ impl Definition {
                     }
                 }
                 Connection::Dependency { node: from, output } => {
-                    let Some(&place) = places.get(from.as_str()) else {
+                    let Some(&place) = self.places.get(from.as_str()) else {
                         return Err(DefinitionError::UnknownNode(from.clone()));
                     };
                     if matches!(self.nodes[place as usize].kind, NodeKind::Recipe { .. }) {
                         return Err(DefinitionError::ConnectionToRecipe(node.name.clone()));
                     }
                     let wrong = |error| DefinitionError::Interface { node: node.name.clone(), error };
-                    if !ancestors.get_or_insert_with(|| self.ancestors(at)).contains(&place) {
+                    let is_parent = node.parents.iter().any(|&(parent, _)| parent == place);
+                    if !is_parent && ancestors.is_none() {
+                        ancestors = Some(self.ancestors(at, steps)?);
+                    }
+                    if !is_parent && !ancestors.as_ref().is_some_and(|all| all.contains(&place)) {
                         let (output, node) = (output.clone(), from.clone());
                         return Err(wrong(ConnectionError::NoDependency { output, node }));
                     }
@@ -307,17 +323,21 @@ impl Definition {
         Ok(given)
     }
 
-    fn ancestors(&self, at: usize) -> HashSet<u32> {
+    fn ancestors(&self, at: usize, steps: &mut usize) -> Result<HashSet<u32>, DefinitionError> {
         let mut found = HashSet::default();
         let mut stack = vec![at];
         while let Some(next) = stack.pop() {
+            *steps += self.nodes[next].parents.len();
+            if *steps > STEPS_MAX {
+                return Err(DefinitionError::TooFar);
+            }
             for &(parent, _) in &self.nodes[next].parents {
                 if found.insert(parent) {
                     stack.push(parent as usize);
                 }
             }
         }
-        found
+        Ok(found)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Core: no I/O, clock, lock or logging. A finished job costs its children, not the graph.
 #![allow(dead_code, unused_imports, reason = "the engine uses the graph, and takes up definitions next")]
 
+mod batch;
 mod connect;
 mod definition;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod reprocess;
 #[cfg(test)]
 mod workflow_tests;
 
+pub(crate) use batch::{BatchConfiguration, BatchDefinition, BatchDocumentError};
 pub(crate) use connect::input_of;
 pub(crate) use definition::{
     Connection, ConnectionError, Definition, DefinitionError, Lookup, Node, NodeKind, Warning,

@@ -118,6 +118,14 @@ impl RecipeState {
         }
     }
 
+    /// The job is in that status now, with or without input.
+    pub(crate) fn job_stands(&mut self, node: u32, status: JobStatus, has_input: bool) -> Vec<Action> {
+        match self.state(node) {
+            NodeState::Job { .. } => self.set(node, NodeState::Job { status, has_input }),
+            _ => Vec::new(),
+        }
+    }
+
     /// The node, a job or a sub-recipe, has its input now.
     pub(crate) fn input_processed(&mut self, node: u32) -> Vec<Action> {
         match self.state(node) {

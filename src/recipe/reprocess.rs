@@ -31,9 +31,9 @@ pub(crate) enum ForcedNodesError {
     Document(#[from] DocumentError),
     #[error("Invalid forced nodes: more than {SUB_RECIPE_DEPTH_MAX} sub-recipes deep")]
     TooDeep,
-    #[error("Invalid forced nodes: node '{0}' is not defined")]
+    #[error("Recipe definition does not have a top level node with name: {0}")]
     UnknownNode(String),
-    #[error("Invalid forced nodes: node '{0}' is no sub-recipe")]
+    #[error("Node '{0}' of the recipe definition is no sub-recipe")]
     NoSubRecipe(String),
 }
 

@@ -52,6 +52,11 @@ impl Docs {
         self.all.get(&DocKey { kind, id, sub })
     }
 
+    /// The one under a key.
+    pub(crate) fn at(&self, key: DocKey) -> Option<&Doc> {
+        self.all.get(&key).map(|doc| &**doc)
+    }
+
     /// Those of a kind that are here, by id.
     pub(crate) fn of_kind(&self, kind: u8) -> impl DoubleEndedIterator<Item = &Arc<Doc>> {
         let end = DocKey { kind, id: u64::MAX, sub: u64::MAX };
@@ -169,6 +174,7 @@ impl State {
             Doc::Scheduler(settings) => self.is_paused = settings.is_paused,
             Doc::Node(node) if node.is_paused || !node.is_active => drop(self.held_nodes.insert(node.id)),
             Doc::Node(node) => drop(self.held_nodes.remove(&node.id)),
+            Doc::Batch(batch) => self.note_batch(batch),
             _ => {}
         }
     }

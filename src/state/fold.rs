@@ -253,7 +253,7 @@ impl State {
             self.noted.push(id);
         }
         if is_in_recipe && (kind.status, had_input) != is {
-            self.job_changed(id, (kind.status, had_input), is);
+            self.job_changed(id, kind.status, is);
         }
     }
 
@@ -798,6 +798,7 @@ impl State {
     /// Where they do not hold.
     pub(crate) fn check_invariants(&self) {
         self.queue.check_invariants();
+        self.check_recipes();
         let mut counters = Counters::default();
         let (mut hash, mut n_exes) = (0_u64, 0);
         for (id, job) in self.jobs.iter().map(|(id, held)| (JobId(id), &held.job)) {

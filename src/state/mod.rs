@@ -3,6 +3,7 @@
 //!
 //! Core: no I/O, clock, lock or logging.
 
+mod batches;
 mod delta;
 mod docs;
 mod fold;
@@ -14,5 +15,5 @@ mod submissions;
 pub(crate) use delta::{Changed, Delta, Kind, Totals};
 pub(crate) use fold::{Gone, Running, State, digest};
 pub(crate) use paged::Paged;
-pub(crate) use recipes::data_of;
+pub(crate) use recipes::{Known, data_of, part_of};
 pub(crate) use restore::Restoring;

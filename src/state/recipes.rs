@@ -4,17 +4,20 @@
 //! C2  The row of a job that is over tells how it stands, so that a recipe is known without its jobs.
 //! C3  What has to be done is done by the command that led to it, before its events go to the log: a state
 //!     that was folded from a log has nothing to do.
+//! C4  The counts of a recipe are those of its nodes, and of all within its sub-recipes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
+use super::batches::Batches;
 use super::fold::State;
 use crate::catalog::manifest::Manifest;
+use crate::limits::INTAKE_LEN_MAX;
 use crate::model::{
-    Data, Doc, DocKey, JobId, JobOutput, JobStatus, JobTypeId, RECIPE_PART_NODES, Recipe, RecipeId,
-    RecipeNodeRow, RecipePart, RecipeTypeId, kind,
+    Data, Doc, DocKey, JobId, JobOutput, JobStatus, JobTypeId, RECIPE_PART_NODES, Recipe, RecipeCounts,
+    RecipeId, RecipeNodeRow, RecipePart, RecipeTypeId, kind,
 };
 use crate::recipe::{Action, Definition, Lookup, NodeState, Plan, RecipeState};
 
@@ -37,6 +40,10 @@ pub(crate) struct OpenRecipe {
     outputs: HashMap<u32, Arc<JobOutput>>,
     /// Nodes that are blocked, failed or canceled jobs, or sub-recipes with such.
     n_bad: u32,
+    /// Its jobs and sub-recipes, with those within them.
+    pub(crate) counts: RecipeCounts,
+    /// What it was given, as it is read.
+    pub(crate) input: Arc<Data>,
 }
 
 /// All of them, with what they are made of.
@@ -49,6 +56,31 @@ pub(crate) struct Recipes {
     /// Jobs that were taken over by another recipe than the one they were made for.
     moved: HashMap<JobId, RecipeId>,
     pub(super) actions: VecDeque<(RecipeId, Action)>,
+    pub(super) batches: Batches,
+    /// Recipes that others took the place of lately: what was read of them before is old. Two sets, of which
+    /// the older one is forgotten once the newer one is full: more than commands can wait in between.
+    superseded: [HashSet<RecipeId>; 2],
+}
+
+impl Recipes {
+    fn note_superseded(&mut self, id: RecipeId) {
+        if self.superseded[0].len() >= 2 * INTAKE_LEN_MAX {
+            self.superseded.swap(0, 1);
+            self.superseded[0].clear();
+        }
+        self.superseded[0].insert(id);
+    }
+}
+
+/// Recipes within recipes that are followed; there are fewer.
+const DEPTH_MAX: u32 = 1_000;
+
+/// A recipe of which all is done.
+fn completed(n_jobs: u32, n_recipes: u32) -> RecipeCounts {
+    let mut counts =
+        RecipeCounts { sub_recipes: n_recipes, sub_recipes_completed: n_recipes, ..RecipeCounts::default() };
+    counts.jobs[JobStatus::Completed as usize] = n_jobs;
+    counts
 }
 
 /// True for a job that keeps others from running, or cannot run itself.
@@ -64,6 +96,19 @@ impl OpenRecipe {
 
     pub(crate) fn row(&self, node: u32) -> RecipeNodeRow {
         self.rows.get(node as usize).copied().unwrap_or_default()
+    }
+
+    /// How the job of a node stands.
+    pub(crate) fn status(&self, node: u32) -> Option<JobStatus> {
+        match self.state.state(node) {
+            NodeState::Job { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// What a completed job gave.
+    fn output_of_job(&self, job: JobId) -> Option<&Arc<JobOutput>> {
+        self.outputs.get(self.jobs.get(&job)?)
     }
 }
 
@@ -117,6 +162,11 @@ impl State {
     /// A recipe that goes on.
     pub(crate) fn open_recipe(&self, id: RecipeId) -> Option<&OpenRecipe> {
         self.recipes.open.get(&id)
+    }
+
+    /// True for a recipe that was superseded lately.
+    pub(crate) fn was_superseded(&self, id: RecipeId) -> bool {
+        self.recipes.superseded.iter().any(|lately| lately.contains(&id))
     }
 
     /// The document of a recipe that goes on.
@@ -208,16 +258,24 @@ impl State {
 
     /// A recipe that goes on came, or its document changed.
     fn note_recipe(&mut self, doc: &Recipe) {
+        if doc.superseded_by.is_some() {
+            self.recipes.note_superseded(doc.id);
+        }
         if self.docs.get(kind::OPEN_RECIPE, doc.id.0).is_none() {
             return;
         }
         if !self.recipes.open.contains_key(&doc.id) {
             self.open_up(doc);
+            self.recipe_of_batch(doc, false);
         } else if !doc.input.is_empty()
             && let Some(open) = self.recipes.open.get_mut(&doc.id)
         {
+            open.input = Arc::new(data_of(&doc.input));
             let actions = open.state.input_given();
             self.recipes.actions.extend(actions.into_iter().map(|action| (doc.id, action)));
+        }
+        if doc.completed.is_some() {
+            self.recipe_of_batch(doc, true);
         }
         self.tell_parent(doc.id, doc.completed.is_some());
     }
@@ -243,10 +301,63 @@ impl State {
         }
         let n_bad = (0..count(rows.len())).filter(|node| Self::is_bad_node(state.state(*node))).count();
         let n_bad = count(n_bad);
-        let outputs = HashMap::default();
-        let open = OpenRecipe { known, rows, state, jobs, recipes, outputs, n_bad };
+        // What was taken over from a recipe that is here still.
+        let former = doc.superseded_recipe.and_then(|old| self.recipes.open.get(&old));
+        let of = |(job, node): (&JobId, &u32)| Some((*node, former?.output_of_job(*job)?.clone()));
+        let outputs = jobs.iter().filter_map(of).collect();
+        let shares = (0..).zip(&rows).map(|(node, row)| self.share_of(*row, state.state(node)));
+        let counts = shares.fold(RecipeCounts::default(), RecipeCounts::plus);
+        let input = Arc::new(data_of(&doc.input));
+        let open = OpenRecipe { known, rows, state, jobs, recipes, outputs, n_bad, counts, input };
         self.recipes.open.insert(doc.id, open);
         self.recipes.actions.extend(actions.into_iter().map(|action| (doc.id, action)));
+    }
+
+    /// What a node adds to the counts of its recipe.
+    fn share_of(&self, row: RecipeNodeRow, state: NodeState) -> RecipeCounts {
+        match (row, state) {
+            (RecipeNodeRow::Job { .. }, NodeState::Job { status, .. }) => RecipeCounts::job(status),
+            (RecipeNodeRow::Recipe { recipe, is_completed, n_jobs, n_recipes, .. }, _) => {
+                let itself = |is_completed| RecipeCounts {
+                    sub_recipes: 1,
+                    sub_recipes_completed: u32::from(is_completed),
+                    ..RecipeCounts::default()
+                };
+                match self.recipes.open.get(&recipe).filter(|_| !is_completed) {
+                    Some(open) => open.counts.plus(itself(false)),
+                    None => itself(is_completed).plus(completed(n_jobs, n_recipes)),
+                }
+            }
+            _ => RecipeCounts::default(),
+        }
+    }
+
+    /// Lets the counts of a recipe change, and of all that it is in.
+    fn count(&mut self, recipe: RecipeId, less: RecipeCounts, more: RecipeCounts) {
+        let mut at = Some(recipe);
+        while let Some(id) = at {
+            let Some(open) = self.recipes.open.get_mut(&id) else { return };
+            open.counts = open.counts.minus(less).plus(more);
+            at = self.recipe_doc(id).and_then(|doc| doc.parent);
+        }
+    }
+
+    /// Holds the counts of recipes that go on against their nodes.
+    ///
+    /// # Panics
+    /// Where they differ.
+    pub(super) fn check_recipes(&self) {
+        for (id, open) in &self.recipes.open {
+            let shares = (0..).zip(&open.rows).map(|(node, row)| self.share_of(*row, open.state.state(node)));
+            let counts = shares.fold(RecipeCounts::default(), RecipeCounts::plus);
+            assert_eq!(counts, open.counts, "C4: recipe {id}");
+            for (job, node) in &open.jobs {
+                let status = self.job(*job).map_or(JobStatus::Completed, |job| job.status);
+                let known = open.status(*node);
+                let is_gone = self.job(*job).is_none() && known.is_some_and(JobStatus::is_final);
+                assert!(is_gone || known == Some(status), "C2: recipe {id}, job {job}: {known:?}");
+            }
+        }
     }
 
     const fn is_bad_node(state: NodeState) -> bool {
@@ -291,12 +402,19 @@ impl State {
             }
             actions
         });
-        if is_completed {
-            self.set_row(parent, node, |row| {
-                if let RecipeNodeRow::Recipe { is_completed, .. } = row {
-                    *is_completed = true;
-                }
-            });
+        let Some(counts) = self.recipes.open.get(&id).map(|open| open.counts).filter(|_| is_completed) else {
+            return;
+        };
+        let mut is_news = false;
+        self.set_row(parent, node, |row| {
+            if let RecipeNodeRow::Recipe { is_completed, n_jobs, n_recipes, .. } = row {
+                is_news = !std::mem::replace(is_completed, true);
+                (*n_jobs, *n_recipes) = (counts.jobs_total(), counts.sub_recipes);
+            }
+        });
+        if is_news {
+            let one = RecipeCounts { sub_recipes_completed: 1, ..RecipeCounts::default() };
+            self.count(parent, RecipeCounts::default(), one);
         }
     }
 
@@ -317,6 +435,13 @@ impl State {
                 RecipeNodeRow::Job { job, .. } => drop(open.jobs.insert(job, node)),
                 RecipeNodeRow::Recipe { recipe, .. } => drop(open.recipes.insert(recipe, node)),
                 _ => {}
+            }
+            if is_new {
+                let share = self.share_of(row, self.node_state(row));
+                self.count(doc.recipe, RecipeCounts::default(), share);
+                if let RecipeNodeRow::Job { job, .. } = row {
+                    self.job_of_batch(job, (doc.recipe, node), None);
+                }
             }
             self.node_changed(doc.recipe, node, |state| {
                 let mut actions = if is_new { state.node_created(node) } else { Vec::new() };
@@ -346,17 +471,18 @@ impl State {
     }
 
     /// A job changed: its recipe is told.
-    pub(super) fn job_changed(&mut self, job: JobId, was: (JobStatus, bool), is: (JobStatus, bool)) {
+    pub(super) fn job_changed(
+        &mut self,
+        job: JobId,
+        before: JobStatus,
+        (status, has_input): (JobStatus, bool),
+    ) {
         let Some((recipe, node)) = self.recipe_of(job) else { return };
-        let ((_, had_input), (status, has_input)) = (was, is);
-        self.node_changed(recipe, node, |state| {
-            let mut actions = Vec::new();
-            if has_input && !had_input {
-                actions.extend(state.input_processed(node));
-            }
-            actions.extend(state.job_changed(node, status));
-            actions
-        });
+        if before != status {
+            self.count(recipe, RecipeCounts::job(before), RecipeCounts::job(status));
+            self.job_of_batch(job, (recipe, node), Some(before));
+        }
+        self.node_changed(recipe, node, |state| state.job_stands(node, status, has_input));
         self.set_row(recipe, node, |row| {
             if let RecipeNodeRow::Job { over, .. } = row {
                 *over = status.is_final().then_some(status);
@@ -368,6 +494,14 @@ impl State {
         let Some((recipe, node)) = self.recipe_of(doc.job) else { return };
         if let Some(open) = self.recipes.open.get_mut(&recipe) {
             open.outputs.insert(node, Arc::new(doc.clone()));
+        }
+    }
+
+    /// Takes note of what a job that was taken over gave.
+    pub(crate) fn give_output(&mut self, recipe: RecipeId, output: &Arc<JobOutput>) {
+        let Some(open) = self.recipes.open.get_mut(&recipe) else { return };
+        if let Some(node) = open.jobs.get(&output.job) {
+            open.outputs.insert(*node, output.clone());
         }
     }
 
@@ -386,11 +520,30 @@ impl State {
         let mut all: Vec<Recipe> =
             self.docs.open_recipes().filter_map(|id| self.recipe_doc(id).cloned()).collect();
         // A recipe is asked how it stands by the one that it is a node of.
-        all.sort_by_key(|doc| std::cmp::Reverse(doc.id));
+        all.sort_by_key(|doc| std::cmp::Reverse(self.depth_of(doc)));
         for doc in &all {
             self.open_up(doc);
         }
         self.has_done_all();
+        self.recount_batches();
+    }
+
+    /// In how many recipes a recipe is.
+    fn depth_of(&self, doc: &Recipe) -> u32 {
+        let (mut depth, mut at) = (0, doc.parent);
+        while let Some(parent) = at.filter(|_| depth <= DEPTH_MAX) {
+            depth += 1;
+            at = self.recipe_doc(parent).and_then(|doc| doc.parent);
+        }
+        depth
+    }
+
+    /// Jobs of recipes that go on, each with its place there.
+    pub(super) fn jobs_in_recipes(&self) -> Vec<(JobId, (RecipeId, u32))> {
+        let jobs = |(id, open): (&RecipeId, &OpenRecipe)| -> Vec<_> {
+            open.jobs.iter().map(|(job, node)| (*job, (*id, *node))).collect()
+        };
+        self.recipes.open.iter().flat_map(jobs).collect()
     }
 
     /// Takes note of what a node of a recipe that goes on gave.

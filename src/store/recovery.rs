@@ -172,6 +172,8 @@ fn open_files(
     let tables = Tables::new(file, id, index, recent_bytes);
     put_edges_back(&mut state, &tables)?;
     let n_replayed = replay(&log, id, &mut state.state, &tables, tell)?;
+    // Last: a recipe may have taken nodes over from one that is here no more.
+    super::docs::restore_outputs(&tables, &mut state.state)?;
     log.trust();
     tables.file.trust(true);
     Ok(Opened { lock: None, id, state: state.state, log, tables, n_replayed })
@@ -281,7 +283,6 @@ fn put_edges_back(reading: &mut Reading, tables: &Tables) -> Result<(), OpenErro
     let restoring = std::mem::take(&mut reading.restoring);
     let adds_up = reading.state.restored(&reading.totals, restoring, |id| tables.state(id))?;
     reading.state.open_recipes();
-    super::docs::restore_outputs(tables, &mut reading.state)?;
     if adds_up { Ok(()) } else { Err(damaged("its rows do not add up to the state it names")) }
 }
 

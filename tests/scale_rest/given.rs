@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use weighbridge::{
-    Engine, ErrorCategory, ErrorId, ErrorRecord, FileRecord, IntakeError, JobId, JobRestored, JobTypeId,
-    LoadRow, NodeId, NodeResources, Offer, Outcome, StatusUpdate, TaskState, Ticket, TicketError, Timestamp,
-    Usage,
+    Dataset, Engine, ErrorCategory, ErrorId, ErrorRecord, FileId, FileRecord, IntakeError, JobId,
+    JobRestored, JobTypeId, LoadRow, NodeId, NodeResources, Offer, Outcome, StatusUpdate, TaskState, Ticket,
+    TicketError, Timestamp, Usage,
 };
 
 /// Longest wait for something to be on disk.
@@ -198,6 +198,16 @@ impl Given for ByEngine {
         (error.title, error.is_builtin) = (title(name), true);
         error.should_be_retried = members.get("retry").and_then(Value::as_bool).unwrap_or(false);
         Ok(Some(Self::wait(self.engine.put_error(error))?.0.into()))
+    }
+
+    fn dataset(&self, members: &Members) -> Made {
+        let (title, parameter) = (text(members, "title")?, text(members, "parameter")?);
+        let files = members["files"].as_array().ok_or_else(|| failed("no files"))?;
+        let files = files.iter().filter_map(Value::as_u64).map(FileId).collect();
+        let stated = serde_json::json!({"parameters": {"files": [{"name": parameter,
+            "media_types": [text(members, "media_type")?], "required": true, "multiple": false}]}});
+        let set = Dataset::new(title, parameter, files).defined(stated.to_string().into());
+        Ok(Some(Self::wait(self.engine.put_dataset(set))?))
     }
 
     fn file(&self, members: &Members) -> Made {

@@ -3,9 +3,11 @@
 //! # Source
 //! The REST interface of Scale 7.2.2. What differs on purpose stands in docs/compat.md.
 
+pub(super) mod batches;
 pub(super) mod bulk;
 pub(super) mod executions;
 pub(super) mod job_types;
 pub(super) mod jobs;
 pub(super) mod load;
 pub(super) mod queue;
+pub(super) mod recipes;

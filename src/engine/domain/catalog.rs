@@ -7,7 +7,7 @@ use crate::engine::handle::JobTypeError;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
-use crate::limits::{CATALOG_DOCS_MAX, CATALOG_TEXT_BYTES_MAX};
+use crate::limits::{CATALOG_DOCS_MAX, CATALOG_TEXT_BYTES_MAX, RECIPE_BYTES_MAX};
 use crate::model::{
     Dataset, Doc, ErrorId, ErrorRecord, Event, EventId, FileId, FileRecord, JobTypeDetails, JobTypeId,
     JobTypeRevision, JobTypeSpec, Json, NodeId, NodeRecord, QueueMode, SchedulerSettings, Timestamp,
@@ -40,6 +40,12 @@ pub enum CatalogError {
     /// A text is longer than [`CATALOG_TEXT_BYTES_MAX`](crate::limits).
     #[error("{bytes} bytes of text, at most {CATALOG_TEXT_BYTES_MAX} are kept")]
     TooLarge {
+        /// How long.
+        bytes: usize,
+    },
+    /// The definition of a recipe type is longer than [`RECIPE_BYTES_MAX`](crate::limits).
+    #[error("the definition has {bytes} bytes, at most {RECIPE_BYTES_MAX} are kept")]
+    DefinitionTooLarge {
         /// How long.
         bytes: usize,
     },

@@ -4,6 +4,7 @@
 //! Core: no I/O, clock, lock or logging; the methods of [`Engine`](super::Engine) beside them read what the
 //! core has to be told.
 
+mod batches;
 mod bulk;
 mod catalog;
 mod documents;
@@ -17,9 +18,12 @@ mod outputs;
 mod queue_manager;
 mod recipe_types;
 mod recipes;
+mod reprocess;
 mod restore;
 mod take_over;
 
+pub use batches::{BatchChange, BatchJobs, BatchProgress, NewBatch, NewBatchError};
+pub(super) use batches::{Covered, make_all as make_batches};
 pub(super) use bulk::run_all as run_bulk;
 pub use bulk::{BulkError, BulkPreview};
 pub use catalog::{CatalogError, JobTypeChange, NewJobType, NodeChange, SchedulerChange};
@@ -34,5 +38,6 @@ pub use outputs::OutputError;
 pub use queue_manager::{NewJob, QueueError};
 pub use recipe_types::{NewRecipeType, RecipeTypeChange};
 pub use recipes::{NewRecipe, RecipeError};
+pub use reprocess::Reprocess;
 pub use restore::JobRestored;
 pub use take_over::{JobTakenOver, TakeOverError};

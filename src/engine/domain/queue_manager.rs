@@ -524,15 +524,15 @@ mod tests {
 
     use super::*;
     use crate::engine::Options;
-    use crate::model::{Batch, BatchId, JobTypeSpec, RecipeTypeId};
+    use crate::model::{Batch, BatchId, JobTypeSpec, RecipeId, RecipeTypeId};
 
     const WAIT: Duration = Duration::from_secs(20);
 
     fn batch(priority: Option<i32>, when: Timestamp) -> Doc {
         Doc::Batch(Batch {
             id: BatchId(1),
-            title: String::new(),
-            description: String::new(),
+            title: None,
+            description: None,
             recipe_type: RecipeTypeId(1),
             revision: 1,
             event: EventId(3),
@@ -541,7 +541,11 @@ mod tests {
             superseded: None,
             is_creation_done: true,
             recipes_estimated: 0,
-            recipes_total: 0,
+            cursor: 0,
+            is_superseding: false,
+            is_superseding_asked: false,
+            first_recipe: RecipeId(1),
+            last_recipe: RecipeId(0),
             definition: "{}".into(),
             configuration: "{}".into(),
             priority,

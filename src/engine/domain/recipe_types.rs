@@ -4,6 +4,7 @@ use crate::engine::core::Core;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
+use crate::limits::RECIPE_BYTES_MAX;
 use crate::model::{Doc, Json, RecipeType, RecipeTypeId, RecipeTypeRevision, Timestamp, kind};
 
 use super::catalog::{CatalogError, check_text};
@@ -53,6 +54,11 @@ impl Engine {
     }
 }
 
+fn check_definition(definition: &str) -> Result<(), CatalogError> {
+    let bytes = definition.len();
+    if bytes > RECIPE_BYTES_MAX { Err(CatalogError::DefinitionTooLarge { bytes }) } else { Ok(()) }
+}
+
 impl Core {
     pub(in crate::engine) fn recipe_type(&self, id: RecipeTypeId) -> Option<&RecipeType> {
         match &**self.state.docs().get(kind::RECIPE_TYPE, u64::from(id.0))? {
@@ -66,7 +72,8 @@ impl Core {
         new: NewRecipeType,
         now: Timestamp,
     ) -> Result<RecipeTypeId, CatalogError> {
-        check_text(&[&new.name, &new.title, &new.description, &new.definition])?;
+        check_text(&[&new.name, &new.title, &new.description])?;
+        check_definition(&new.definition)?;
         self.check_room(kind::RECIPE_TYPE, "recipe types")?;
         let is_known = self.state.docs().of_kind(kind::RECIPE_TYPE).any(|doc| match &**doc {
             Doc::RecipeType(doc) => doc.name == new.name,
@@ -101,8 +108,8 @@ impl Core {
     ) -> Result<(), CatalogError> {
         let unknown = CatalogError::Unknown { what: "recipe type", id: u64::from(id.0) };
         let old = self.recipe_type(id).ok_or(unknown)?;
-        let texts = [&change.title, &change.description].map(|text| text.as_deref().unwrap_or_default());
-        check_text(&[texts[0], texts[1], change.definition.as_deref().unwrap_or_default()])?;
+        check_text(&[&change.title, &change.description].map(|text| text.as_deref().unwrap_or_default()))?;
+        check_definition(change.definition.as_deref().unwrap_or_default())?;
         let mut new = old.clone();
         let when = self.clamp(now);
         new.title = change.title.unwrap_or(new.title);

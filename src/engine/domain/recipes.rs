@@ -12,13 +12,14 @@ use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
 use crate::job::data::{DataError, FileInfo, input_size_mib, read_data, validate, without_unknown};
+use crate::limits::{DATA_BYTES_MAX, REPROCESS_NODES_MAX};
 use crate::model::{
     BatchId, Data, Doc, DocKey, Event, EventId, FileFact, Given, JobId, JobInput, JobRequest, JobStatus,
-    JobTypeId, Json, NodeResources, Quantity, RECIPE_PART_NODES, Recipe, RecipeId, RecipeNodeRow,
-    RecipeNodes, RecipePart, RecipeTypeId, Timestamp, USER_DESCRIPTION, USER_EVENT, kind,
+    JobTypeId, Json, NodeResources, Quantity, RECIPE_PART_NODES, Recipe, RecipeCounts, RecipeId,
+    RecipeNodeRow, RecipeNodes, RecipePart, RecipeTypeId, Timestamp, USER_DESCRIPTION, USER_EVENT, kind,
 };
-use crate::recipe::{Action, Connection, FileFacts, NodeKind, input_of};
-use crate::state::data_of;
+use crate::recipe::{Action, Connection, Definition, FileFacts, NodeKind, input_of};
+use crate::state::{data_of, part_of};
 
 /// Why a recipe was not made; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,7 @@ pub enum RecipeError {
     #[error("{0}")]
     InvalidData(String),
     /// The input is no document of data.
-    #[error("Invalid data: {0}")]
+    #[error("{0}")]
     NoData(String),
     /// The configuration is not what there may be.
     #[error("{0}")]
@@ -51,8 +52,28 @@ pub enum RecipeError {
     #[error("Cannot reprocess a superseded recipe")]
     Superseded(RecipeId),
     /// It is a node of another one.
-    #[error("recipe {0} is part of another one; reprocess that")]
-    IsNode(RecipeId),
+    #[error("recipe {id} is part of recipe {root}; reprocess that")]
+    IsNode {
+        /// Which.
+        id: RecipeId,
+        /// The outermost one.
+        root: RecipeId,
+    },
+    /// It changed while the command was on its way.
+    #[error("recipe {0} has changed in this very moment; ask again")]
+    Changing(RecipeId),
+    /// The store cannot be asked.
+    #[error("how the recipe stands cannot be read: {cause}")]
+    Unreadable {
+        /// What the store says.
+        cause: String,
+    },
+    /// The nodes that are to be run again are none of the recipe type.
+    #[error("{0}")]
+    InvalidNodes(String),
+    /// It and all within it have more nodes than [`REPROCESS_NODES_MAX`](crate::limits).
+    #[error("more than {REPROCESS_NODES_MAX} nodes in all cannot be made anew at once")]
+    TooLarge,
     /// Its input is not what the revision asked for takes.
     #[error("recipe {id} cannot be reprocessed: {reason}")]
     Incompatible {
@@ -108,16 +129,28 @@ impl NewRecipe {
 /// What is known of the files of an input.
 pub(crate) type Files = Vec<FileFact>;
 
+/// What is known of a file, among facts in the order of their ids.
+fn fact_of(files: &[FileFact], id: u64) -> Option<&FileFact> {
+    files.binary_search_by_key(&id, |fact| fact.id.0).ok().map(|at| &files[at])
+}
+
+/// Facts in the order of their ids, each once.
+fn in_order(mut files: Files) -> Files {
+    files.sort_by_key(|fact| fact.id);
+    files.dedup_by_key(|fact| fact.id);
+    files
+}
+
 pub(super) fn info_of(files: &[FileFact]) -> impl Fn(u64) -> Option<FileInfo> + '_ {
     |id| {
-        let fact = files.iter().find(|fact| fact.id.0 == id)?;
+        let fact = fact_of(files, id)?;
         Some(FileInfo { size: fact.bytes, media_type: fact.media_type.to_string() })
     }
 }
 
 pub(super) fn size_of(data: &Data, files: &[FileFact]) -> u64 {
     let ids = data.files.values().flatten();
-    input_size_mib(ids.filter_map(|id| files.iter().find(|fact| fact.id.0 == *id)).map(|fact| fact.bytes))
+    input_size_mib(ids.filter_map(|id| fact_of(files, *id)).map(|fact| fact.bytes))
 }
 
 impl Engine {
@@ -137,7 +170,18 @@ impl Engine {
         if let (Some(id), None) = (new.superseded_recipe, &superseded) {
             return Ok(self.refused(RecipeError::Unknown(id)));
         }
-        self.call(move |core, now| core.queue_new_recipe(&new, data, files, superseded.as_ref(), now))
+        self.call(move |core, now| core.queue_new_recipe(&new, data, files, superseded, now))
+    }
+
+    /// The same for a user, whose event is made with it.
+    ///
+    /// # Source
+    /// `QueueManager.queue_new_recipe_for_user_v6`; there the recipe itself is given back.
+    pub fn queue_new_recipe_for_user(
+        &self,
+        new: NewRecipe,
+    ) -> Result<Ticket<RecipeId, RecipeError>, IntakeError> {
+        self.queue_new_recipe(NewRecipe { event: None, ..new })
     }
 
     /// What is on record of the files of data; those that are not there are left out.
@@ -151,7 +195,7 @@ impl Engine {
             }),
             _ => None,
         };
-        data.files.values().flatten().filter_map(fact).collect()
+        in_order(data.files.values().flatten().filter_map(fact).collect())
     }
 
     /// A recipe on record.
@@ -172,6 +216,28 @@ impl Engine {
         });
         rows.flatten().collect()
     }
+}
+
+/// What of data a definition takes; refused where it does not fit.
+pub(in crate::engine) fn fits(
+    definition: &Definition,
+    data: Data,
+    files: &[FileFact],
+) -> Result<Data, DataError> {
+    validate(definition.input(), &data, info_of(files))?;
+    Ok(without_unknown(definition.input(), data))
+}
+
+/// A recipe that is superseded, and the first of its chain.
+pub(in crate::engine) fn chain_of(old: &Recipe) -> (RecipeId, RecipeId) {
+    (old.id, old.root_superseded.unwrap_or(old.id))
+}
+
+/// A configuration as it is kept; empty where there is none.
+pub(in crate::engine) fn check_configuration(given: Option<&Value>) -> Result<Json, RecipeError> {
+    let Some(value) = given.filter(|value| !value.is_null()) else { return Ok("".into()) };
+    Configuration::read(value).map_err(|error| RecipeError::InvalidConfiguration(error.to_string()))?;
+    Ok(value.to_string().into())
 }
 
 /// What a recipe is made of, once it was checked.
@@ -200,10 +266,18 @@ impl Core {
         new: &NewRecipe,
         data: Data,
         files: Files,
-        superseded: Option<&Recipe>,
+        superseded: Option<Recipe>,
         now: Timestamp,
     ) -> Result<RecipeId, RecipeError> {
-        let (data, files) = match superseded.filter(|old| data.is_empty() && !old.input.is_empty()) {
+        // As it is now, where it goes on.
+        let superseded = superseded.map(|old| self.state.recipe_doc(old.id).cloned().unwrap_or(old));
+        if let Some(old) = &superseded
+            && (old.superseded_by.is_some() || self.state.was_superseded(old.id))
+        {
+            return Err(RecipeError::Superseded(old.id));
+        }
+        let former = superseded.as_ref();
+        let (data, files) = match former.filter(|old| data.is_empty() && !old.input.is_empty()) {
             Some(old) => (data_of(&old.input), old.files.clone()),
             None => (data, files),
         };
@@ -214,10 +288,20 @@ impl Core {
             Some(event) => event,
             None => self.user_event(when),
         };
-        let superseded = superseded.map(|old| (old.id, old.root_superseded.unwrap_or(old.id)));
-        let origin =
-            Origin { event, ingest_event: new.ingest_event, batch: new.batch, parent: None, superseded };
-        Ok(self.make_recipe(checked, origin, &[], when))
+        let chain = superseded.as_ref().map(chain_of);
+        let origin = Origin {
+            event,
+            ingest_event: new.ingest_event,
+            batch: new.batch,
+            parent: None,
+            superseded: chain,
+        };
+        let id = self.make_recipe(checked, origin, &[], when);
+        if let Some(mut old) = superseded {
+            (old.superseded_by, old.last_modified) = (Some(id), when);
+            self.put(Doc::Recipe(old));
+        }
+        Ok(id)
     }
 
     /// The event of somebody who asked.
@@ -236,31 +320,38 @@ impl Core {
     ) -> Result<Checked, RecipeError> {
         let unknown = |revision| RecipeError::UnknownType { id: recipe_type, revision };
         let kind = self.recipe_type(recipe_type).ok_or_else(|| unknown(1))?;
-        let revision = revision.unwrap_or(kind.revision);
         if !kind.is_active {
             return Err(RecipeError::Inactive(kind.name.clone()));
         }
+        self.check_recipe(recipe_type, revision, data, files, configuration)
+    }
+
+    /// The same for a type that may be inactive meanwhile.
+    pub(in crate::engine) fn check_recipe(
+        &self,
+        recipe_type: RecipeTypeId,
+        revision: Option<u32>,
+        data: Data,
+        files: Files,
+        configuration: Option<&Value>,
+    ) -> Result<Checked, RecipeError> {
+        let unknown = |revision| RecipeError::UnknownType { id: recipe_type, revision };
+        let kind = self.recipe_type(recipe_type).ok_or_else(|| unknown(1))?;
+        let revision = revision.unwrap_or(kind.revision);
         let known = self.state.definition(recipe_type, revision).ok_or_else(|| unknown(revision))?;
-        let interface = known.definition.input();
         let invalid = |error: DataError| RecipeError::InvalidData(error.to_string());
-        validate(interface, &data, info_of(&files)).map_err(invalid)?;
-        let data = without_unknown(interface, data);
-        let configuration = match configuration.filter(|value| !value.is_null()) {
-            None => "".into(),
-            Some(value) => {
-                let invalid = |error: crate::catalog::configuration::ConfigurationError| {
-                    RecipeError::InvalidConfiguration(error.to_string())
-                };
-                Configuration::read(value).map_err(invalid)?;
-                value.to_string().into()
-            }
-        };
+        let data = fits(&known.definition, data, &files).map_err(invalid)?;
+        let configuration = check_configuration(configuration)?;
         if self.state.queue.len() + known.plan.len() > crate::limits::QUEUED_MAX {
             return Err(RecipeError::QueueFull);
         }
         let input_mib = size_of(&data, &files);
-        let input = data.to_value().to_string().into();
-        Ok(Checked { recipe_type, revision, input, files, input_mib, configuration })
+        let input = data.to_value().to_string();
+        if input.len() > DATA_BYTES_MAX {
+            let (n, most) = (input.len(), DATA_BYTES_MAX);
+            return Err(RecipeError::InvalidData(format!("The input has {n} bytes, {most} at most")));
+        }
+        Ok(Checked { recipe_type, revision, input: input.into(), files, input_mib, configuration })
     }
 
     /// Puts a recipe on record with nodes that stand already; what follows comes with `settle_recipes`.
@@ -272,8 +363,23 @@ impl Core {
         when: Timestamp,
     ) -> RecipeId {
         let id = self.state.next_recipe();
+        self.make_recipe_as(id, checked, origin, rows, when);
+        id
+    }
+
+    /// The same under an id that nothing has.
+    pub(in crate::engine) fn make_recipe_as(
+        &mut self,
+        id: RecipeId,
+        checked: Checked,
+        origin: Origin,
+        rows: &[RecipeNodeRow],
+        when: Timestamp,
+    ) {
         self.put(Doc::OpenRecipe(id));
-        self.put_rows(id, rows, 0..rows.len());
+        for (part, nodes) in (0..).zip(rows.chunks(RECIPE_PART_NODES)) {
+            self.put(Doc::RecipePart(RecipePart { recipe: id, part, nodes: nodes.to_vec() }));
+        }
         let has_input = !checked.input.is_empty();
         self.put(Doc::Recipe(Recipe {
             id,
@@ -295,22 +401,25 @@ impl Core {
             created: when,
             completed: None,
             last_modified: when,
+            counts: RecipeCounts::default(),
         }));
-        id
     }
 
-    /// Puts the parts on record that hold some of the rows.
-    fn put_rows(
-        &mut self,
-        recipe: RecipeId,
-        rows: &[RecipeNodeRow],
-        changed: impl IntoIterator<Item = usize>,
-    ) {
-        let mut parts: Vec<usize> = changed.into_iter().map(|node| node / RECIPE_PART_NODES).collect();
-        parts.dedup();
-        for part in parts {
-            let nodes = rows.iter().skip(part * RECIPE_PART_NODES).take(RECIPE_PART_NODES).copied().collect();
-            let part = u32::try_from(part).unwrap_or(u32::MAX);
+    /// Puts rows of a recipe on record that changed, in the order of their nodes.
+    ///
+    /// Cost: the parts that they stand in, of [`RECIPE_PART_NODES`] nodes each.
+    fn put_rows(&mut self, recipe: RecipeId, changed: &[(u32, RecipeNodeRow)]) {
+        for changed in changed.chunk_by(|(a, _), (b, _)| part_of(*a) == part_of(*b)) {
+            let Some(open) = self.state.open_recipe(recipe) else { return };
+            let part = changed.first().map_or(0, |(node, _)| part_of(*node));
+            let first = part as usize * RECIPE_PART_NODES;
+            let mut nodes: Vec<RecipeNodeRow> =
+                open.rows.iter().skip(first).take(RECIPE_PART_NODES).copied().collect();
+            for (node, row) in changed {
+                if let Some(known) = nodes.get_mut(*node as usize - first) {
+                    *known = *row;
+                }
+            }
             self.put(Doc::RecipePart(RecipePart { recipe, part, nodes }));
         }
     }
@@ -323,21 +432,21 @@ impl Core {
             while let Some(next) = self.state.next_recipe_action() {
                 round.push(next);
             }
-            self.carry_out(&round, when);
+            self.carry_out(&mut round, when);
         }
     }
 
-    fn carry_out(&mut self, round: &[(RecipeId, Action)], when: Timestamp) {
-        let mut recipes: Vec<RecipeId> = round.iter().map(|(recipe, _)| *recipe).collect();
-        recipes.sort_unstable();
-        recipes.dedup();
+    fn carry_out(&mut self, round: &mut [(RecipeId, Action)], when: Timestamp) {
+        // Recipes by id, what is to be done in each as it was found.
+        round.sort_by_key(|(recipe, _)| *recipe);
         let mut queue = Vec::new();
-        for recipe in recipes {
+        for round in round.chunk_by(|(a, _), (b, _)| a == b) {
+            let recipe = round[0].0;
             let of = |wants: fn(&Action) -> Option<u32>| -> Vec<u32> {
-                round.iter().filter(|(id, _)| *id == recipe).filter_map(|(_, action)| wants(action)).collect()
+                round.iter().filter_map(|(_, action)| wants(action)).collect()
             };
             let create = of(|action| if let Action::Create(node) = action { Some(*node) } else { None });
-            self.create_nodes(recipe, &create, when);
+            self.create_nodes(recipe, create, when);
             let block = of(|action| if let Action::Block(node) = action { Some(*node) } else { None });
             self.mark_nodes(recipe, &block, (JobStatus::Pending, JobStatus::Blocked), when);
             let unblock = of(|action| if let Action::Unblock(node) = action { Some(*node) } else { None });
@@ -346,7 +455,7 @@ impl Core {
             {
                 queue.extend(self.process_node(recipe, node, when));
             }
-            if round.contains(&(recipe, Action::Complete)) {
+            if round.iter().any(|(_, action)| *action == Action::Complete) {
                 self.complete_recipe(recipe, when);
             }
         }
@@ -372,21 +481,19 @@ impl Core {
         }
     }
 
-    fn create_nodes(&mut self, recipe: RecipeId, nodes: &[u32], when: Timestamp) {
+    fn create_nodes(&mut self, recipe: RecipeId, mut nodes: Vec<u32>, when: Timestamp) {
+        if nodes.is_empty() {
+            return;
+        }
         let Some(doc) = self.state.recipe_doc(recipe).cloned() else { return };
         let Some(open) = self.state.open_recipe(recipe) else { return };
         let known = open.known.clone();
-        let mut rows = open.rows.clone();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes.retain(|node| open.row(*node) == RecipeNodeRow::Missing);
         let mut made = Vec::new();
-        for &node in nodes {
-            let (Some(row), Some(kind)) =
-                (rows.get(node as usize), known.definition.nodes().get(node as usize))
-            else {
-                continue;
-            };
-            if *row != RecipeNodeRow::Missing {
-                continue;
-            }
+        for node in nodes {
+            let Some(kind) = known.definition.nodes().get(node as usize) else { continue };
             let row = match &kind.kind {
                 NodeKind::Job { name, version, revision } => {
                     let job_type = self.state.catalog.find(name, version);
@@ -397,18 +504,22 @@ impl Core {
                 NodeKind::Recipe { name, revision } => {
                     let recipe_type = self.state.recipe_type_named(name);
                     let Some(recipe_type) = recipe_type else { continue };
-                    let sub = self.create_sub_recipe(&doc, (recipe_type, *revision), when);
-                    RecipeNodeRow::Recipe { recipe: sub, is_original: true, is_completed: false }
+                    let recipe = self.create_sub_recipe(&doc, (recipe_type, *revision), when);
+                    RecipeNodeRow::Recipe {
+                        recipe,
+                        is_original: true,
+                        is_completed: false,
+                        n_jobs: 0,
+                        n_recipes: 0,
+                    }
                 }
                 NodeKind::Condition { .. } => {
                     RecipeNodeRow::Condition { is_processed: false, is_accepted: false }
                 }
             };
-            rows[node as usize] = row;
-            made.push(node as usize);
+            made.push((node, row));
         }
-        made.sort_unstable();
-        self.put_rows(recipe, &rows, made);
+        self.put_rows(recipe, &made);
     }
 
     fn create_job(
@@ -482,7 +593,7 @@ impl Core {
         let doc = self.state.recipe_doc(recipe)?;
         let definition = &open.known.definition;
         let here = definition.nodes().get(node as usize)?;
-        let mut files = doc.files.clone();
+        let mut known: Vec<&FileFact> = Vec::new();
         let mut gave: Vec<(&str, Data)> = Vec::new();
         for (_, connection) in &here.connections {
             let Connection::Dependency { node: from, .. } = connection else { continue };
@@ -490,11 +601,17 @@ impl Core {
                 continue;
             }
             let Some(output) = definition.node(from).and_then(|(at, _)| open.output(at)) else { continue };
-            files.extend(output.files.iter().cloned());
+            known.extend(&output.files);
             gave.push((from, data_of(&output.output)));
         }
         let of = |name: &str| gave.iter().find(|(from, _)| *from == name).map(|(_, data)| data);
-        Some((input_of(here, &data_of(&doc.input), of), files))
+        let data = input_of(here, &open.input, of);
+        let mut files = Files::new();
+        for id in data.files.values().flatten() {
+            let of_output = || known.iter().find(|fact| fact.id.0 == *id).copied();
+            files.extend(fact_of(&doc.files, *id).or_else(of_output).cloned());
+        }
+        Some((data, in_order(files)))
     }
 
     /// Makes the input of a node; a job that can be queued with it is given back.
@@ -520,7 +637,7 @@ impl Core {
                 };
                 let nothing = serde_json::Map::new();
                 let is_accepted = filter.accepts(&data, |id| {
-                    let fact = files.iter().find(|fact| fact.id.0 == id)?;
+                    let fact = fact_of(&files, id)?;
                     Some(FileFacts {
                         file_name: &fact.name,
                         media_type: &fact.media_type,
@@ -528,9 +645,8 @@ impl Core {
                         metadata: &nothing,
                     })
                 });
-                let mut rows = open.rows.clone();
-                rows[node as usize] = RecipeNodeRow::Condition { is_processed: true, is_accepted };
-                self.put_rows(recipe, &rows, [node as usize]);
+                let row = RecipeNodeRow::Condition { is_processed: true, is_accepted };
+                self.put_rows(recipe, &[(node, row)]);
                 None
             }
         }
@@ -560,14 +676,15 @@ impl Core {
     }
 
     fn complete_recipe(&mut self, id: RecipeId, when: Timestamp) {
-        let is_completed = self.state.open_recipe(id).is_some_and(|open| open.state.is_completed());
-        let Some(doc) = self.state.recipe_doc(id).filter(|_| is_completed) else { return };
+        let Some(open) = self.state.open_recipe(id).filter(|open| open.state.is_completed()) else { return };
+        let counts = open.counts;
+        let Some(doc) = self.state.recipe_doc(id) else { return };
         // An input of its own may still come.
         if doc.input.is_empty() {
             return;
         }
         let mut doc = doc.clone();
-        (doc.completed, doc.last_modified) = (Some(when), when);
+        (doc.completed, doc.last_modified, doc.counts) = (Some(when), when, counts);
         self.put(Doc::Recipe(doc));
         self.emit(Event::DocDropped(DocKey { kind: kind::OPEN_RECIPE, id: id.0, sub: 0 }));
     }

@@ -5,6 +5,7 @@ mod executions;
 mod job_types;
 mod jobs;
 mod recipe_types;
+mod recipes;
 mod refs;
 
 use serde::Serialize;
@@ -19,6 +20,7 @@ pub(in crate::api) use jobs::{
     JobDetails, JobLine, Kind, RevisionBase, SharedDocument, job_details, job_line, new_job,
 };
 pub(in crate::api) use recipe_types::*;
+pub(in crate::api) use recipes::{BatchLine, RecipeLine, RecipeRefs, batch_details, recipe_details};
 pub(in crate::api) use refs::*;
 
 /// Resources that are always shown.

@@ -129,8 +129,8 @@ impl RecipeTypeRevBase {
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::api) struct BatchBase {
     id: u64,
-    title: String,
-    description: String,
+    title: Option<String>,
+    description: Option<String>,
     created: Time,
 }
 
