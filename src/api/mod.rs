@@ -13,6 +13,7 @@
 
 mod body;
 mod bulk_filter;
+mod definitions;
 mod errors;
 mod health;
 mod job_facts;

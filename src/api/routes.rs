@@ -81,6 +81,13 @@ const SCALE: &[Endpoint] = &[
     posts("/batches/", "Make a batch of recipes", || post(scale::batches::create)),
     reads("/batches/{id}/", "A batch in detail", || get(scale::batches::detail)),
     patches("/batches/{id}/", "Change a batch", || patch(scale::batches::edit)),
+    reads("/recipe-types/", "Recipe types by filters", || get(scale::recipe_types::list)),
+    posts("/recipe-types/", "Make a recipe type", || post(scale::recipe_types::create)),
+    posts("/recipe-types/validation/", "What would be said of a definition", || post(scale::recipe_types::validate)),
+    reads("/recipe-types/{name}/", "A recipe type in detail", || get(scale::recipe_types::detail)),
+    patches("/recipe-types/{name}/", "Change a recipe type", || patch(scale::recipe_types::change)),
+    reads("/recipe-types/{name}/revisions/", "Revisions of a recipe type", || get(scale::recipe_types::revisions)),
+    reads("/recipe-types/{name}/revisions/{revision}/", "A revision of a recipe type", || get(scale::recipe_types::revision)),
     reads("/version/", "The version", || get(health::scale_version)),
 ];
 

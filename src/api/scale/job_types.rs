@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::recipe_types::{Changed, deprecate_with_job_type, deprecated, follow};
 use crate::api::body;
 use crate::api::errors::{ScaleError, scale_unsettled};
 use crate::api::limits::CATALOG_BODY_BYTES_MAX;
@@ -56,6 +57,8 @@ struct Asked {
     is_paused: Option<bool>,
     manifest: Option<Manifest>,
     configuration: Option<Configuration>,
+    /// Recipe types that hold it take its new revision.
+    auto_update: bool,
 }
 
 fn invalid_configuration(error: &ConfigurationError) -> ScaleError {
@@ -94,7 +97,7 @@ fn read_body(members: &Members, is_new: bool) -> Result<Asked, ScaleError> {
     if is_new {
         members::required(manifest, "manifest")?;
     }
-    members::boolean(members, "auto_update")?;
+    asked.auto_update = members::boolean(members, "auto_update")?.unwrap_or(true);
     asked.is_active = members::boolean(members, "is_active")?;
     asked.is_paused = members::boolean(members, "is_paused")?;
     let manifest = manifest.filter(|manifest| is_new || !manifest.is_empty());
@@ -254,6 +257,8 @@ async fn edit(
         change.manifest = asked.manifest.is_some().then(|| text_of(manifest.document()));
     }
     let id = kind.id;
+    let is_switched = asked.is_active.filter(|is_active| *is_active != kind.spec.is_active);
+    let is_revised = change.manifest.is_some() && asked.auto_update;
     let settled = api.write(|engine| engine.edit_job_type(id, change)).await;
     settled.map_err(|error| {
         scale_unsettled(error, |error| match error {
@@ -261,7 +266,18 @@ async fn edit(
             error => ScaleError::Bad(error.to_string()),
         })
     })?;
-    Ok(Json(json!({"is_valid": true, "errors": [], "warnings": []})))
+    let (name, version) = (&kind.spec.name, &kind.spec.version);
+    let mut warnings = Vec::new();
+    if is_switched == Some(false) {
+        let names = deprecate_with_job_type(api, name, version).await?;
+        if !names.is_empty() {
+            warnings.push(deprecated("job", &names));
+        }
+    }
+    if is_revised {
+        follow(api, vec![Changed::JobType { name: name.clone(), version: version.clone() }]).await?;
+    }
+    Ok(Json(json!({"is_valid": true, "errors": [], "warnings": warnings})))
 }
 
 /// `GET job-types/{name}/{version}/`.

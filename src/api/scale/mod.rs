@@ -10,4 +10,5 @@ pub(super) mod job_types;
 pub(super) mod jobs;
 pub(super) mod load;
 pub(super) mod queue;
+pub(super) mod recipe_types;
 pub(super) mod recipes;

@@ -82,7 +82,7 @@ pub(in crate::api) struct RecipeTypeBase {
     id: u32,
     name: String,
     title: String,
-    description: String,
+    description: Option<String>,
     revision_num: u32,
 }
 
@@ -92,7 +92,7 @@ impl From<&RecipeType> for RecipeTypeBase {
             id: kind.id.0,
             name: kind.name.clone(),
             title: kind.title.clone(),
-            description: kind.description.clone(),
+            description: Some(kind.description.clone()).filter(|text| !text.is_empty()),
             revision_num: kind.revision,
         }
     }
