@@ -62,8 +62,8 @@ pub use engine::{
     NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing, OutputError,
     PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeColumn, RecipeError,
     RecipeNodeView, RecipePage, RecipeQuery, RecipeTypeChange, RecipeView, Reconciled, Reprocess, Requeued,
-    RunningLaunch, SchedulerChange, Service, ServiceError, StatusOutcome, SubmitError, TakeOverError, Ticket,
-    TicketError, View, status_sink,
+    RunningLaunch, SchedulerChange, SchedulerStatus, Service, ServiceError, StatusOutcome, SubmitError,
+    TakeOverError, Ticket, TicketError, View, status_sink,
 };
 #[cfg(feature = "server")]
 pub use engine::{Delivered, DeliveryError};

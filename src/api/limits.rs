@@ -44,6 +44,12 @@ pub(super) const VIEW_LOOK: Duration = Duration::from_millis(1);
 /// a submission of a million jobs takes it about a second.
 pub(super) const CORE_SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// Age of what a scheduler said of itself above which it counts as down. It says so every five seconds.
+pub(super) const STATUS_AGE_MAX: Duration = Duration::from_secs(12);
+
+/// Jobs that are looked at to count those that changed lately.
+pub(super) const COUNTED_JOBS_MAX: usize = 100_000;
+
 /// Rows of one page of `/v6/`, where nothing else is asked for.
 pub(super) const PAGE_LEN: usize = 100;
 

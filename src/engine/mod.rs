@@ -16,6 +16,7 @@ mod outbox;
 mod picks;
 mod plan;
 mod recipe_look;
+mod reports;
 mod service;
 mod shell;
 mod ticket;
@@ -39,6 +40,7 @@ pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
 pub use recipe_look::{RecipeColumn, RecipeNodeView, RecipePage, RecipeQuery, RecipeView};
+pub use reports::SchedulerStatus;
 #[cfg(test)]
 #[cfg(not(weighbridge_loom))]
 pub(crate) use service::reconcile;

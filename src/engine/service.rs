@@ -88,6 +88,7 @@ impl Service {
         service.spawn("weighbridge-launch", move |engine, is_stopped, error| {
             carry_out_all(engine, &*driver, is_stopped, error);
         })?;
+        service.engine.set_driver(true);
         Ok(service)
     }
 
@@ -132,6 +133,7 @@ impl Service {
 
     fn stop_threads(&mut self) {
         self.is_stopped.store(true, Ordering::Release);
+        self.engine.set_driver(false);
         self.engine.wake();
         for thread in self.threads.drain(..) {
             // A panic was reported by its thread.

@@ -45,6 +45,7 @@ use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError
 use super::outbox::{Bell, Held, Outbox, Outgoing};
 use super::picks::{PendingLaunches, Picks};
 use super::plan::Plan;
+use super::reports::Reports;
 use super::ticket::{Promise, Pump, Ticket};
 use super::view::{View, view};
 use crate::clock::{Clock, SystemClock, monotonic};
@@ -258,6 +259,7 @@ pub(super) struct Inner {
     bell: Bell,
     /// Rung when somebody waits for a bulk operation.
     bulk_bell: Bell,
+    pub(super) reports: Reports,
     pub(super) answers: Arc<DashMap<Arc<str>, Accepted>>,
     /// Of the batch that was gone on with last.
     pub(super) covered: Mutex<Covered>,
@@ -798,6 +800,7 @@ impl Inner {
             outside,
             bell: Bell::default(),
             bulk_bell: Bell::default(),
+            reports: Reports::default(),
             answers: Arc::default(),
             covered: Mutex::new(None),
             is_closed: AtomicBool::new(false),

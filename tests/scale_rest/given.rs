@@ -310,4 +310,26 @@ impl Given for ByEngine {
         };
         self.restore(rows(members)?.map(restored).collect::<Result<_, _>>()?)
     }
+
+    fn cluster_resources(&self, members: &Members) -> Made {
+        let add = |total: NodeResources, name: &str| {
+            let amount =
+                members.get(name).map(Value::to_string).ok_or_else(|| failed(format!("no {name}")))?;
+            let amount = amount.trim_end_matches(".0").parse().map_err(failed)?;
+            total.with(name, amount).map_err(failed)
+        };
+        let total = ["cpus", "mem", "disk", "gpus"].into_iter().try_fold(NodeResources::new(), add)?;
+        self.engine.report_cluster(total);
+        Ok(None)
+    }
+
+    fn scheduler_status(&self, members: &Members) -> Made {
+        let age = text(members, "age")?;
+        let seconds = age.strip_prefix("PT").and_then(|age| age.strip_suffix('S'));
+        let seconds: i64 = seconds.and_then(|text| text.parse().ok()).ok_or_else(|| failed(age))?;
+        let status = members.get("status").ok_or_else(|| failed("no status"))?;
+        let when = Timestamp(self.engine.now().0 - seconds * 1_000_000);
+        self.engine.report_status(&status.to_string(), when);
+        Ok(None)
+    }
 }

@@ -147,7 +147,11 @@ fn find<'v>(view: &'v View, name: &str, version: &str) -> Option<&'v Arc<JobType
 }
 
 /// The job type of an address.
-async fn at(api: &ApiState, name: &str, version: &str) -> Result<(Arc<JobType>, Arc<View>), ScaleError> {
+pub(super) async fn at(
+    api: &ApiState,
+    name: &str,
+    version: &str,
+) -> Result<(Arc<JobType>, Arc<View>), ScaleError> {
     let mut view = api.view().await;
     if find(&view, name, version).is_none() {
         view = api.newest_view().await;
@@ -290,7 +294,7 @@ pub(in crate::api) async fn detail(
 }
 
 /// Which job types a list shows.
-struct Filter {
+pub(super) struct Filter {
     keywords: Vec<String>,
     ids: Option<Vec<i64>>,
     is_active: Option<bool>,
@@ -298,7 +302,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn read(params: &Params) -> Result<Self, ReadError> {
+    pub(super) fn read(params: &Params) -> Result<Self, ReadError> {
         Ok(Self {
             keywords: params.texts("keyword").into_iter().flatten().map(str::to_lowercase).collect(),
             ids: params.integers("id")?,
@@ -307,7 +311,7 @@ impl Filter {
         })
     }
 
-    fn takes(&self, kind: &JobType, catalog: &CatalogView) -> bool {
+    pub(super) fn takes(&self, kind: &JobType, catalog: &CatalogView) -> bool {
         let is_system = || catalog.job_type(kind.id).is_some_and(|details| details.is_system);
         self.ids.as_ref().is_none_or(|ids| ids.contains(&i64::from(kind.id.0)))
             && self.is_active.is_none_or(|is_active| kind.spec.is_active == is_active)

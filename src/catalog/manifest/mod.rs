@@ -233,6 +233,11 @@ impl Manifest {
     }
 }
 
+/// What a version is ordered by: its major, minor and patch number. A text that is no version comes first.
+pub(crate) fn version_numbers(text: &str) -> [u64; 3] {
+    SemanticVersion::read(text).map_or([0; 3], |version| version.numbers)
+}
+
 /// The variable that a value of that name is in a job's environment.
 pub(crate) fn environment_name(name: &str) -> String {
     name.replace('-', "_").to_ascii_uppercase()

@@ -386,7 +386,7 @@ impl Core {
         check_text(&[change.pause_reason.as_deref().unwrap_or_default()])?;
         let mut new = old.clone();
         let when = self.clamp(now);
-        new.pause_reason = change.pause_reason.or(new.pause_reason);
+        new.pause_reason = change.pause_reason.or(new.pause_reason).filter(|reason| !reason.is_empty());
         if let Some(is_paused) = change.is_paused {
             new.is_paused = is_paused;
             new.pause_reason = new.pause_reason.filter(|_| is_paused);

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::jobs::manifest;
-use super::{JobTypeBase, RecipeTypeLine, Time, document};
+use super::{JobTypeBase, RecipeTypeLine, Time, document, revision_id};
 use crate::catalog::configuration::Configuration;
 use crate::engine::CatalogView;
-use crate::model::JobType;
+use crate::model::{JobType, JobTypeRevision};
 
 /// A job type, as it stands in lists.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +37,58 @@ impl JobTypeLine {
             deprecated: details.and_then(|details| details.deprecated).map(Time),
             paused: kind.paused.map(Time),
             last_modified: Time(kind.last_modified),
+        }
+    }
+}
+
+/// All versions of a job type, by the newest.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobTypeName {
+    #[serde(flatten)]
+    rest: Value,
+    versions: Vec<String>,
+    latest_version: String,
+}
+
+impl JobTypeName {
+    /// `kinds`: from the lowest version to the highest, at least one.
+    pub(in crate::api) fn new(kinds: &[&JobType], catalog: &CatalogView) -> Self {
+        let latest = kinds.last().map(|kind| JobTypeBase::new(kind, catalog));
+        let mut rest = json!(latest);
+        if let Value::Object(members) = &mut rest {
+            members.retain(|name, _| name != "id" && name != "version");
+        }
+        let versions: Vec<String> = kinds.iter().map(|kind| kind.spec.version.clone()).collect();
+        Self { rest, latest_version: versions.last().cloned().unwrap_or_default(), versions }
+    }
+}
+
+/// A revision of a job type; with its manifest where it is looked at alone.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct JobTypeRevisionLine {
+    id: u64,
+    job_type: JobTypeBase,
+    revision_num: u32,
+    docker_image: String,
+    created: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<Value>,
+}
+
+impl JobTypeRevisionLine {
+    pub(in crate::api) fn new(
+        revision: &JobTypeRevision,
+        kind: &JobType,
+        catalog: &CatalogView,
+        is_full: bool,
+    ) -> Self {
+        Self {
+            id: revision_id(kind.id.0, revision.revision),
+            job_type: JobTypeBase::new(kind, catalog),
+            revision_num: revision.revision,
+            docker_image: revision.docker_image.clone(),
+            created: Time(revision.created),
+            manifest: is_full.then(|| document(&revision.manifest)),
         }
     }
 }

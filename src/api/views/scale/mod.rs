@@ -1,6 +1,7 @@
 //! Scale's shapes: every member a client of Scale may look at, null or empty where we have
 //! nothing that could stand there.
 
+mod cluster;
 mod executions;
 mod job_types;
 mod jobs;
@@ -14,6 +15,7 @@ use super::{Amounts, Time};
 use crate::engine::{CatalogView, JobTypeView};
 use crate::model::PRIORITY_DEFAULT;
 
+pub(in crate::api) use cluster::*;
 pub(in crate::api) use executions::{Execution, ExecutionLine, execution, execution_line, status_of};
 pub(in crate::api) use job_types::*;
 pub(in crate::api) use jobs::{

@@ -1,0 +1,388 @@
+//! The catalog over REST, where the recording shows nothing: revisions, what is refused and how, filters, edits
+//! that act on what is queued, and what the scheduler says of itself.
+
+#![cfg(feature = "server")]
+
+#[path = "common/http.rs"]
+mod http;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use http::{Answer, Client};
+use serde_json::{Value, json};
+use weighbridge::{
+    ApiState, Engine, JobId, JobRequest, JobTypeId, NodeId, NodeResources, Offer, Options, Server, Service,
+    Submission, SubmissionId,
+};
+
+const WAIT: Duration = Duration::from_secs(30);
+
+/// A server over an engine that runs nothing.
+struct Daemon {
+    engine: Engine,
+    client: Client,
+    _server: Server,
+    _service: Service,
+}
+
+impl Daemon {
+    fn new() -> Self {
+        let engine = Engine::in_memory(Options::default());
+        let service = Service::start_without_driver(engine.clone()).expect("a thread");
+        let listen = (Ipv4Addr::LOCALHOST, 0).into();
+        let server = Server::bind(listen, ApiState::new(engine.clone())).expect("a free port");
+        Self { engine, client: Client(server.local_addr()), _server: server, _service: service }
+    }
+
+    fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.client.json("PATCH", path, body)
+    }
+
+    /// Makes a job type and gives its id.
+    fn put(&self, name: &str) -> JobTypeId {
+        let made = self.client.post("/v6/job-types/", &body(manifest(name))).expect(201);
+        JobTypeId(made["id"].as_u64().and_then(|id| id.try_into().ok()).expect("an id"))
+    }
+
+    fn detail(&self, name: &str) -> Value {
+        self.client.get(&format!("/v6/job-types/{name}/1.0.0/")).expect(200)
+    }
+
+    /// Queues a job of a type through the library.
+    fn queue(&self, job_type: JobTypeId, id: &str) -> JobId {
+        let submission =
+            Submission::new(SubmissionId::new(id).expect("an id")).jobs(JobRequest::new(job_type));
+        let accepted = self.engine.submit(submission).expect("room").wait_durable(WAIT).expect("accepted");
+        accepted.first_job
+    }
+
+    /// What a large node would get at this moment; it is put back.
+    fn picked(&self) -> Vec<JobId> {
+        let free: NodeResources = "cpus:100,mem:100000,disk:100000".parse().expect("resources");
+        let picks = self.engine.offer(&Offer::new(NodeId(1), free));
+        picks.iter().map(|pick| pick.job).collect()
+    }
+}
+
+fn manifest(name: &str) -> Value {
+    json!({
+        "seedVersion": "1.0.0",
+        "job": {
+            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": name.to_uppercase(),
+            "description": "one of a test", "maintainer": {"name": "A", "email": "a@example.com"}, "timeout": 60,
+            "tags": ["of-a-test"],
+            "interface": {
+                "command": "run.sh ${N}",
+                "inputs": {"json": [{"name": "N", "type": "integer", "required": false}]},
+                "outputs": {"json": [{"name": "N", "type": "integer"}]},
+            },
+        },
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "documents are made where they are used")]
+fn body(manifest: Value) -> Value {
+    json!({"docker_image": "image:1", "manifest": manifest})
+}
+
+/// A definition with one job node, and with a node of a recipe type where one is named.
+fn definition(job_type: &str, sub: Option<(&str, u32)>) -> Value {
+    let mut definition = json!({
+        "input": {"json": [{"name": "N", "type": "integer"}]},
+        "nodes": {"a": {
+            "dependencies": [],
+            "input": {"N": {"type": "recipe", "input": "N"}},
+            "node_type": {
+                "node_type": "job", "job_type_name": job_type, "job_type_version": "1.0.0", "job_type_revision": 1,
+            },
+        }},
+    });
+    if let Some((name, revision)) = sub {
+        definition["nodes"]["b"] = json!({
+            "dependencies": [],
+            "input": {"N": {"type": "recipe", "input": "N"}},
+            "node_type": {"node_type": "recipe", "recipe_type_name": name, "recipe_type_revision": revision},
+        });
+    }
+    definition
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "documents are made where they are used")]
+fn recipe_type(title: &str, definition: Value) -> Value {
+    json!({"title": title, "definition": definition})
+}
+
+fn detail_of(answer: &Answer) -> String {
+    let said = answer.expect(400);
+    said.as_str().or_else(|| said["detail"].as_str()).expect("words").to_owned()
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list["results"].as_array().expect("a list").iter().filter_map(|row| row["name"].as_str()).collect()
+}
+
+#[test]
+fn a_second_manifest_makes_a_revision_and_other_changes_make_none() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    let valid = json!({"is_valid": true, "errors": [], "warnings": []});
+    let mut second = manifest("step");
+    second["job"]["title"] = "Second".into();
+    let again = json!({"docker_image": "image:2", "manifest": second, "is_paused": true, "max_scheduled": 4});
+    assert_eq!(daemon.client.post("/v6/job-types/", &again).expect(200), valid);
+    let shown = daemon.detail("step");
+    assert_eq!((&shown["revision_num"], &shown["title"]), (&json!(2), &json!("Second")));
+    assert_eq!((&shown["docker_image"], &shown["max_scheduled"]), (&json!("image:2"), &json!(4)));
+    assert_eq!(shown["is_paused"], true);
+    let path = "/v6/job-types/step/1.0.0/";
+    let change = json!({"docker_image": "image:3", "configuration": {"priority": 3}, "icon_code": "f00d"});
+    assert_eq!(daemon.patch(path, &change).expect(200), valid);
+    let shown = daemon.detail("step");
+    assert_eq!((&shown["revision_num"], &shown["docker_image"]), (&json!(2), &json!("image:3")));
+    assert_eq!((&shown["configuration"]["priority"], &shown["icon_code"]), (&json!(3), &json!("f00d")));
+    let revisions = daemon.client.get(&format!("{path}revisions/")).expect(200);
+    let numbers: Vec<&Value> =
+        revisions["results"].as_array().expect("a list").iter().map(|row| &row["revision_num"]).collect();
+    assert_eq!(numbers, [2, 1]);
+    assert_eq!(revisions["results"][1]["docker_image"], "image:1");
+    assert_eq!(revisions["results"][1].get("manifest"), None);
+    let first = daemon.client.get(&format!("{path}revisions/1/")).expect(200);
+    assert_eq!(first["manifest"]["job"]["title"], "STEP");
+    assert_eq!(daemon.client.get(&format!("{path}revisions/3/")).status, 404);
+    assert_eq!(daemon.client.get("/v6/job-types/other/1.0.0/revisions/").status, 404);
+    // What was set can be taken back.
+    daemon.patch(path, &json!({"max_scheduled": 0, "icon_code": "", "is_published": true})).expect(200);
+    daemon.patch(path, &json!({"is_published": false})).expect(200);
+    let shown = daemon.detail("step");
+    assert_eq!((&shown["max_scheduled"], &shown["icon_code"]), (&Value::Null, &Value::Null));
+    assert_eq!(shown["is_published"], false);
+}
+
+#[test]
+fn bad_job_types_are_refused_in_words_that_clients_know_and_leave_nothing() {
+    let daemon = Daemon::new();
+    let check = |body: Value, text: &str| {
+        let said = detail_of(&daemon.client.post("/v6/job-types/", &body));
+        assert!(said.starts_with(text), "{body}: {said}");
+    };
+    check(json!({}), "Missing required parameter: \"docker_image\"");
+    check(json!({"docker_image": "x"}), "Missing required parameter: \"manifest\"");
+    check(
+        json!({"docker_image": "x", "manifest": []}),
+        "Parameter must be a valid JSON object: \"manifest\"",
+    );
+    check(
+        json!({"docker_image": "x", "manifest": {}}),
+        "Seed Manifest invalid: Error validating against schema: ",
+    );
+    let with = |name: &str, value: Value| {
+        let mut body = body(manifest("step"));
+        body[name] = value;
+        body
+    };
+    check(with("foo", json!(1)), "foo is not a valid field. Valid fields are: ");
+    check(with("max_scheduled", json!("x")), "Parameter must be a valid integer: \"max_scheduled\"");
+    check(with("max_scheduled", json!(-1)), "Parameter must be a valid integer: \"max_scheduled\"");
+    check(with("is_paused", json!("x")), "Parameter must be a valid boolean: \"is_paused\"");
+    check(
+        with("configuration", json!({"priority": 0})),
+        "Job type configuration invalid: Invalid configuration: 0 is",
+    );
+    check(
+        with("configuration", json!({"output_workspaces": {"default": "w"}})),
+        "Job type configuration invalid: No workspace named 'w'",
+    );
+    check(body(manifest("validation")), "Unable to create job type named \"validation\"");
+    let mut files = manifest("step");
+    files["job"]["interface"]["outputs"] = json!({"files": [{"name": "O", "pattern": "*"}]});
+    check(body(files.clone()), "Job type configuration invalid: Missing workspace for outputs 'O'");
+    let mut early = manifest("step");
+    early["job"]["jobVersion"] = "1.0.0-rc".into();
+    check(body(early), "Seed Manifest invalid: Version '1.0.0-rc' is a pre-release");
+    assert_eq!(daemon.client.get("/v6/job-types/").expect(200)["count"], 0);
+    daemon.put("step");
+    let patch = |body: Value| detail_of(&daemon.patch("/v6/job-types/step/1.0.0/", &body));
+    assert!(patch(json!({"name": "x"})).starts_with("name is not a valid field."));
+    let other = patch(json!({"manifest": manifest("other")}));
+    assert_eq!(other, "Manifest name other does not match current Job Type name step.");
+    assert_eq!(patch(json!({"manifest": files})), "Missing workspace for outputs 'O'");
+    assert_eq!(daemon.patch("/v6/job-types/nope/1.0.0/", &json!({"is_paused": true})).status, 404);
+    assert_eq!(daemon.detail("step")["revision_num"], 1);
+    let validation = |manifest: &Value| {
+        let body = json!({"manifest": manifest, "configuration": {"settings": {"x": "y"}}});
+        daemon.client.post("/v6/job-types/validation/", &body).expect(200)
+    };
+    let good = validation(&manifest("step"));
+    assert_eq!((&good["is_valid"], &good["warnings"][0]["name"]), (&json!(true), &json!("UNKNOWN_SETTING")));
+    let bad = validation(&json!({}));
+    assert_eq!(
+        (&bad["is_valid"], &bad["errors"][0]["name"]),
+        (&json!(false), &json!("JSON_VALIDATION_ERROR"))
+    );
+}
+
+#[test]
+fn lists_of_job_types_are_filtered_and_versions_stand_together() {
+    let daemon = Daemon::new();
+    daemon.put("beta");
+    daemon.put("Alpha");
+    let mut newer = manifest("beta");
+    newer["job"]["jobVersion"] = "1.1.0".into();
+    daemon.client.post("/v6/job-types/", &body(newer)).expect(201);
+    daemon.patch("/v6/job-types/Alpha/1.0.0/", &json!({"is_active": false})).expect(200);
+    assert!(daemon.detail("Alpha")["deprecated"].is_string());
+    let list = |query: &str| daemon.client.get(&format!("/v6/job-types/{query}")).expect(200);
+    assert_eq!(names(&list("")), ["Alpha", "beta", "beta"]);
+    assert_eq!(names(&list("?is_active=true")), ["beta", "beta"]);
+    assert_eq!(names(&list("?is_active=f")), ["Alpha"]);
+    assert_eq!(names(&list("?keyword=LPH")), ["Alpha"]);
+    assert_eq!(names(&list("?keyword=of-a-TEST")).len(), 3);
+    assert_eq!(names(&list("?keyword=none&keyword=bet")), ["beta", "beta"]);
+    assert_eq!(names(&list("?id=2")), ["Alpha"]);
+    assert_eq!(names(&list("?is_system=true")), [""; 0]);
+    assert_eq!(
+        detail_of(&daemon.client.get("/v6/job-types/?id=x")),
+        "Parameter must be a valid integer: \"id\""
+    );
+    let versions = list("beta/");
+    let versions: Vec<&Value> =
+        versions["results"].as_array().expect("a list").iter().map(|row| &row["version"]).collect();
+    assert_eq!(versions, ["1.1.0", "1.0.0"]);
+    assert_eq!(list("none/")["count"], 0);
+    let by_name = daemon.client.get("/v6/job-type-names/").expect(200);
+    assert_eq!(names(&by_name), ["Alpha", "beta"]);
+    assert_eq!(by_name["results"][1]["latest_version"], "1.1.0");
+    assert_eq!(by_name["results"][1]["versions"], json!(["1.0.0", "1.1.0"]));
+}
+
+#[test]
+fn edits_act_at_once_on_what_is_queued() {
+    let daemon = Daemon::new();
+    let (step, other) = (daemon.put("step"), daemon.put("other"));
+    let path = "/v6/job-types/step/1.0.0/";
+    let jobs = [daemon.queue(step, "1"), daemon.queue(step, "2")];
+    let third = daemon.queue(other, "3");
+    assert_eq!(daemon.picked(), [jobs[0], jobs[1], third]);
+    daemon.patch(path, &json!({"is_paused": true})).expect(200);
+    assert_eq!(daemon.picked(), [third], "a paused type holds");
+    daemon.patch(path, &json!({"is_paused": false, "max_scheduled": 1})).expect(200);
+    assert_eq!(daemon.picked(), [jobs[0], third]);
+    daemon.patch(path, &json!({"max_scheduled": 0, "is_active": false})).expect(200);
+    assert_eq!(daemon.picked(), [jobs[0], jobs[1], third], "what is queued goes on");
+    let refused = daemon.client.post("/v6/jobs/", &json!({"job_type_id": step, "input": {"json": {"N": 1}}}));
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    daemon.patch(path, &json!({"is_active": true})).expect(200);
+    let change = json!({"queue_mode": "lifo"});
+    assert_eq!(daemon.patch("/v6/scheduler/", &change).status, 204);
+    assert_eq!(daemon.client.get("/v6/scheduler/").expect(200)["queue_mode"], "LIFO");
+    assert_eq!(daemon.picked(), [third, jobs[1], jobs[0]]);
+    assert_eq!(daemon.patch("/v6/scheduler/", &json!({"is_paused": true})).status, 204);
+    assert_eq!(daemon.picked(), [], "nothing is launched while the scheduler is paused");
+    assert_eq!(daemon.patch("/v6/scheduler/", &json!({"is_paused": false})).status, 204);
+    let node = daemon.engine.put_node("one").expect("room").wait_durable(WAIT).expect("a node");
+    assert_eq!(node, NodeId(1));
+    assert_eq!(daemon.patch("/v6/nodes/1/", &json!({"is_paused": true})).status, 204);
+    assert_eq!(daemon.picked(), [], "nothing is launched on a paused node");
+    assert_eq!(daemon.patch("/v6/nodes/1/", &json!({"is_paused": false, "is_active": false})).status, 204);
+    assert_eq!(daemon.picked(), []);
+}
+
+#[test]
+fn recipe_types_have_revisions_that_follow_those_of_what_they_hold() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    let post = |body: &Value| daemon.client.post("/v6/recipe-types/", body);
+    post(&recipe_type("Inner one", definition("step", None))).expect(201);
+    let made = post(&recipe_type("Outer", definition("step", Some(("inner-one", 1)))));
+    let outer = made.expect(201);
+    assert!(made.header("location").is_some_and(|at| at.ends_with("/v6/recipe-types/outer/")));
+    assert_eq!(outer["sub_recipe_types"][0]["name"], "inner-one");
+    let detail = |name: &str| daemon.client.get(&format!("/v6/recipe-types/{name}/")).expect(200);
+    assert_eq!(detail("inner-one")["super_recipe_types"][0]["name"], "outer");
+    assert_eq!(daemon.detail("step")["recipe_types"].as_array().map(Vec::len), Some(2));
+    daemon.patch("/v6/job-types/step/1.0.0/", &json!({"manifest": manifest("step")})).expect(200);
+    let inner = detail("inner-one");
+    assert_eq!(inner["revision_num"], 2);
+    assert_eq!(inner["definition"]["nodes"]["a"]["node_type"]["job_type_revision"], 2);
+    let outer = detail("outer");
+    assert_eq!(outer["definition"]["nodes"]["a"]["node_type"]["job_type_revision"], 2);
+    assert_eq!(outer["definition"]["nodes"]["b"]["node_type"]["recipe_type_revision"], 2);
+    let revisions = daemon.client.get("/v6/recipe-types/outer/revisions/").expect(200);
+    assert_eq!(revisions["results"][0]["revision_num"], outer["revision_num"]);
+    assert_eq!(revisions["results"][0]["recipe_type"]["name"], "outer");
+    let first = daemon.client.get("/v6/recipe-types/outer/revisions/1/").expect(200);
+    assert_eq!(first["definition"]["nodes"]["b"]["node_type"]["recipe_type_revision"], 1);
+    assert_eq!(daemon.client.get("/v6/recipe-types/outer/revisions/99/").status, 404);
+    let off = daemon.patch("/v6/job-types/step/1.0.0/", &json!({"is_active": false})).expect(200);
+    assert_eq!(off["warnings"][0]["name"], "DEPRECATED_RECIPES");
+    assert_eq!(
+        (&detail("inner-one")["is_active"], &detail("outer")["is_active"]),
+        (&json!(false), &json!(false))
+    );
+    let listed = daemon.client.get("/v6/recipe-types/?is_active=false&keyword=OUT").expect(200);
+    assert_eq!(names(&listed), ["outer"]);
+    assert_eq!(listed["results"][0]["sub_recipe_types"], json!(["inner-one"]));
+}
+
+#[test]
+fn bad_recipe_types_are_refused_in_words_that_clients_know() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    let check = |body: Value, text: &str| {
+        let said = detail_of(&daemon.client.post("/v6/recipe-types/", &body));
+        assert!(said.starts_with(text), "{body}: {said}");
+    };
+    check(json!({}), "Missing required parameter: \"title\"");
+    check(json!({"title": "a"}), "Missing required parameter: \"definition\"");
+    check(
+        recipe_type("validation", definition("step", None)),
+        "Unable to create recipe type named \"validation\"",
+    );
+    check(
+        recipe_type("a", definition("nope", None)),
+        "Recipe definition contains a job type that does not exist: nope",
+    );
+    let mut circle = definition("step", None);
+    circle["nodes"]["a"]["dependencies"] = json!([{"name": "a"}]);
+    check(recipe_type("a", circle), "Recipe node 'a' has a circular dependency on itself");
+    let mut unknown = definition("step", None);
+    unknown["nodes"]["a"]["dependencies"] = json!([{"name": "z"}]);
+    check(recipe_type("a", unknown), "Node 'z' is not defined");
+    daemon.client.post("/v6/recipe-types/", &recipe_type("a", definition("step", None))).expect(201);
+    check(
+        recipe_type("A", definition("step", None)),
+        "Existing recipe types found for a - will not re-create.",
+    );
+    let own = json!({"definition": definition("step", Some(("a", 1)))});
+    let said = detail_of(&daemon.patch("/v6/recipe-types/a/", &own));
+    assert_eq!(said, "Recipe type a contains sub-recipes of itself. Found within recipe type a.");
+    assert_eq!(daemon.patch("/v6/recipe-types/nope/", &json!({"title": "x"})).status, 404);
+    let plain = daemon.patch("/v6/recipe-types/a/", &json!({"title": "B", "description": "c"})).expect(200);
+    assert_eq!(plain, json!({"is_valid": true, "errors": [], "warnings": [], "diff": {}}));
+    let shown = daemon.client.get("/v6/recipe-types/a/").expect(200);
+    assert_eq!((&shown["title"], &shown["revision_num"]), (&json!("B"), &json!(1)));
+    let validation = |definition: Value| {
+        daemon.client.post("/v6/recipe-types/validation/", &json!({"definition": definition})).expect(200)
+    };
+    assert_eq!(validation(definition("step", None))["is_valid"], true);
+    let bad = validation(definition("nope", None));
+    assert_eq!(
+        (&bad["is_valid"], &bad["errors"][0]["name"]),
+        (&json!(false), &json!("JOB_TYPE_DOES_NOT_EXIST"))
+    );
+}
+
+#[test]
+fn what_the_scheduler_says_is_shown_while_it_is_new() {
+    let daemon = Daemon::new();
+    let detail = || daemon.client.get("/v6/status/").expect(503)["detail"].clone();
+    assert_eq!(detail(), "Status is missing. Scheduler may be down.");
+    let ago = |seconds: i64| weighbridge::Timestamp(daemon.engine.now().0 - seconds * 1_000_000);
+    daemon.engine.report_status("{\"nodes\":[]}", ago(13));
+    assert_eq!(detail(), "Status is over 12 seconds old");
+    daemon.engine.report_status("{\"nodes\":[]}", ago(1));
+    let said = daemon.client.get("/v6/status/").expect(200);
+    assert_eq!(said["nodes"], json!([]));
+    assert!(said["timestamp"].is_string());
+}
