@@ -386,3 +386,60 @@ fn what_the_scheduler_says_is_shown_while_it_is_new() {
     assert_eq!(said["nodes"], json!([]));
     assert!(said["timestamp"].is_string());
 }
+
+#[test]
+fn workspaces_are_what_configurations_name_and_keep_their_secrets() {
+    let daemon = Daemon::new();
+    let broker = json!({"type": "s3", "bucket_name": "b", "credentials": {"access_key_id": "a", "secret_access_key": "s"}});
+    let body = json!({"title": "My Files", "configuration": {"version": "7", "broker": broker}});
+    let made = daemon.client.post("/v6/workspaces/", &body);
+    let shown = made.expect(201);
+    assert!(made.header("location").is_some_and(|at| at.ends_with("/v6/workspaces/1/")));
+    assert_eq!((&shown["name"], &shown["is_active"]), (&json!("my-files"), &json!(true)));
+    assert_eq!(shown["configuration"]["broker"]["credentials"]["secret_access_key"], "************");
+    assert_eq!(daemon.client.post("/v6/workspaces/", &body).expect(201)["name"], "my-files-2");
+    let refused = |configuration: Value| {
+        detail_of(
+            &daemon.client.post("/v6/workspaces/", &json!({"title": "x", "configuration": configuration})),
+        )
+    };
+    assert!(refused(json!({})).contains("'broker' is a required property"));
+    assert!(refused(json!({"broker": {"type": "tape"}})).contains("'tape' is not one of"));
+    let mut with_files = body_with_output("step");
+    daemon.client.post("/v6/job-types/", &with_files).expect(400);
+    with_files["configuration"] = json!({"output_workspaces": {"default": "my-files"}});
+    daemon.client.post("/v6/job-types/", &with_files).expect(201);
+    assert_eq!(daemon.patch("/v6/workspaces/1/", &json!({"is_active": false, "title": "Old"})).status, 204);
+    let shown = daemon.client.get("/v6/workspaces/1/").expect(200);
+    assert_eq!((&shown["title"], &shown["is_active"]), (&json!("Old"), &json!(false)));
+    let listed = daemon.client.get("/v6/workspaces/?name=my-files&order=-id").expect(200);
+    assert_eq!(names(&listed), ["my-files"]);
+    assert_eq!(daemon.client.get("/v6/workspaces/9/").status, 404);
+}
+
+/// A job type that leaves a file.
+fn body_with_output(name: &str) -> Value {
+    let mut manifest = manifest(name);
+    manifest["job"]["interface"]["outputs"] = json!({"files": [{"name": "O", "pattern": "*"}]});
+    body(manifest)
+}
+
+#[test]
+fn errors_that_a_manifest_declares_are_on_record() {
+    let daemon = Daemon::new();
+    let mut declaring = manifest("step");
+    declaring["job"]["errors"] = json!([
+        {"code": 3, "name": "bad-data", "title": "Bad data", "category": "data"},
+        {"code": 4, "name": "odd"},
+    ]);
+    daemon.client.post("/v6/job-types/", &body(declaring)).expect(201);
+    let listed = daemon.client.get("/v6/errors/?is_builtin=false&order=name").expect(200);
+    assert_eq!(names(&listed), ["bad-data", "odd"]);
+    let first = &listed["results"][0];
+    assert_eq!((&first["category"], &first["job_type_name"]), (&json!("DATA"), &json!("step")));
+    assert_eq!(listed["results"][1]["category"], "ALGORITHM");
+    let path = format!("/v6/errors/{}/", first["id"]);
+    assert_eq!(daemon.client.get(&path).expect(200)["title"], "Bad data");
+    assert_eq!(daemon.client.get("/v6/errors/?name=odd").expect(200)["count"], 1);
+    assert_eq!(daemon.client.get("/v6/errors/999/").status, 404);
+}

@@ -9,9 +9,9 @@ use crate::model::{
     SchedulerSettings, Timestamp, Workspace, kind,
 };
 
-/// Documents of the catalog at one position of the log.
+/// Documents of the catalog at one position of the log, by kind: what did not change is shared between views.
 #[derive(Clone, Debug, Default)]
-pub struct CatalogView(pub(super) BTreeMap<DocKey, Arc<Doc>>);
+pub struct CatalogView(pub(super) BTreeMap<u8, Arc<BTreeMap<DocKey, Arc<Doc>>>>);
 
 /// Errors that come with the system.
 static BUILT_IN: LazyLock<Vec<ErrorRecord>> = LazyLock::new(|| JobError::ALL.map(built_in).to_vec());
@@ -73,12 +73,11 @@ kinds! {
 
 impl CatalogView {
     fn of_kind(&self, kind: u8) -> impl DoubleEndedIterator<Item = &Arc<Doc>> {
-        let end = DocKey { kind, id: u64::MAX, sub: u64::MAX };
-        self.0.range(DocKey { kind, id: 0, sub: 0 }..=end).map(|(_, doc)| doc)
+        self.0.get(&kind).into_iter().flat_map(|docs| docs.values())
     }
 
     fn get(&self, kind: u8, id: u64, sub: u64) -> Option<&Doc> {
-        self.0.get(&DocKey { kind, id, sub }).map(|doc| &**doc)
+        self.0.get(&kind)?.get(&DocKey { kind, id, sub }).map(|doc| &**doc)
     }
 
     /// What a job type has that was made from a manifest.

@@ -21,7 +21,7 @@ use crate::queue::{Amounts, Entry};
 
 use super::catalog_view::CatalogView;
 use super::plan::Plan;
-use crate::state::State;
+use crate::state::{SHOWN, State};
 
 /// `jobs` in pieces that each fit one event.
 pub(super) fn in_events(jobs: &[JobId]) -> impl Iterator<Item = Vec<JobId>> + '_ {
@@ -59,8 +59,8 @@ pub(crate) struct Core {
     pub(super) last_refusal: Option<(Timestamp, String)>,
     /// How far load rows were thinned.
     pub(super) thinned: Thinned,
-    /// The last one that was made, and of which version of the documents.
-    catalog_view: (u64, Arc<CatalogView>),
+    /// The last one that was made, and of which version of the documents of each kind.
+    catalog_view: (BTreeMap<u8, u64>, Arc<CatalogView>),
 }
 
 impl Core {
@@ -68,13 +68,18 @@ impl Core {
         Self { state, ..Self::default() }
     }
 
-    /// The catalog as readers see it; made anew where it changed.
+    /// The catalog as readers see it. Cost: the documents of the kinds that changed.
     pub(super) fn catalog_view(&mut self) -> Arc<CatalogView> {
-        let version = self.state.docs().version();
-        if self.catalog_view.0 != version {
-            self.catalog_view = (version, Arc::new(CatalogView(self.state.docs().shown())));
+        let docs = self.state.docs();
+        let (versions, view) = &mut self.catalog_view;
+        for kind in SHOWN {
+            let version = docs.version(kind);
+            if versions.insert(kind, version) != Some(version) {
+                let all = docs.of_kind(kind).map(|doc| (doc.key(), doc.clone()));
+                Arc::make_mut(view).0.insert(kind, Arc::new(all.collect()));
+            }
         }
-        self.catalog_view.1.clone()
+        view.clone()
     }
 
     pub(super) fn emit(&mut self, event: Event) {
@@ -197,6 +202,7 @@ impl Core {
             self.emit(Event::ExeEnded { end, status: JobStatus::Canceled, uses_try: false });
             return true;
         }
+        let outcome = self.declared_outcome(id, outcome);
         let Some(job) = self.state.job(id) else { return false };
         let is_long_running = self.is_long_running(job.job_type);
         let verdict =

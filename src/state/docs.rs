@@ -19,12 +19,12 @@ use crate::queue::Entry;
 pub(crate) struct Docs {
     all: BTreeMap<DocKey, Arc<Doc>>,
     last: [u64; kind::N],
-    /// Raised with every change of a document that readers are shown.
-    version: u64,
+    /// By kind: raised with every change of a document of it.
+    versions: [u64; kind::N],
 }
 
 /// Kinds that readers are shown without asking the store.
-const SHOWN: [u8; 10] = [
+pub(crate) const SHOWN: [u8; 10] = [
     kind::SCHEDULER,
     kind::JOB_TYPE,
     kind::JOB_TYPE_REVISION,
@@ -96,25 +96,25 @@ impl Docs {
     pub(crate) fn put(&mut self, doc: &Arc<Doc>) {
         let key = doc.key();
         self.seen(key);
-        self.version += u64::from(SHOWN.contains(&key.kind));
+        self.raise(key.kind);
         if self.has_room_for(key) {
             self.all.insert(key, doc.clone());
         }
     }
 
-    /// Raised with every change of what `shown` gives.
-    pub(crate) fn version(&self) -> u64 {
-        self.version
+    fn raise(&mut self, kind: u8) {
+        if let Some(version) = self.versions.get_mut(usize::from(kind)) {
+            *version += 1;
+        }
     }
 
-    /// What readers are shown without asking the store.
-    pub(crate) fn shown(&self) -> BTreeMap<DocKey, Arc<Doc>> {
-        let all = SHOWN.iter().flat_map(|kind| self.of_kind(*kind));
-        all.map(|doc| (doc.key(), doc.clone())).collect()
+    /// Raised with every change of a document of that kind.
+    pub(crate) fn version(&self, kind: u8) -> u64 {
+        self.versions.get(usize::from(kind)).copied().unwrap_or_default()
     }
 
     fn drop_one(&mut self, key: DocKey) -> Option<Arc<Doc>> {
-        self.version += u64::from(SHOWN.contains(&key.kind));
+        self.raise(key.kind);
         if key.kind == kind::OPEN_RECIPE {
             for kind in [kind::RECIPE, kind::RECIPE_PART] {
                 let keys: Vec<DocKey> = self.about(kind, key.id).map(|doc| doc.key()).collect();

@@ -17,3 +17,4 @@ pub(super) mod queue;
 pub(super) mod recipe_types;
 pub(super) mod recipes;
 pub(super) mod scheduler;
+pub(super) mod workspaces;

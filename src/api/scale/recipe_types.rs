@@ -37,7 +37,7 @@ const TITLE_CHARS_MAX: usize = 50;
 const DESCRIPTION_CHARS_MAX: usize = 500;
 
 /// The name of a recipe type of that title: small letters, digits and hyphens.
-fn name_of(title: &str) -> String {
+pub(super) fn name_of(title: &str) -> String {
     let kept = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-' || c.is_ascii_whitespace();
     let plain: String = title.chars().filter(kept).collect();
     let mut name = String::new();

@@ -96,6 +96,20 @@ pub(crate) enum ManifestError {
     TooManyResources,
 }
 
+/// What an exit code means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeclaredError {
+    pub(crate) code: i64,
+    /// Unique in the manifest.
+    pub(crate) name: String,
+    /// For people.
+    pub(crate) title: String,
+    /// For people.
+    pub(crate) description: String,
+    /// The input is at fault, not the command.
+    pub(crate) is_of_data: bool,
+}
+
 /// A checked manifest, and the document it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
@@ -109,6 +123,7 @@ pub(crate) struct Manifest {
     timeout_s: u32,
     interface: Stated,
     resources: Vec<Declared>,
+    errors: Vec<DeclaredError>,
 }
 
 impl Manifest {
@@ -128,11 +143,11 @@ impl Manifest {
             timeout_s: timeout_s(&job)?,
             interface: job.get("interface").map_or(Ok(Stated::default()), |place| Stated::read(&place))?,
             resources: resources(&job)?,
+            errors: errors(&job)?,
             document: defaults::filled(document.clone()),
         };
         check_maintainer(&job.need("maintainer")?)?;
         job.texts("tags")?;
-        check_errors(&job)?;
         manifest.check_names()?;
         Ok(manifest)
     }
@@ -187,6 +202,11 @@ impl Manifest {
     /// What a configuration gives beside the input.
     pub(crate) fn settings(&self) -> &[Setting] {
         &self.interface.settings
+    }
+
+    /// What exit codes mean.
+    pub(crate) fn errors(&self) -> &[DeclaredError] {
+        &self.errors
     }
 
     /// Where a configuration puts directories and volumes.
@@ -300,18 +320,25 @@ fn check_maintainer(place: &Place<'_>) -> Result<(), Misfit> {
         .try_for_each(|name| members.text(name).map(drop))
 }
 
-fn check_errors(job: &Members<'_>) -> Result<(), ManifestError> {
-    let mut names = Vec::new();
-    for place in job.items("errors")? {
-        let members = place.object(&["code", "name"], &["title", "description", "category"])?;
-        members.need("code")?.integer()?;
-        names.push(interface::name(&members)?);
-        members.text("title")?;
-        members.text("description")?;
-        members.get("category").map(|place| place.choice(&["job", "data"])).transpose()?;
+fn errors(job: &Members<'_>) -> Result<Vec<DeclaredError>, ManifestError> {
+    let errors: Vec<DeclaredError> = job.items("errors")?.iter().map(error).collect::<Result<_, _>>()?;
+    match first_twice(errors.iter().map(|error| &error.name)) {
+        Some(name) => Err(ManifestError::DuplicateError { name: name.clone() }),
+        None => Ok(errors),
     }
-    match first_twice(names.into_iter()) {
-        Some(name) => Err(ManifestError::DuplicateError { name }),
-        None => Ok(()),
-    }
+}
+
+fn error(place: &Place<'_>) -> Result<DeclaredError, Misfit> {
+    let members = place.object(&["code", "name"], &["title", "description", "category"])?;
+    // A code that no process can end with stands for nothing.
+    let code = members.need("code")?.integer()?.as_i64().unwrap_or(i64::MAX);
+    let name = interface::name(&members)?;
+    let category = members.get("category").map(|place| place.choice(&["job", "data"])).transpose()?;
+    Ok(DeclaredError {
+        code,
+        title: members.text("title")?.unwrap_or(&name).to_owned(),
+        description: members.text("description")?.unwrap_or_default().to_owned(),
+        is_of_data: category == Some("data"),
+        name,
+    })
 }

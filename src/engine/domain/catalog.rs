@@ -251,6 +251,7 @@ impl Core {
         };
         self.put_revision(&details, created);
         self.put(Doc::JobType(details));
+        self.put_declared_errors(id, 1, now);
         Ok(id)
     }
 
@@ -317,6 +318,7 @@ impl Core {
             new.revision += 1;
             new.manifest = manifest;
             self.put_revision(&new, when);
+            self.put_declared_errors(id, new.revision, now);
         }
         if new != old {
             self.put(Doc::JobType(new));
@@ -421,7 +423,11 @@ impl Core {
         Ok(())
     }
 
-    fn put_error(&mut self, mut error: ErrorRecord, now: Timestamp) -> Result<ErrorId, CatalogError> {
+    pub(super) fn put_error(
+        &mut self,
+        mut error: ErrorRecord,
+        now: Timestamp,
+    ) -> Result<ErrorId, CatalogError> {
         check_text(&[&error.name, &error.title, &error.description])?;
         let known = self.state.docs().of_kind(kind::ERROR).find_map(|doc| match &**doc {
             Doc::Error(known)

@@ -7,6 +7,7 @@
 mod batches;
 mod bulk;
 mod catalog;
+mod declared_errors;
 mod documents;
 mod entries;
 mod executions;
