@@ -71,7 +71,9 @@ fn measure(n_nodes: usize) -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let id = engine.queue_new_recipe(NewRecipe::new(kind, json!({})))?.wait_durable(WAIT)?;
     let made = begin.elapsed();
-    let offer = Offer::new(NodeId(1), NodeResources::new().cpus("1000000")?);
+    // As much as a job of any manifest asks for at least, a million times.
+    let free = NodeResources::new().cpus("1000000")?.mem_mib(1 << 27);
+    let offer = Offer::new(NodeId(1), free);
     let mut running = VecDeque::new();
     let (mut took, mut n_events) = (Duration::ZERO, 0);
     for _ in 0..N_ENDS {
