@@ -155,7 +155,9 @@ fn shown(answer: &Value, count: Count) -> String {
         return "nothing was measured yet; `serve --load-period` says how often it is".to_owned();
     }
     let mut table = table(&["JOB TYPE", ">NOW", ">MOST", &format!("{} OVER TIME", count.name())]);
-    for of in series {
+    // An idle system is only told of where there is nothing else.
+    let is_told = |of: &&Value| series.len() == 1 || !of["job_type"].is_null();
+    for of in series.iter().filter(is_told) {
         let counts = count.of(of);
         let kind = if of["job_type"].is_null() { "(idle)".to_owned() } else { job_type(of, "/job_type") };
         let now = counts.iter().rev().find_map(|count| *count).unwrap_or(0);
