@@ -111,7 +111,7 @@ const SCALE: &[Endpoint] = &[
     patches("/recipe-types/{name}/", "Change a recipe type", || patch(scale::recipe_types::change)),
     reads("/recipe-types/{name}/revisions/", "Revisions of a recipe type", || get(scale::recipe_types::revisions)),
     reads("/recipe-types/{name}/revisions/{revision}/", "A revision of a recipe type", || get(scale::recipe_types::revision)),
-    reads("/version/", "The version", || get(health::scale_version)),
+    reads("/version/", "The version of Scale whose interface is spoken", || get(health::scale_version)),
 ];
 
 /// Our own calls.
