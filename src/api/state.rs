@@ -153,12 +153,23 @@ impl ApiState {
 
     /// Asks the engine something that takes the core's lock, beside the runtime's threads, and
     /// answers once what was seen is on disk: nobody is told of what a crash may undo. With a log
-    /// that failed, the answer is what memory holds.
+    /// that failed, the answer is what memory holds. Views that are read afterwards are not older.
     pub(super) async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Engine) -> T + Send + 'static) -> T {
+        let (answer, position) = self.ask_settled(ask).await;
+        // Release, with the Acquire in `view`: who was told of a job that ended finds it ended there too.
+        self.0.told.fetch_max(position.0, Ordering::Release);
+        answer
+    }
+
+    /// The answer, and a position of the log at which what was seen is on disk.
+    async fn ask_settled<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> (T, EventNumber) {
         self.ask_ahead(move |engine| {
             let answer = ask(engine);
             engine.settle(VIEW_WAIT_MAX);
-            answer
+            (answer, engine.durable())
         })
         .await
     }
@@ -220,7 +231,7 @@ impl ApiState {
     async fn publish(&self, position: EventNumber) {
         let _turn = self.0.publishing.lock().await;
         if self.engine().view().position < position {
-            let made = self.ask(Engine::publish).await;
+            let (made, _) = self.ask_settled(Engine::publish).await;
             // No longer than for what was made: a position that does not exist keeps nobody else.
             self.look(made.min(position)).await;
         }
@@ -241,7 +252,7 @@ impl ApiState {
 
     /// A view of everything applied up to now.
     pub(super) async fn newest_view(&self) -> Arc<View> {
-        let position = self.ask(Engine::publish).await;
+        let (position, _) = self.ask_settled(Engine::publish).await;
         self.view_at(position).await.unwrap_or_else(|_| self.engine().view())
     }
 
