@@ -339,6 +339,19 @@ impl Script {
         self.done();
     }
 
+    /// Takes back what it canceled of nodes that wait, and cancels the others that do.
+    fn nodes_that_wait(&mut self) {
+        let jobs = self.engine().jobs(JobId(0), 1_000);
+        let is_last = |job: &Job| job.recipe.as_ref().is_some_and(|(_, name)| &**name == "node3");
+        let of = |status: JobStatus| -> Vec<JobId> {
+            let is_it = |job: &&Job| is_last(job) && job.num_exes == 0 && job.status == status;
+            jobs.iter().filter(is_it).map(|job| job.id).collect()
+        };
+        let (canceled, pending) = (of(JobStatus::Canceled), of(JobStatus::Pending));
+        self.requeue(&canceled, None);
+        self.cancel(&pending);
+    }
+
     fn run(&mut self) {
         let needs = |mib: u64| NodeResources::new().mem_mib(mib);
         let spec = JobTypeSpec::new("step", "1").command(["run", "{n}"]).max_tries(1).needs(needs(1));
@@ -361,6 +374,7 @@ impl Script {
                 self.recipes(recipes);
             }
             self.between(round, 0);
+            self.nodes_that_wait();
             self.controls(round, kind, other);
             if round % 3 == 1 {
                 // An edit, and a type of its own.

@@ -2,9 +2,9 @@
 //!
 //! Core: no I/O, clock, lock or logging.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use crate::job::can_be_canceled;
+use crate::job::{can_be_canceled, can_be_uncanceled};
 use crate::launch::{StatusUpdate, TaskState, TemplateError, placeholders};
 use crate::limits::{
     COMMAND_JOBS_MAX, EVENT_JOBS_MAX, JOB_TYPE_BYTES_MAX, JOB_TYPES_MAX, LANES_MAX, QUEUED_MAX,
@@ -408,13 +408,84 @@ impl Core {
         (chosen, changed)
     }
 
-    /// Those of `jobs` that are over, and were taken up from the store because `wants` them.
+    /// Takes those of `jobs` up from the store that are over and that `wants` says yes to.
     pub(super) fn recall(
         &mut self,
         jobs: &[JobId],
         facts: &Facts,
         wants: impl Fn(&JobState) -> bool,
-    ) -> Result<Vec<JobId>, JobsError> {
+    ) -> Result<(), JobsError> {
+        let recalled = self.absent(jobs, facts, wants)?;
+        self.take_back(&recalled, facts);
+        Ok(())
+    }
+
+    /// Jobs of `jobs` that `wants` says yes to, once each, and how many are left out. Those that are over are
+    /// taken up from the store, and so is what those are to wait for again that were canceled before they
+    /// were ever queued. Of these all have to be uncanceled; one is left out where retention dropped
+    /// something that it waited for.
+    pub(super) fn chosen_again(
+        &mut self,
+        jobs: &[JobId],
+        facts: &Facts,
+        wants: impl Fn(&JobState) -> bool,
+    ) -> Result<(Vec<JobId>, Changed), JobsError> {
+        let mut recalled = self.absent(jobs, facts, &wants)?;
+        let (mut parents, mut lost) = (BTreeSet::new(), BTreeSet::new());
+        for &id in jobs {
+            let known = self.state.job(id).map(|job| (job, self.state.graph.parents(id)));
+            let read = || {
+                let at = recalled.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+                Some((&recalled[at].1, facts.parents(id)))
+            };
+            let Some((job, waits_for)) = known.or_else(read) else { continue };
+            if !can_be_uncanceled(job) || !wants(job) {
+                continue;
+            }
+            match self.absent_parents(waits_for, facts)? {
+                Some(absent) => parents.extend(absent),
+                None => drop(lost.insert(id)),
+            }
+        }
+        recalled.retain(|(id, _)| !lost.contains(id));
+        let others = parents.into_iter().filter_map(|id| Some((id, facts.get(id)?.clone())));
+        recalled.extend(others);
+        recalled.sort_unstable_by_key(|(id, _)| *id);
+        recalled.dedup_by_key(|(id, _)| *id);
+        self.take_back(&recalled, facts);
+        let (mut chosen, mut changed) = self.chosen(jobs, wants);
+        let n_all = chosen.len();
+        chosen.retain(|id| !lost.contains(id));
+        let n_lost = u32::try_from(n_all - chosen.len()).expect("at most COMMAND_JOBS_MAX");
+        changed.n_changed -= n_lost;
+        changed.n_ignored += n_lost;
+        Ok((chosen, changed))
+    }
+
+    /// Those of a job's parents that are over, not completed and not here; none where one was dropped.
+    fn absent_parents(&self, parents: &[JobId], facts: &Facts) -> Result<Option<Vec<JobId>>, JobsError> {
+        let mut absent = Vec::new();
+        for &parent in parents.iter().filter(|parent| self.state.job(**parent).is_none()) {
+            match self.state.gone(parent, facts.position) {
+                Gone::Unknown | Gone::As(JobStatus::Completed) => {}
+                Gone::As(_) | Gone::Unsure => return Err(JobsError::Changing(parent)),
+                Gone::Before => match facts.get(parent) {
+                    Some(job) if job.status == JobStatus::Completed => {}
+                    Some(_) => absent.push(parent),
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some(absent))
+    }
+
+    /// Those of `jobs` that are not here and that `wants` says yes to, by id.
+    fn absent(
+        &self,
+        jobs: &[JobId],
+        facts: &Facts,
+        wants: impl Fn(&JobState) -> bool,
+    ) -> Result<Vec<(JobId, JobState)>, JobsError> {
         let mut recalled: Vec<(JobId, JobState)> = Vec::new();
         for id in jobs.iter().filter(|id| self.state.job(**id).is_none()) {
             match self.state.gone(*id, facts.position) {
@@ -422,18 +493,27 @@ impl Core {
                 Gone::As(JobStatus::Completed) => {}
                 Gone::As(_) | Gone::Unsure => return Err(JobsError::Changing(*id)),
                 Gone::Before => {
-                    let at = facts.over.binary_search_by_key(id, |(id, _)| *id);
-                    recalled.extend(at.ok().map(|at| facts.over[at].clone()).filter(|(_, job)| wants(job)));
+                    let job = facts.get(*id).filter(|job| wants(job));
+                    recalled.extend(job.map(|job| (*id, job.clone())));
                 }
             }
         }
         recalled.sort_unstable_by_key(|(id, _)| *id);
         recalled.dedup_by_key(|(id, _)| *id);
-        let ids = recalled.iter().map(|(id, _)| *id).collect();
-        for jobs in recalled.chunks(EVENT_JOBS_MAX as usize) {
+        Ok(recalled)
+    }
+
+    /// Takes jobs up that are over, with what they wait for if they go on.
+    fn take_back(&mut self, jobs: &[(JobId, JobState)], facts: &Facts) {
+        for jobs in jobs.chunks(EVENT_JOBS_MAX as usize) {
             self.emit(Event::JobsRecalled(RecalledJobs(jobs.to_vec())));
         }
-        Ok(ids)
+        for (child, _) in jobs {
+            let parents = facts.parents(*child);
+            if !parents.is_empty() {
+                self.emit(Event::JobParents { child: *child, parents: parents.to_vec() });
+            }
+        }
     }
 
     /// `facts` tells of those that are over.

@@ -52,7 +52,7 @@ pub(crate) struct Changed {
     /// What it was; none where it is new.
     pub(crate) before: Option<Kind>,
     pub(crate) job: JobState,
-    /// The jobs it waits for, while it is not over.
+    /// The jobs it waits for, or waits for again if it is taken up.
     pub(crate) parents: Vec<JobId>,
 }
 

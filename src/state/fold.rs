@@ -10,7 +10,8 @@
 //! S4  Counters equal a recount of the jobs.
 //! S5  `now` never runs back.
 //! S6  A job that is not here is over. One that failed or was canceled stays while a job that is not
-//!     over waits for it, so that a missing parent is a completed one.
+//!     over waits for it, so that a missing parent is a completed one. What one waited for that was canceled
+//!     before it was ever queued is known as long as the job is, here or in the store.
 //! S7  `delta` holds every job that was changed, as it is now.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +25,7 @@ use super::paged::Paged;
 use super::recipes::Recipes;
 use super::submissions::Submissions;
 use crate::catalog::Catalog;
+use crate::job::can_be_uncanceled;
 use crate::limits::LEFT_MAX;
 use crate::load::{Counters, History, LoadRow, StatusCounts};
 use crate::model::{
@@ -219,7 +221,7 @@ impl State {
             let Some(held) = self.jobs.get_mut(id.0).filter(|held| held.is_noted) else { continue };
             held.is_noted = false;
             let (before, job) = (held.before, held.job.clone());
-            let parents = if job.is_open() { self.graph.parents(id).to_vec() } else { Vec::new() };
+            let parents = self.graph.parents(id).to_vec();
             delta.jobs.push(Changed { id, before, job, parents });
         }
         for changed in &delta.jobs {
@@ -252,9 +254,41 @@ impl State {
         if held.note(Some(kind)) {
             self.noted.push(id);
         }
+        if is_open && !was_open {
+            self.wait_again(id);
+        }
         if is_in_recipe && (kind.status, had_input) != is {
             self.job_changed(id, kind.status, is);
         }
+    }
+
+    /// Puts the edges back of a job that was over.
+    fn wait_again(&mut self, id: JobId) {
+        let parents = self.graph.reopen(id);
+        if parents.is_empty() {
+            return;
+        }
+        self.add_parents(id, &parents);
+        // Those that were taken up for it are written anew: the store drops nothing that has just changed.
+        for parent in parents {
+            let Some(held) = self.jobs.get_mut(parent.0).filter(|held| !held.job.is_open()) else { continue };
+            let kind = Kind::of(&held.job);
+            if held.note(Some(kind)) {
+                self.noted.push(parent);
+            }
+        }
+    }
+
+    /// What a job that is over waits for if it is taken up again.
+    fn parents_of_over(&self, id: JobId) -> Vec<JobId> {
+        if !self.job(id).is_some_and(can_be_uncanceled) {
+            return Vec::new();
+        }
+        self.graph.parents(id).iter().copied().filter(|parent| self.is_unmet(*parent)).collect()
+    }
+
+    fn is_unmet(&self, parent: JobId) -> bool {
+        self.job(parent).is_some_and(|job| job.status != JobStatus::Completed)
     }
 
     /// Forgets the jobs that are over.
@@ -268,16 +302,18 @@ impl State {
             if self.job(id).is_none_or(JobState::is_open) {
                 continue;
             }
-            self.graph.end(id, |parent| free.push(parent));
-            for parent in free.drain(..) {
-                self.leave(parent);
+            let again = self.parents_of_over(id);
+            let again = self.graph.end(id, again, |parent, again| free.push((parent, again)));
+            for (parent, again) in free.drain(..) {
+                self.leave(parent, again);
             }
-            self.leave(id);
+            self.leave(id, again);
         }
         self.ending = ending;
     }
 
-    fn leave(&mut self, id: JobId) {
+    /// `parents` are those it waits for if it is taken up again.
+    fn leave(&mut self, id: JobId, parents: Vec<JobId>) {
         let holds = |job: &JobState| {
             job.is_open() || (job.status != JobStatus::Completed && self.graph.has_open_children(id))
         };
@@ -287,19 +323,26 @@ impl State {
         let Some(Held { job, is_noted, before }) = self.jobs.remove(id.0) else { return };
         self.left.add(self.last_event, id, job.status);
         if is_noted {
-            self.delta.jobs.push(Changed { id, before, job, parents: Vec::new() });
+            self.delta.jobs.push(Changed { id, before, job, parents });
         }
     }
 
     pub(super) fn add_parents(&mut self, child: JobId, parents: &[JobId]) {
-        let is_unmet = |id: &&JobId| self.job(**id).is_some_and(|job| job.status != JobStatus::Completed);
-        let n_unmet = parents.iter().filter(is_unmet).count();
-        self.graph.add(child, parents, u32::try_from(n_unmet).unwrap_or(u32::MAX));
+        let n_unmet = parents.iter().filter(|parent| self.is_unmet(**parent)).count();
+        let is_over = |id: JobId| self.jobs.get(id.0).is_none_or(|held| !held.job.is_open());
+        self.graph.add(child, parents, u32::try_from(n_unmet).unwrap_or(u32::MAX), is_over);
     }
 
     fn give_parents(&mut self, child: JobId, parents: &[JobId]) {
-        self.add_parents(child, parents);
-        self.change(child, |_| {});
+        match self.job(child).map(JobState::is_open) {
+            Some(true) => {
+                self.add_parents(child, parents);
+                self.change(child, |_| {});
+            }
+            // Taken up from the store, which knows it.
+            Some(false) => self.graph.keep(child, parents),
+            None => {}
+        }
     }
 
     fn set_status(job: &mut JobState, status: JobStatus, when: Timestamp) {
@@ -446,7 +489,6 @@ impl State {
             Event::JobsRecalled(recalled) => {
                 for (id, job) in &recalled.0 {
                     if self.jobs.get(id.0).is_none() && !job.is_open() {
-                        self.graph.recall(*id);
                         self.jobs.insert(id.0, Held::new(job.clone()));
                     }
                 }
@@ -799,6 +841,7 @@ impl State {
     pub(crate) fn check_invariants(&self) {
         self.queue.check_invariants();
         self.check_recipes();
+        self.graph.check_invariants(|id| self.job(id).map(|job| job.status));
         let mut counters = Counters::default();
         let (mut hash, mut n_exes) = (0_u64, 0);
         for (id, job) in self.jobs.iter().map(|(id, held)| (JobId(id), &held.job)) {

@@ -74,30 +74,28 @@ impl State {
         self.jobs.insert(id.0, Held::new(job));
     }
 
-    /// Puts the edges back. `over` tells how a job stands that is over, and is asked for each parent of
-    /// that kind. False where what was put back does not add up to `totals`.
+    /// Puts the edges back. `over` tells how a job stands that is over, and what it waits for if it is taken
+    /// up again, and is asked for each parent of that kind. False where what was put back does not add up to `totals`.
     pub(crate) fn restored<E>(
         &mut self,
         totals: &Totals,
-        restoring: Restoring,
-        mut over: impl FnMut(JobId) -> Result<Option<JobState>, E>,
+        mut restoring: Restoring,
+        mut over: impl FnMut(JobId) -> Result<Option<(JobState, Vec<JobId>)>, E>,
     ) -> Result<bool, E> {
         let adds_up = self.open_hash == totals.open_hash;
+        // As they were made, so that children stand in that order.
+        restoring.parents.sort_unstable_by_key(|(child, _)| *child);
         for (child, parents) in restoring.parents {
             for parent in &parents {
                 if self.job(*parent).is_none() {
-                    let failed = over(*parent)?.filter(|job| job.status != JobStatus::Completed);
-                    if let Some(job) = failed {
+                    let failed = over(*parent)?.filter(|(job, _)| job.status != JobStatus::Completed);
+                    if let Some((job, again)) = failed {
                         self.jobs.insert(parent.0, Held::new(job));
+                        self.graph.keep(*parent, &again);
                     }
                 }
             }
             self.add_parents(child, &parents);
-            for parent in parents {
-                if self.job(parent).is_none_or(|job| !job.is_open()) {
-                    self.graph.end(parent, |_| {});
-                }
-            }
         }
         Ok(adds_up)
     }

@@ -9,7 +9,8 @@ use crate::model::{
     NodeResources, Outcome, RecipeId, TenantId, Timestamp, Usage,
 };
 
-/// A job as it is stored, with the jobs it waits for while it is not over.
+/// A job as it is stored, with the jobs it waits for while it is not over, or waits for again if it is taken
+/// up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredJob {
     pub(crate) id: JobId,

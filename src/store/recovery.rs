@@ -281,7 +281,7 @@ fn read_state(file: &StateFile, id: StoreId, tell: &dyn Fn(Recovery)) -> Result<
 
 fn put_edges_back(reading: &mut Reading, tables: &Tables) -> Result<(), OpenError> {
     let restoring = std::mem::take(&mut reading.restoring);
-    let adds_up = reading.state.restored(&reading.totals, restoring, |id| tables.state(id))?;
+    let adds_up = reading.state.restored(&reading.totals, restoring, |id| tables.state_and_parents(id))?;
     reading.state.open_recipes();
     if adds_up { Ok(()) } else { Err(damaged("its rows do not add up to the state it names")) }
 }

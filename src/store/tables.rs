@@ -101,13 +101,29 @@ pub(crate) struct Facts {
     pub(crate) position: EventNumber,
     /// They count while that of the tables is the same.
     pub(crate) generation: u64,
-    /// By id.
+    /// By id. Beside those that were asked for it holds what they wait for if they are taken up again.
     pub(crate) over: Vec<(JobId, JobState)>,
+    /// What those wait for then, by their ids; of most nothing.
+    parents: Vec<(JobId, Vec<JobId>)>,
+}
+
+impl Facts {
+    /// How a job stands that is over.
+    pub(crate) fn get(&self, id: JobId) -> Option<&JobState> {
+        let at = self.over.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&self.over[at].1)
+    }
+
+    /// What a job that is over waits for if it is taken up again.
+    pub(crate) fn parents(&self, id: JobId) -> &[JobId] {
+        let at = self.parents.binary_search_by_key(&id, |(id, _)| *id);
+        at.map_or(&[], |at| &self.parents[at].1)
+    }
 }
 
 /// Where a reader found a job.
 enum Found {
-    Here(Box<JobState>),
+    Here(Box<(JobState, Vec<JobId>)>),
     At(Place),
     Nowhere,
 }
@@ -263,34 +279,59 @@ impl Tables {
         self.shared.lock().index.head
     }
 
-    /// How those of `jobs` stand that are over.
+    /// How those of `jobs` stand that are over, and what those wait for that may wait again.
+    ///
+    /// Cost: a look for each of them.
     pub(crate) fn facts(&self, jobs: &[JobId]) -> Result<Facts, OpenError> {
         let generation = self.generation();
         let position = self.shared.lock().position;
-        let mut over = Vec::new();
-        for &id in jobs {
-            let may_be_over = match self.look(id) {
-                Found::Here(job) => !job.is_open(),
-                Found::At(_) => self.shared.lock().index.open.get(id.0).is_none(),
-                Found::Nowhere => true,
-            };
-            if may_be_over {
-                over.extend(self.state(id)?.filter(|job| !job.is_open()).map(|job| (id, job)));
-            }
-        }
+        let (mut over, mut parents) = (Vec::new(), Vec::new());
+        self.find_over(jobs, &mut over, &mut parents)?;
+        let mut before: Vec<JobId> = parents.iter().flat_map(|(_, parents)| parents).copied().collect();
+        before.sort_unstable();
+        before.dedup();
+        self.find_over(&before, &mut over, &mut parents)?;
         over.sort_unstable_by_key(|(id, _)| *id);
         over.dedup_by_key(|(id, _)| *id);
+        parents.sort_unstable_by_key(|(id, _)| *id);
+        parents.dedup_by_key(|(id, _)| *id);
         let shared = self.shared.lock();
         over.retain(|(id, _)| !shared.marked.holds(*id));
         drop(shared);
-        Ok(Facts { position, generation, over })
+        Ok(Facts { position, generation, over, parents })
+    }
+
+    fn find_over(
+        &self,
+        jobs: &[JobId],
+        over: &mut Vec<(JobId, JobState)>,
+        parents: &mut Vec<(JobId, Vec<JobId>)>,
+    ) -> Result<(), OpenError> {
+        for &id in jobs {
+            let may_be_over = match self.look(id) {
+                Found::Here(found) => !found.0.is_open(),
+                Found::At(_) => self.shared.lock().index.open.get(id.0).is_none(),
+                Found::Nowhere => true,
+            };
+            if !may_be_over {
+                continue;
+            }
+            let Some((job, again)) = self.state_and_parents(id)?.filter(|(job, _)| !job.is_open()) else {
+                continue;
+            };
+            over.push((id, job));
+            if !again.is_empty() {
+                parents.push((id, again));
+            }
+        }
+        Ok(())
     }
 
     fn look(&self, id: JobId) -> Found {
         let shared = self.shared.lock();
         let frozen = || shared.frozen.as_ref().and_then(|frozen| frozen.get(id));
         if let Some(changed) = shared.recent.get(id).or_else(frozen) {
-            return Found::Here(Box::new(changed.job.clone()));
+            return Found::Here(Box::new((changed.job.clone(), changed.parents.clone())));
         }
         let place = shared.index.open.get(id.0).or_else(|| shared.index.over.get(&id));
         place.map_or(Found::Nowhere, |place| Found::At(*place))
@@ -304,13 +345,18 @@ impl Tables {
     ///
     /// Cost: a look under a lock, or one segment of the file.
     pub(crate) fn state(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
+        Ok(self.state_and_parents(id)?.map(|(job, _)| job))
+    }
+
+    /// The same, with what it waits for, or waits for again if it is taken up.
+    pub(super) fn state_and_parents(&self, id: JobId) -> Result<Option<(JobState, Vec<JobId>)>, OpenError> {
         contained(STATE, || self.find(id)).inspect_err(|error| self.doubt(error))
     }
 
-    fn find(&self, id: JobId) -> Result<Option<JobState>, OpenError> {
+    fn find(&self, id: JobId) -> Result<Option<(JobState, Vec<JobId>)>, OpenError> {
         for _ in 0..LOOKS_MAX {
             let (txn, place) = match self.look(id) {
-                Found::Here(job) => return Ok(Some(*job)),
+                Found::Here(found) => return Ok(Some(*found)),
                 Found::At(place) => (self.read()?, place),
                 Found::Nowhere => {
                     let txn = self.read()?;
@@ -326,7 +372,7 @@ impl Tables {
                 }
             };
             if let Some(stored) = Self::row(&txn, place)?.filter(|stored| stored.id == id) {
-                return Ok(Some(stored.job));
+                return Ok(Some((stored.job, stored.parents)));
             }
             // A checkpoint has moved it, and will say so in a moment.
             std::thread::sleep(LOOK_PAUSE);

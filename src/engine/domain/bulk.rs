@@ -430,9 +430,8 @@ impl Core {
             _ => can_be_requeued(job) || can_be_uncanceled(job),
         };
         self.check_jobs(jobs)?;
-        let over = |id: &JobId| facts.over.binary_search_by_key(id, |(id, _)| *id).ok();
         let before = |id: &JobId| {
-            let job = self.state.job(*id).or_else(|| over(id).map(|at| &facts.over[at].1))?;
+            let job = self.standing_of(*id, facts)?;
             wants(job).then_some((*id, job.status))
         };
         let before: Vec<(JobId, JobStatus)> = jobs.iter().filter_map(before).collect();
@@ -442,7 +441,12 @@ impl Core {
             _ => drop(self.requeue_following(&chosen, facts, bulk.priority, follows, now)?),
         }
         let num_exes = |id: JobId| self.state.job(id).map_or(0, |job| job.num_exes);
-        let changed: Vec<_> = before.into_iter().map(|(id, was)| (id, was, num_exes(id))).collect();
+        let is_changed = |id: JobId| {
+            let is_open = self.state.job(id).is_some_and(crate::model::JobState::is_open);
+            bulk.kind == BulkKind::Cancel || is_open
+        };
+        let changed = before.into_iter().filter(|(id, _)| is_changed(*id));
+        let changed: Vec<_> = changed.map(|(id, was)| (id, was, num_exes(id))).collect();
         bulk.cursor = cursor;
         bulk.n_seen += jobs.len() as u64;
         bulk.n_changed += changed.len() as u64;
@@ -491,12 +495,16 @@ impl Core {
     }
 
     fn undo_cancel(&mut self, part: &BulkPart, facts: &Facts, now: Timestamp) -> Result<usize, JobsError> {
-        let all: Vec<JobId> = part.jobs.iter().map(|(id, _, _)| *id).collect();
         let is_canceled =
             |job: &crate::model::JobState| job.status == JobStatus::Canceled && !job.is_superseded();
-        self.recall(&all, facts, is_canceled)?;
-        let still = |(id, was, num_exes): &(JobId, JobStatus, u32)| {
-            let job = self.state.job(*id).filter(|job| is_canceled(job) && job.num_exes == *num_exes)?;
+        let is_same = |(id, _, num_exes): &&(JobId, JobStatus, u32)| {
+            self.standing_of(*id, facts).is_some_and(|job| job.num_exes == *num_exes)
+        };
+        let all: Vec<JobId> = part.jobs.iter().filter(is_same).map(|(id, _, _)| *id).collect();
+        let (all, _) = self.chosen_again(&all, facts, is_canceled)?;
+        let still = |(id, was, _): &(JobId, JobStatus, u32)| {
+            all.binary_search(id).ok()?;
+            let job = self.state.job(*id)?;
             let is_over = job.more.as_ref().is_none_or(|more| !more.runs);
             Some((*id, *was, is_over))
         };

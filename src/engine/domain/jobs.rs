@@ -24,7 +24,7 @@ impl Engine {
     /// Queues jobs again: those that wait, run, failed or were canceled, with a new execution each. What
     /// they had is given up: an entry leaves the queue, a running execution is ended. Those that were
     /// canceled before they were ever queued go back to waiting for what they depend on. Completed and
-    /// superseded ones are left alone.
+    /// superseded ones are left alone, and those that would wait for a job that retention dropped.
     ///
     /// `priority` is for this time in the queue; none: the job's own. Each job may be tried as often as its
     /// type says, again.
@@ -95,8 +95,7 @@ impl Core {
     ) -> Result<Requeued, JobsError> {
         self.check_jobs(jobs)?;
         let wants = |job: &JobState| can_be_requeued(job) || can_be_uncanceled(job);
-        self.recall(jobs, facts, wants)?;
-        let (chosen, changed) = self.chosen(jobs, wants);
+        let (chosen, changed) = self.chosen_again(jobs, facts, wants)?;
         let is_queued = |id: &JobId| self.state.job(*id).is_some_and(can_be_requeued);
         let (queued, uncanceled): (Vec<JobId>, Vec<JobId>) = chosen.into_iter().partition(is_queued);
         let when = self.clamp(now);
@@ -157,7 +156,7 @@ impl Core {
         self.out.orders.extend(kills);
     }
 
-    /// Takes jobs back that were canceled before they were ever queued.
+    /// Takes jobs back that were canceled before they were ever queued, after [`Core::chosen_again`].
     pub(in crate::engine) fn uncancel(&mut self, jobs: &[JobId], when: Timestamp) {
         for jobs in in_events(jobs) {
             let (blocked, pending): (Vec<JobId>, Vec<JobId>) =

@@ -214,8 +214,7 @@ impl Core {
             Message::CancelJobs { jobs, .. } => Ok(Delivered::Done(self.cancel(jobs, facts, now)?)),
             Message::CancelJobsBulk { filter } => self.order_told(BulkKind::Cancel, filter, None, now),
             Message::UncancelJobs { jobs, .. } => {
-                self.recall(jobs, facts, can_be_uncanceled)?;
-                let (chosen, done) = self.chosen(jobs, can_be_uncanceled);
+                let (chosen, done) = self.chosen_again(jobs, facts, can_be_uncanceled)?;
                 let when = self.clamp(now);
                 self.uncancel(&chosen, when);
                 Ok(Delivered::Done(done))
@@ -250,12 +249,8 @@ impl Core {
     }
 
     /// How a job stands, by memory or by what the store had.
-    fn standing_of<'s>(&'s self, id: JobId, facts: &'s Facts) -> Option<&'s JobState> {
-        let over = || {
-            let at = facts.over.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-            Some(&facts.over[at].1)
-        };
-        self.state.job(id).or_else(over)
+    pub(super) fn standing_of<'s>(&'s self, id: JobId, facts: &'s Facts) -> Option<&'s JobState> {
+        self.state.job(id).or_else(|| facts.get(id))
     }
 
     /// Those of `jobs` that `wants` says yes to, once each.
@@ -383,8 +378,11 @@ impl Core {
         if let Some((_, at)) = changing {
             return Err(JobsError::Changing(at.job).into());
         }
-        let ids: Vec<JobId> = all.iter().map(|(_, at)| at.job).collect();
         let late = |job: &JobState| lacks_start(job);
+        // Only those that change: nothing else makes them leave again.
+        let told: Vec<JobAt> = all.iter().map(|(_, at)| *at).collect();
+        let is_told = |job: &JobState, at: &JobAt| job.exe.is_some() && job.num_exes == at.exe_num;
+        let ids = self.told(&told, facts, |job, at| late(job) && is_told(job, at));
         self.recall(&ids, facts, late)?;
         let when = started.min(now);
         let n = all.iter().map(|(node, at)| self.begin_told(*node, *at, when, late)).filter(|is| *is).count();
