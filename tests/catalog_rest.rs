@@ -181,7 +181,12 @@ fn bad_job_types_are_refused_in_words_that_clients_know_and_leave_nothing() {
         body[name] = value;
         body
     };
-    check(with("foo", json!(1)), "foo is not a valid field. Valid fields are: ");
+    check(
+        with("foo", json!(1)),
+        "foo is not a valid field. Valid fields are: set([u'is_paused', u'max_scheduled', u'icon_code', \
+         u'auto_update', u'is_active', u'manifest', u'configuration', u'docker_image', u'is_published'])",
+    );
+    check(json!([]), "Missing required parameter: \"docker_image\"");
     check(with("max_scheduled", json!("x")), "Parameter must be a valid integer: \"max_scheduled\"");
     check(with("max_scheduled", json!(-1)), "Parameter must be a valid integer: \"max_scheduled\"");
     check(with("is_paused", json!("x")), "Parameter must be a valid boolean: \"is_paused\"");
@@ -341,8 +346,14 @@ fn bad_recipe_types_are_refused_in_words_that_clients_know() {
     );
     check(
         recipe_type("a", definition("nope", None)),
-        "Recipe definition contains a job type that does not exist: nope",
+        "Recipe definition contains a job type that does not exist: JobType matching query does not exist.",
     );
+    let mut late = definition("step", None);
+    late["nodes"]["a"]["node_type"]["job_type_revision"] = 7.into();
+    let text = "Recipe definition contains a job type that does not exist: JobTypeRevision matching query";
+    check(recipe_type("a", late), text);
+    check(json!([]), "Missing required parameter: \"title\"");
+    check(json!("title"), "Missing required parameter: \"title\"");
     let mut circle = definition("step", None);
     circle["nodes"]["a"]["dependencies"] = json!([{"name": "a"}]);
     check(recipe_type("a", circle), "Recipe node 'a' has a circular dependency on itself");
@@ -371,6 +382,108 @@ fn bad_recipe_types_are_refused_in_words_that_clients_know() {
         (&bad["is_valid"], &bad["errors"][0]["name"]),
         (&json!(false), &json!("JOB_TYPE_DOES_NOT_EXIST"))
     );
+}
+
+#[test]
+fn a_definition_is_compared_with_what_its_name_has() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    daemon.put("other");
+    daemon.client.post("/v6/recipe-types/", &recipe_type("a", definition("step", None))).expect(201);
+    let compared = |definition: Value| {
+        let body = json!({"name": "a", "definition": definition});
+        daemon.client.post("/v6/recipe-types/validation/", &body).expect(200)
+    };
+    let same = compared(definition("step", None));
+    assert_eq!((&same["is_valid"], &same["warnings"]), (&json!(true), &json!([])));
+    let of = |kind: &str| json!({"node_type": "job", "job_type_name": kind, "job_type_version": "1.0.0", "job_type_revision": 1});
+    let a = json!({
+        "status": "UNCHANGED", "changes": [], "reprocess_new_node": false, "force_reprocess": false,
+        "dependencies": [], "node_type": of("step"),
+    });
+    assert_eq!(same["diff"], json!({"can_be_reprocessed": true, "reasons": [], "nodes": {"a": a}}));
+    let other = compared(definition("other", None));
+    let mut kind = of("other");
+    kind["prev_job_type_name"] = "step".into();
+    let text = "Job type changed from step to other";
+    let a = json!({
+        "status": "CHANGED", "changes": [{"name": "JOB_TYPE_CHANGE", "description": text}],
+        "reprocess_new_node": true, "force_reprocess": false, "dependencies": [], "node_type": kind,
+    });
+    assert_eq!(other["diff"]["nodes"], json!({"a": a}));
+    let mut input = definition("step", None);
+    input["input"]["json"].as_array_mut().expect("a list").push(json!({"name": "X", "type": "string"}));
+    let input = compared(input);
+    assert_eq!(input["diff"]["can_be_reprocessed"], false);
+    let text = "Input interface has changed: Parameter 'X' is required";
+    assert_eq!(input["diff"]["reasons"], json!([{"name": "INPUT_CHANGE", "description": text}]));
+    assert_eq!(input["warnings"][0]["name"], "REPROCESS_WARNING");
+    let gone = compared(json!({}));
+    assert_eq!(gone["diff"]["nodes"]["a"]["status"], "DELETED");
+}
+
+#[test]
+fn recipes_are_refused_in_words_that_clients_know() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    let made = daemon.client.post("/v6/recipe-types/", &recipe_type("in", definition("step", None)));
+    let inner = made.expect(201)["id"].clone();
+    let made =
+        daemon.client.post("/v6/recipe-types/", &recipe_type("out", definition("step", Some(("in", 1)))));
+    let outer = made.expect(201)["id"].clone();
+    let input = json!({"json": {"N": 1}});
+    let post = |path: &str, body: Value| daemon.client.post(path, &body);
+    // Parameters of the address are members too, and come first.
+    let path = format!("/v6/recipes/?recipe_type_id={outer}");
+    let recipe = post(&path, json!({"recipe_type_id": inner, "input": input})).expect(201);
+    assert_eq!(recipe["recipe_type"]["id"], outer);
+    let version = json!({"recipe_type_id": inner, "input": input, "configuration": {"version": "2.0"}});
+    let said = detail_of(&post("/v6/recipes/", version));
+    assert_eq!(said, "Recipe configuration invalid: 2.0 is an unsupported version number");
+    let batch = |definition: Value, configuration: Value| {
+        let body = json!({"recipe_type_id": inner, "definition": definition, "configuration": configuration});
+        detail_of(&post("/v6/batches/", body))
+    };
+    assert_eq!(batch(json!({"version": "5"}), json!({})), "5 is an unsupported version number");
+    assert_eq!(batch(json!({}), json!({"version": "5"})), "5 is an unsupported version number");
+    assert!(batch(json!({"foo": 1}), json!({})).starts_with("Invalid batch definition: "));
+    assert!(batch(json!({}), json!({"foo": 1})).starts_with("Invalid batch configuration: "));
+    let path = format!("/v6/recipes/{}/reprocess/", recipe["id"]);
+    let reprocess = |body: Value| post(&path, body);
+    let forced = |forced: Value| detail_of(&reprocess(json!({"forced_nodes": forced})));
+    let unknown = "Unable to reprocess recipe. Errors in validating forced_nodes: \
+                   [u'Recipe definition does not have a top level node with name: z']";
+    assert_eq!(forced(json!({"all": false, "nodes": ["z"]})), unknown);
+    let within = json!({"b": {"all": false, "nodes": ["z"]}});
+    assert_eq!(forced(json!({"all": false, "sub_recipes": within})), unknown);
+    let text = forced(json!({"all": false, "sub_recipes": {"a": {"all": true}}}));
+    assert!(text.ends_with("[u'Sub-recipe node a is not a recipe node']"), "{text}");
+    assert_eq!(detail_of(&reprocess(json!([]))), "Missing required parameter: \"forced_nodes\"");
+    let late = json!({"forced_nodes": {"all": true}, "revision_num": 9});
+    assert_eq!(reprocess(late.clone()).status, 404);
+    assert_eq!(reprocess(json!({"forced_nodes": {"all": true}})).status, 202);
+    assert_eq!(forced(json!({"all": true})), "Cannot reprocess a superseded recipe");
+    assert_eq!(reprocess(late).status, 404, "the revision is looked for first");
+}
+
+#[test]
+fn what_is_in_a_recipe_is_as_young_as_the_recipe() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    let made = daemon.client.post("/v6/recipe-types/", &recipe_type("in", definition("step", None)));
+    made.expect(201);
+    let made =
+        daemon.client.post("/v6/recipe-types/", &recipe_type("out", definition("step", Some(("in", 1)))));
+    let outer = made.expect(201)["id"].clone();
+    std::thread::sleep(Duration::from_millis(5));
+    let body = json!({"recipe_type_id": outer, "input": {"json": {"N": 1}}});
+    let recipe = daemon.client.post("/v6/recipes/", &body).expect(201);
+    let when = recipe["created"].as_str().expect("a time").to_owned();
+    for list in ["/v6/recipes/", "/v6/jobs/"] {
+        for row in daemon.client.get(list).expect(200)["results"].as_array().expect("a list") {
+            assert!(row["created"].as_str() >= Some(when.as_str()), "{list}: {row}");
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::body::BodyError;
 use super::errors::ScaleError;
+use super::query::Params;
 use super::time;
 use crate::model::Timestamp;
 
@@ -80,6 +81,20 @@ pub(super) fn object(bytes: &[u8]) -> Result<Members, ScaleError> {
         Value::Object(members) => Ok(members),
         _ => Err(ScaleError::Bad("The body must be a JSON object.".to_owned())),
     }
+}
+
+/// Reads the body of a call that needs members: in a list and in a text they are missing.
+pub(super) fn object_with_members(bytes: &[u8]) -> Result<Members, ScaleError> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Array(_) | Value::String(_)) => Ok(Members::new()),
+        _ => object(bytes),
+    }
+}
+
+/// The members of a body and, before those, the parameters of its address: a call that writes reads both.
+pub(super) fn with_params(mut members: Members, params: &Params) -> Members {
+    members.extend(params.iter().map(|(name, value)| (name.to_owned(), Value::from(value))));
+    members
 }
 
 /// What is there, or the error that it is not.
@@ -233,11 +248,13 @@ pub(super) fn check_update(members: &Members, allowed: &[&str]) -> Result<(), Sc
     Ok(())
 }
 
-/// Holds the body of a job type, new or changed, against what there is.
+/// Holds the body of a job type, new or changed, against what there is. Scale shows a set of its language; clients
+/// that know the text find it here.
 pub(super) fn check_fields(members: &Members, allowed: &[&str]) -> Result<(), ScaleError> {
     let Some(name) = members.keys().find(|name| !allowed.contains(&name.as_str())) else { return Ok(()) };
+    let allowed: Vec<String> = allowed.iter().map(|name| format!("u'{name}'")).collect();
     let allowed = allowed.join(", ");
-    Err(ScaleError::Bad(format!("{name} is not a valid field. Valid fields are: {allowed}")))
+    Err(ScaleError::Bad(format!("{name} is not a valid field. Valid fields are: set([{allowed}])")))
 }
 
 /// Reads any bytes as a body, by every reader: none panics, and every refusal says something.
@@ -302,11 +319,21 @@ mod tests {
     fn a_body_is_an_object() {
         assert_eq!(object(b""), Ok(Members::new()));
         assert_eq!(object(b"{\"a\":1}"), Ok(one(&json!(1))));
+        assert_eq!(object_with_members(b"[1]"), Ok(Members::new()));
+        assert_eq!(object_with_members(b"\"a\""), Ok(Members::new()));
+        assert_eq!(object_with_members(b"3"), object(b"3"));
         for body in ["null", "3", "[]", "\"a\""] {
             let error = object(body.as_bytes()).expect_err(body);
             assert_eq!(bad(&error), "The body must be a JSON object.");
         }
         assert!(bad(&object(b"{").expect_err("cut off")).starts_with("JSON parse error - "));
+    }
+
+    #[test]
+    fn parameters_of_the_address_come_before_members() {
+        let members = with_params(one(&json!(1)), &Params::of("a=2&a=3&b=x"));
+        assert_eq!(integer(&members, "a"), Ok(Some(3)));
+        assert_eq!(text(&members, "b"), Ok(Some("x")));
     }
 
     #[test]
@@ -368,7 +395,7 @@ mod tests {
         check(json!({}), Some("No fields specified for update."));
         check(json!({"foo": 1, "is_paused": true, "bar": 2}), Some("Unexpected fields: foo, bar"));
         let fields = check_fields(&one(&json!(1)), &["b"]).expect_err("unknown");
-        assert_eq!(bad(&fields), "a is not a valid field. Valid fields are: b");
+        assert_eq!(bad(&fields), "a is not a valid field. Valid fields are: set([u'b'])");
     }
 
     #[test]

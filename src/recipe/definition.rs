@@ -24,6 +24,10 @@ pub(crate) const SUB_RECIPE_DEPTH_MAX: u32 = 16;
 pub(crate) trait Lookup {
     /// Input and output of a revision of a job type.
     fn job_type(&self, name: &str, version: &str, revision: u32) -> Option<(Interface, Interface)>;
+    /// Whether there is that job type: revisions are counted from 1.
+    fn has_job_type(&self, name: &str, version: &str) -> bool {
+        self.job_type(name, version, 1).is_some()
+    }
     /// Input of a revision of a recipe type, and how deep its own sub-recipes go: 0 without any.
     fn recipe_type(&self, name: &str, revision: u32) -> Option<(Interface, u32)>;
 }
@@ -97,12 +101,12 @@ pub(crate) enum DefinitionError {
     UnknownNode(String),
     #[error("Recipe input '{0}' is not defined")]
     UnknownInput(String),
-    #[error("Recipe node '{}' has a circular dependency on itself: {}", .0[0], .0.join(" > "))]
-    Circle(Vec<String>),
+    #[error("Recipe node '{0}' has a circular dependency on itself")]
+    Circle(String),
     #[error(
-        "Recipe definition contains a job type that does not exist: {name} {version} revision {revision}"
+        "Recipe definition contains a job type that does not exist: {what} matching query does not exist."
     )]
-    UnknownJobType { name: String, version: String, revision: u32 },
+    UnknownJobType { what: &'static str },
     #[error("Recipe definition contains a sub recipe type that does not exist: {name} revision {revision}")]
     UnknownRecipeType { name: String, revision: u32 },
     #[error("Node '{0}' cannot have a connection to a recipe node")]
@@ -236,9 +240,8 @@ impl Definition {
         let parents: Vec<Vec<u32>> =
             self.nodes.iter().map(|node| node.parents.iter().map(|&(at, _)| at).collect()).collect();
         let Some(circle) = find_cycle(&parents) else { return Ok(()) };
-        let mut path: Vec<String> = circle.iter().map(|&at| self.nodes[at].name.clone()).collect();
-        path.extend(path.first().cloned());
-        Err(DefinitionError::Circle(path))
+        let first = circle.iter().map(|&at| &self.nodes[at].name).min();
+        Err(DefinitionError::Circle(first.cloned().unwrap_or_default()))
     }
 
     fn check_references(&mut self, lookup: &impl Lookup) -> Result<(), DefinitionError> {
@@ -535,9 +538,7 @@ fn interfaces_of(node: &Node, lookup: &impl Lookup) -> Result<(Interface, Interf
             .job_type(name, version, *revision)
             .map(|(input, output)| (input, output, 0))
             .ok_or_else(|| DefinitionError::UnknownJobType {
-                name: name.clone(),
-                version: version.clone(),
-                revision: *revision,
+                what: if lookup.has_job_type(name, version) { "JobTypeRevision" } else { "JobType" },
             }),
         NodeKind::Recipe { name, revision } => lookup
             .recipe_type(name, *revision)

@@ -8,6 +8,7 @@ mod connect;
 mod definition;
 #[cfg(test)]
 mod definition_tests;
+mod diff_document;
 mod document;
 mod evaluate;
 mod filter;
@@ -25,6 +26,7 @@ pub(crate) use definition::{
     Connection, ConnectionError, Definition, DefinitionError, Lookup, Node, NodeKind, Warning,
     check_connection, interface_to_value, read_interface,
 };
+pub(crate) use diff_document::diff_to_value;
 pub(crate) use evaluate::{Action, Kind, NodeState, Plan, evaluate};
 pub(crate) use filter::{DataFilter, FileFacts, FilterError};
 pub(crate) use graph::{Graph, find_cycle};

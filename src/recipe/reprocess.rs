@@ -33,7 +33,7 @@ pub(crate) enum ForcedNodesError {
     TooDeep,
     #[error("Recipe definition does not have a top level node with name: {0}")]
     UnknownNode(String),
-    #[error("Node '{0}' of the recipe definition is no sub-recipe")]
+    #[error("Sub-recipe node {0} is not a recipe node")]
     NoSubRecipe(String),
 }
 
@@ -124,22 +124,22 @@ impl ForcedNodes {
         Ok(if all { Self::All } else { Self::Some { nodes, sub_recipes } })
     }
 
-    /// Whether all nodes named here are of that definition. What is within sub-recipes is not looked at.
-    pub(crate) fn check(&self, definition: &Definition) -> Result<(), ForcedNodesError> {
-        let Self::Some { nodes, sub_recipes } = self else { return Ok(()) };
-        let kinds: HashMap<&str, &NodeKind> =
-            definition.nodes().iter().map(|node| (node.name.as_str(), &node.kind)).collect();
-        if let Some(name) = nodes.iter().find(|name| !kinds.contains_key(name.as_str())) {
-            return Err(ForcedNodesError::UnknownNode(name.clone()));
-        }
-        for (name, _) in sub_recipes {
-            match kinds.get(name.as_str()) {
-                None => return Err(ForcedNodesError::UnknownNode(name.clone())),
-                Some(NodeKind::Recipe { .. }) => {}
-                Some(_) => return Err(ForcedNodesError::NoSubRecipe(name.clone())),
-            }
-        }
-        Ok(())
+    /// What names nodes here that are not of that definition, or not of the kind. What is within sub-recipes is
+    /// not looked at.
+    pub(crate) fn check(&self, definition: &Definition) -> Vec<ForcedNodesError> {
+        let Self::Some { nodes, sub_recipes } = self else { return Vec::new() };
+        let sub_recipes: Vec<&String> = sub_recipes.iter().map(|(name, _)| name).collect();
+        // A sub-recipe is named as a node too, and is looked at as both.
+        let named =
+            nodes.iter().filter(|name| !sub_recipes.contains(name)).chain(sub_recipes.iter().copied());
+        let unknown = |name: &&String| definition.node(name).is_none();
+        let as_nodes = named.filter(unknown).map(|name| ForcedNodesError::UnknownNode(name.clone()));
+        let as_sub_recipes = sub_recipes.iter().filter_map(|name| match definition.node(name) {
+            None => Some(ForcedNodesError::UnknownNode((*name).clone())),
+            Some((_, Node { kind: NodeKind::Recipe { .. }, .. })) => None,
+            Some(_) => Some(ForcedNodesError::NoSubRecipe((*name).clone())),
+        });
+        as_nodes.chain(as_sub_recipes).collect()
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

@@ -109,10 +109,12 @@ async fn shown(api: &ApiState, id: BatchId) -> Result<Value, ScaleError> {
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
     address: Address,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ScaleError> {
-    let members = members::object(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let members = members::object_with_members(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let members = members::with_params(members, &params);
     let title = title(&members)?;
     let description = text(&members, "description")?;
     let id = members::required(members::integer(&members, "recipe_type_id")?, "recipe_type_id")?;
@@ -205,11 +207,13 @@ pub(in crate::api) async fn detail(
 pub(in crate::api) async fn edit(
     State(api): State<ApiState>,
     Path(id): Path<String>,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ScaleError> {
     let id: BatchId = path_id(&id)?;
     let members = members::object(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let members = members::with_params(members, &params);
     let configuration = members::dictionary(&members, "configuration")?.filter(|given| !given.is_empty());
     let change = BatchChange {
         title: title(&members)?,

@@ -98,7 +98,7 @@ pub(in crate::api) async fn validate(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ScaleError> {
-    let members = members::object(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
+    let members = members::object_with_members(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
     let manifest = members::required(members::dictionary(&members, "manifest")?, "manifest")?;
     let configuration = members::required(members::dictionary(&members, "configuration")?, "configuration")?;
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());

@@ -26,17 +26,17 @@ use crate::catalog::spec::spec;
 use crate::engine::{CatalogError, CatalogView, JobTypeChange, JobTypeError, NewJobType, View};
 use crate::model::{JobType, JobTypeId};
 
-/// What a body may hold.
+/// What a body may hold, in the order that an error lists it.
 const FIELDS: [&str; 9] = [
-    "icon_code",
-    "is_published",
+    "is_paused",
     "max_scheduled",
-    "docker_image",
-    "configuration",
-    "manifest",
+    "icon_code",
     "auto_update",
     "is_active",
-    "is_paused",
+    "manifest",
+    "configuration",
+    "docker_image",
+    "is_published",
 ];
 
 /// The name that an address has taken.
@@ -164,11 +164,13 @@ pub(super) async fn at(
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
     address: Address,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ScaleError> {
-    let members = members::object(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
-    let mut asked = read_body(&members, true)?;
+    let members = members::object_with_members(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
+    let stated = members::with_params(members.clone(), &params);
+    let mut asked = read_body(&stated, true)?;
     members::check_fields(&members, &FIELDS)?;
     let manifest = asked.manifest.clone().expect("it has to be there");
     if manifest.name() == RESERVED {
@@ -208,11 +210,13 @@ pub(in crate::api) async fn create(
 pub(in crate::api) async fn change(
     State(api): State<ApiState>,
     Path((name, version)): Path<(String, String)>,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ScaleError> {
     let members = members::object(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
-    let asked = read_body(&members, false)?;
+    let stated = members::with_params(members.clone(), &params);
+    let asked = read_body(&stated, false)?;
     if let Some(manifest) = &asked.manifest {
         let of = [("name", manifest.name(), &name), ("version", manifest.version(), &version)];
         if let Some((what, stated, known)) = of.into_iter().find(|(_, stated, known)| stated != known) {

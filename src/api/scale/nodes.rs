@@ -108,9 +108,9 @@ pub(in crate::api) async fn change(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ScaleError> {
+    let id: NodeId = path_id(&id)?;
     let members = members::object(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
     check_update(&members, &FIELDS)?;
-    let id: NodeId = path_id(&id)?;
     api.view().await.catalog.node(id).ok_or(ScaleError::NotFound)?;
     let reason = match members.get("pause_reason") {
         // An empty reason is none.

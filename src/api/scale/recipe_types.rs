@@ -24,7 +24,7 @@ use crate::api::views::scale::{
 };
 use crate::engine::{CatalogError, CatalogView, NewRecipeType, RecipeTypeChange, View};
 use crate::model::{RecipeType, RecipeTypeId, RecipeTypeRevision};
-use crate::recipe::{Definition, DefinitionError};
+use crate::recipe::{Definition, DefinitionError, diff_to_value};
 
 /// The name that an address has taken.
 const RESERVED: &str = "validation";
@@ -106,10 +106,12 @@ fn exists(name: &str) -> ScaleError {
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
     address: Address,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ScaleError> {
-    let members = members::object(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
+    let members = members::object_with_members(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
+    let members = members::with_params(members, &params);
     let title = members::required(text(&members, "title", TITLE_CHARS_MAX)?, "title")?;
     let description = text(&members, "description", DESCRIPTION_CHARS_MAX)?.unwrap_or_default();
     members::required(members::dictionary(&members, "definition")?, "definition")?;
@@ -143,10 +145,12 @@ fn find<'v>(view: &'v View, name: &str) -> Result<&'v RecipeType, ScaleError> {
 pub(in crate::api) async fn change(
     State(api): State<ApiState>,
     Path(name): Path<String>,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ScaleError> {
     let members = members::object(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
+    let members = members::with_params(members, &params);
     let stated = members::dictionary(&members, "definition")?.filter(|stated| !stated.is_empty());
     let auto_update = members::boolean(&members, "auto_update")?.unwrap_or(true);
     let mut change = RecipeTypeChange {
@@ -359,16 +363,19 @@ pub(in crate::api) async fn revision(
 /// `POST recipe-types/validation/`: what would be said of a definition.
 pub(in crate::api) async fn validate(
     State(api): State<ApiState>,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ScaleError> {
-    let members = members::object(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
+    let members = members::object_with_members(&body::bytes(&headers, body, CATALOG_BODY_BYTES_MAX).await?)?;
+    let members = members::with_params(members, &params);
     let name = members::text(&members, "name")?;
     let stated = members::required(members::dictionary(&members, "definition")?, "definition")?;
     let view = api.newest_view().await;
     let note = |name: &str, description: &str| json!({"name": name, "description": description});
-    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
-    match Definition::read(&Value::Object(stated.clone()), &Types::new(&view)) {
+    let (mut errors, mut warnings, mut diff) = (Vec::new(), Vec::new(), json!({}));
+    let types = Types::new(&view);
+    match Definition::read(&Value::Object(stated.clone()), &types) {
         Err(error) => errors.push(note(error.name(), &error.to_string())),
         Ok(definition) => {
             warnings.extend(definition.warnings().iter().map(|it| note(it.name, &it.description)));
@@ -376,9 +383,18 @@ pub(in crate::api) async fn validate(
             if let Some(Err(text)) = recursion {
                 errors.push(note("RECURSIVE_SUBRECIPES", &text));
             }
+            let known = name.and_then(|name| view.catalog.recipe_type_named(name));
+            let known = known.map(|kind| document(self::definition(kind, &view.catalog)));
+            if let Some(known) = known.and_then(|known| Definition::read(&known, &types).ok()) {
+                diff = diff_to_value(&known, &definition);
+                if diff["can_be_reprocessed"] == false {
+                    let text = "This recipe cannot be reprocessed after updating.";
+                    warnings.push(note("REPROCESS_WARNING", text));
+                }
+            }
         }
     }
-    Ok(Json(json!({"is_valid": errors.is_empty(), "errors": errors, "warnings": warnings, "diff": {}})))
+    Ok(Json(json!({"is_valid": errors.is_empty(), "errors": errors, "warnings": warnings, "diff": diff})))
 }
 
 #[cfg(test)]

@@ -91,10 +91,12 @@ fn refs_of(engine: &Engine, recipe: &Recipe, is_detailed: bool) -> RecipeRefs {
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
     address: Address,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ScaleError> {
-    let members = members::object(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let members = members::object_with_members(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let members = members::with_params(members, &params);
     let id = members::required(members::integer(&members, "recipe_type_id")?, "recipe_type_id")?;
     let input = members::dictionary(&members, "input")?.cloned().unwrap_or_default();
     let configuration = members::dictionary(&members, "configuration")?.cloned();
@@ -206,11 +208,13 @@ pub(in crate::api) async fn detail(
 pub(in crate::api) async fn reprocess(
     State(api): State<ApiState>,
     Path(id): Path<String>,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ScaleError> {
     let id: RecipeId = path_id(&id)?;
-    let members = members::object(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let members = members::object_with_members(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let members = members::with_params(members, &params);
     let forced = members::required(members::dictionary(&members, "forced_nodes")?, "forced_nodes")?;
     let revision = members::integer(&members, "revision_num")?;
     let mut order = Reprocess::new(id, Value::Object(forced.clone()));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::api::body;
 use crate::api::errors::{ScaleError, scale_unsettled};
 use crate::api::limits::{BODY_BYTES_MAX, STATUS_AGE_MAX};
-use crate::api::members::{self, Members, check_update};
+use crate::api::members::{self, Members, check_update, whole};
 use crate::api::state::ApiState;
 use crate::api::views::Time;
 use crate::api::views::scale::{QueuedResources, SchedulerSet, document, status};
@@ -43,6 +43,22 @@ fn unexpected(name: &str, value: &Value, known: &[&str]) -> ScaleError {
     ScaleError::Data(format!("Unexpected value {} for {name}. Valid values are {known}", shown(value)))
 }
 
+/// True or false as Scale's store takes it: a few texts and numbers pass too.
+pub(super) fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => [(0.0, false), (1.0, true)]
+            .into_iter()
+            .find_map(|(known, truth)| (number.as_f64() == Some(known)).then_some(truth)),
+        Value::String(text) => match text.as_str() {
+            "t" | "True" | "1" => Some(true),
+            "f" | "False" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn read_change(members: &Members) -> Result<SchedulerChange, ScaleError> {
     check_update(members, &FIELDS)?;
     let mut change = SchedulerChange::default();
@@ -57,10 +73,11 @@ fn read_change(members: &Members) -> Result<SchedulerChange, ScaleError> {
     if let Some(value) = members.get("is_paused") {
         let text =
             || format!("Validation Error: [u\"'{}' value must be either True or False.\"]", shown(value));
-        change.is_paused = Some(value.as_bool().ok_or_else(|| ScaleError::Data(text()))?);
+        change.is_paused = Some(truth(value).ok_or_else(|| ScaleError::Data(text()))?);
     }
     if let Some(value) = members.get("num_message_handlers") {
-        let number = value.as_i64().filter(|number| (0..=HANDLERS_MAX).contains(number));
+        let number = value.as_i64().or_else(|| whole(value.as_str()?));
+        let number = number.filter(|number| (0..=HANDLERS_MAX).contains(number));
         let text = || format!("Validation Error: [u\"'{}' value must be an integer.\"]", shown(value));
         let number = number.and_then(|number| u32::try_from(number).ok());
         change.num_message_handlers = Some(number.ok_or_else(|| ScaleError::Data(text()))?);
@@ -140,9 +157,23 @@ mod tests {
         );
         check(json!({"queue_mode": null}), "Valid values are FIFO, LIFO");
         check(json!({"is_paused": "true"}), "'true' value must be either True or False.");
+        check(json!({"is_paused": 2}), "'2' value must be either True or False.");
+        check(json!({"num_message_handlers": "x"}), "'x' value must be an integer.");
         check(json!({"num_message_handlers": -1}), "'-1' value");
         check(json!({"num_message_handlers": 1.5}), "'1.5' value");
         check(json!({"system_logging_level": "LOUD"}), "Unexpected value LOUD for system_logging_level.");
+    }
+
+    #[test]
+    fn texts_and_numbers_that_scales_store_takes_pass() {
+        for (value, paused) in
+            [(json!("True"), true), (json!("f"), false), (json!(1), true), (json!(0), false)]
+        {
+            let change = read(json!({"is_paused": value})).expect("it passes");
+            assert_eq!(change.is_paused, Some(paused));
+        }
+        let change = read(json!({"num_message_handlers": "3"})).expect("it passes");
+        assert_eq!(change.num_message_handlers, Some(3));
     }
 
     #[test]

@@ -41,10 +41,10 @@ pub enum NewBatchError {
     #[error("Inactive recipe type: Recipe Type {0} is inactive")]
     Inactive(String),
     /// The definition is not what there may be.
-    #[error("Invalid batch definition: {0}")]
+    #[error("{0}")]
     InvalidDefinition(String),
     /// The configuration is not what there may be.
-    #[error("Invalid batch configuration: {0}")]
+    #[error("{0}")]
     InvalidConfiguration(String),
     /// The configuration names a parameter that the data set does not have.
     #[error("{0} does not exist in the dataset parameter list")]
@@ -205,7 +205,15 @@ pub(in crate::engine) type Covered = Option<(BatchId, Arc<HashSet<u64>>)>;
 
 impl From<BatchDocumentError> for NewBatchError {
     fn from(error: BatchDocumentError) -> Self {
-        Self::InvalidDefinition(error.to_string())
+        Self::InvalidDefinition(told("definition", &error))
+    }
+}
+
+/// A version is told of without a word before it, as Scale does.
+fn told(what: &str, error: &BatchDocumentError) -> String {
+    match error {
+        BatchDocumentError::Version(_) => error.to_string(),
+        error => format!("Invalid batch {what}: {error}"),
     }
 }
 
@@ -547,7 +555,9 @@ impl Core {
             Some(forced) => ForcedNodes::read(forced).unwrap_or(ForcedNodes::NONE),
             None => ForcedNodes::NONE,
         };
-        forced.check(new).map_err(|error| NewBatchError::InvalidDefinition(error.to_string()))?;
+        if let Some(error) = self.forced_errors(&forced, new).first() {
+            return Err(NewBatchError::InvalidDefinition(format!("Invalid batch definition: {error}")));
+        }
         let old = self.state.definition(former.recipe_type, former.revision);
         let can_be = old.is_some_and(|old| diff(&old.definition, new, &forced).obstacle.is_none());
         if can_be { Ok(()) } else { Err(NewBatchError::Incompatible(former.id)) }
@@ -714,7 +724,8 @@ impl Core {
 }
 
 fn read_configuration(value: &Value) -> Result<BatchConfiguration, NewBatchError> {
-    BatchConfiguration::read(value).map_err(|error| NewBatchError::InvalidConfiguration(error.to_string()))
+    BatchConfiguration::read(value)
+        .map_err(|error| NewBatchError::InvalidConfiguration(told("configuration", &error)))
 }
 
 /// Makes recipes of batches until all are made.

@@ -236,6 +236,10 @@ pub(in crate::engine) fn chain_of(old: &Recipe) -> (RecipeId, RecipeId) {
 /// A configuration as it is kept; empty where there is none.
 pub(in crate::engine) fn check_configuration(given: Option<&Value>) -> Result<Json, RecipeError> {
     let Some(value) = given.filter(|value| !value.is_null()) else { return Ok("".into()) };
+    let version = value.get("version").and_then(Value::as_str).unwrap_or("7");
+    if !["6", "7"].contains(&version) {
+        return Err(RecipeError::InvalidConfiguration(format!("{version} is an unsupported version number")));
+    }
     Configuration::read(value).map_err(|error| RecipeError::InvalidConfiguration(error.to_string()))?;
     Ok(value.to_string().into())
 }
@@ -427,11 +431,13 @@ impl Core {
     /// Does what has to be done in recipes, and what follows from that, until nothing has.
     pub(in crate::engine) fn settle_recipes(&mut self) {
         while let Some(next) = self.state.next_recipe_action() {
-            let when = self.state.now;
             let mut round = vec![next];
             while let Some(next) = self.state.next_recipe_action() {
                 round.push(next);
             }
+            // A recipe that was made just now is a document, which the clock of the state does not follow.
+            let made = round.iter().filter_map(|(id, _)| Some(self.state.recipe_doc(*id)?.last_modified));
+            let when = made.fold(self.state.now, Timestamp::max);
             self.carry_out(&mut round, when);
         }
     }

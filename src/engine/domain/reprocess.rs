@@ -22,7 +22,7 @@ use crate::model::{
     BatchId, Doc, DocKey, Event, EventId, JobId, JobOutput, JobState, JobStatus, RecalledJobs, Recipe,
     RecipeId, RecipeNodeRow, Timestamp, kind,
 };
-use crate::recipe::{Fate, ForcedNodes, diff};
+use crate::recipe::{Definition, Fate, ForcedNodes, ForcedNodesError, NodeKind, diff};
 use crate::state::{Gone, Known, data_of};
 use crate::store::Facts;
 
@@ -192,21 +192,25 @@ impl Core {
         now: Timestamp,
     ) -> Result<RecipeId, RecipeError> {
         let (old, _, _) = self.former_recipe(former, order.recipe)?;
+        let newest = self.recipe_type(old.recipe_type).map_or(0, |kind| kind.revision);
+        let revision = order.revision.unwrap_or(newest);
+        let known = self.state.definition(old.recipe_type, revision).cloned();
+        let unknown = RecipeError::UnknownType { id: old.recipe_type, revision };
+        let known = known.ok_or(unknown)?;
         if old.superseded.is_some() || old.superseded_by.is_some() || self.state.was_superseded(old.id) {
             return Err(RecipeError::Superseded(old.id));
         }
         if old.parent.is_some() {
             return Err(RecipeError::IsNode { id: old.id, root: old.root });
         }
-        let newest = self.recipe_type(old.recipe_type).map_or(0, |kind| kind.revision);
-        let revision = order.revision.unwrap_or(newest);
-        let known = self.state.definition(old.recipe_type, revision).cloned();
-        let unknown = RecipeError::UnknownType { id: old.recipe_type, revision };
-        let known = known.ok_or(unknown)?;
-        forced.check(&known.definition).map_err(|error| {
+        let errors = self.forced_errors(forced, &known.definition);
+        if !errors.is_empty() {
+            // Scale shows a list of its language.
+            let errors: Vec<String> = errors.iter().map(|error| format!("u'{error}'")).collect();
+            let errors = errors.join(", ");
             let what = "Unable to reprocess recipe. Errors in validating forced_nodes:";
-            RecipeError::InvalidNodes(format!("{what} {error}"))
-        })?;
+            return Err(RecipeError::InvalidNodes(format!("{what} [{errors}]")));
+        }
         let configuration = match &order.configuration {
             Some(configuration) => check_configuration(Some(configuration))?,
             None => old.configuration.clone(),
@@ -250,6 +254,25 @@ impl Core {
             self.end_recipe(doc, by, when);
         }
         Ok(id)
+    }
+
+    /// What names nodes that are not of the definition, nor of those of its sub-recipes.
+    pub(super) fn forced_errors(
+        &self,
+        forced: &ForcedNodes,
+        definition: &Definition,
+    ) -> Vec<ForcedNodesError> {
+        let mut errors = forced.check(definition);
+        let ForcedNodes::Some { sub_recipes, .. } = forced else { return errors };
+        for (name, within) in sub_recipes {
+            let Some((_, node)) = definition.node(name) else { continue };
+            let NodeKind::Recipe { name, revision } = &node.kind else { continue };
+            let kind = self.state.recipe_type_named(name);
+            let known = kind.and_then(|kind| self.state.definition(kind, *revision));
+            errors
+                .extend(known.map(|known| self.forced_errors(within, &known.definition)).unwrap_or_default());
+        }
+        errors
     }
 
     /// A recipe, in memory or as it was read.
@@ -352,7 +375,7 @@ impl Core {
             return Ok(RecipeNodeRow::Missing);
         };
         let kind = new.definition.nodes().get(place).map(|node| &node.kind);
-        let Some(crate::recipe::NodeKind::Recipe { name, revision }) = kind else {
+        let Some(NodeKind::Recipe { name, revision }) = kind else {
             self.plan_end(former, row, found)?;
             return Ok(RecipeNodeRow::Missing);
         };
