@@ -398,20 +398,29 @@ fn check_kept(life: &mut Life) -> usize {
 /// Once nothing more is let go, as many are kept as shall be, and none went that changed after those.
 /// `ended` is when each job that was seen to be over changed.
 fn check_newest(life: &mut Life, keep: usize, ended: &BTreeMap<JobId, Timestamp>) {
-    for _ in 0..6 {
+    /// Checkpoints after which what shall go has gone; each lets a bounded number go, and some are made
+    /// beside these.
+    const CHECKPOINTS_MAX: usize = 40;
+    let mut n_made = 0;
+    let (all, over) = loop {
         life.submit();
         life.engine.checkpoint(PATIENCE).expect("made");
-    }
-    let all = life.all();
-    let open: Vec<RecipeId> = all
-        .iter()
-        .filter(|job| !job.status.is_final())
-        .filter_map(|job| Some(job.recipe.as_ref()?.0))
-        .collect();
-    let is_held = |job: &Job| job.recipe.as_ref().is_some_and(|(recipe, _)| open.contains(recipe));
-    let over: Vec<&Job> = all.iter().filter(|job| job.status.is_final()).collect();
-    let n_free = over.iter().filter(|job| !is_held(job)).count();
-    assert!(over.len() >= keep && n_free <= keep, "{} and {n_free} are left, {keep} shall be", over.len());
+        n_made += 1;
+        let all = life.all();
+        let open: Vec<RecipeId> = all
+            .iter()
+            .filter(|job| !job.status.is_final())
+            .filter_map(|job| Some(job.recipe.as_ref()?.0))
+            .collect();
+        let is_held = |job: &Job| job.recipe.as_ref().is_some_and(|(recipe, _)| open.contains(recipe));
+        let over: Vec<Job> = all.iter().filter(|job| job.status.is_final()).cloned().collect();
+        let n_free = over.iter().filter(|job| !is_held(job)).count();
+        assert!(over.len() >= keep, "{} are left, {keep} shall be", over.len());
+        if n_free <= keep && n_made >= 6 {
+            break (all, over);
+        }
+        assert!(n_made < CHECKPOINTS_MAX, "{n_free} of {} are left, {keep} shall be", over.len());
+    };
     let mut n_gone = 0;
     for (id, changed) in ended.iter().filter(|(id, _)| all.iter().all(|job| job.id != **id)) {
         n_gone += 1;
