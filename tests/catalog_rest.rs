@@ -467,6 +467,21 @@ fn recipes_are_refused_in_words_that_clients_know() {
 }
 
 #[test]
+fn a_recipe_shows_the_types_that_its_type_holds_now() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    daemon.put("other");
+    let made = daemon.client.post("/v6/recipe-types/", &recipe_type("a", definition("step", None)));
+    let body = json!({"recipe_type_id": made.expect(201)["id"], "input": {"json": {"N": 1}}});
+    let recipe = daemon.client.post("/v6/recipes/", &body).expect(201);
+    daemon.patch("/v6/recipe-types/a/", &json!({"definition": definition("other", None)})).expect(200);
+    let shown = daemon.client.get(&format!("/v6/recipes/{}/", recipe["id"])).expect(200);
+    assert_eq!(shown["job_types"][0]["name"], "other");
+    assert_eq!(shown["details"]["nodes"]["a"]["node_type"]["job_type_name"], "step");
+    assert_eq!(shown["recipe_type_rev"]["revision_num"], 1);
+}
+
+#[test]
 fn what_is_in_a_recipe_is_as_young_as_the_recipe() {
     let daemon = Daemon::new();
     daemon.put("step");

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::definition as newest_definition;
 use super::{
     BatchBase, EventBase, Id, JobTypeBase, RecipeTypeBase, RecipeTypeRevBase, Time, document, revision_id,
 };
@@ -295,17 +296,19 @@ pub(in crate::api) fn recipe_details(
     let revision = catalog.recipe_type_revision(record.recipe_type, record.revision);
     let definition = revision.map(|revision| document(&revision.definition)).unwrap_or_default();
     let base = |recipe: &Option<Recipe>| recipe.as_ref().map(|recipe| RecipeBase::new(recipe, catalog));
-    let wanted = named(&definition, "job", ["job_type_name", "job_type_version"]);
+    // What its type holds now, whatever the recipe was made of.
+    let kind = catalog.recipe_type(record.recipe_type);
+    let newest = kind.map(|kind| document(newest_definition(kind, catalog))).unwrap_or_default();
+    let wanted = named(&newest, "job", ["job_type_name", "job_type_version"]);
     let is_wanted =
         |kind: &JobType| wanted.binary_search(&[kind.spec.name.as_str(), kind.spec.version.as_str()]).is_ok();
     let known = view.types.iter().map(|kind| &kind.job_type);
     let job_types: Vec<JobTypeBase> =
         known.filter(|kind| is_wanted(kind)).map(|kind| JobTypeBase::new(kind, catalog)).collect();
-    let sub_recipe_types: Vec<RecipeTypeBase> =
-        named(&definition, "recipe", ["recipe_type_name", "node_type"])
-            .into_iter()
-            .filter_map(|[name, _]| catalog.recipe_type_named(name).map(RecipeTypeBase::from))
-            .collect();
+    let sub_recipe_types: Vec<RecipeTypeBase> = named(&newest, "recipe", ["recipe_type_name", "node_type"])
+        .into_iter()
+        .filter_map(|[name, _]| catalog.recipe_type_named(name).map(RecipeTypeBase::from))
+        .collect();
     let mut input = document(&record.input);
     if input.is_null() {
         input = json!({ "files": {}, "json": {} });
