@@ -131,6 +131,9 @@ fn the_input_of_a_job_is_processed_before_it_is_queued() {
         json!({"cpus": 0.25, "mem": 468.0, "disk": 101.0, "gpus": 0.0})
     );
     assert_eq!(job["input"], json!({"files": {"F": [file]}, "json": {"N": 1}}));
+    assert_eq!(job["input_files"], json!({"F": ["a.txt"]}));
+    let line = &daemon.client.get("/v6/jobs/").expect(200)["results"][0];
+    assert_eq!(line["input_files"], job["input_files"]);
     assert_eq!(daemon.client.get("/v7/jobs/1/").expect(200), job, "a look shows what the answer told");
     daemon.launch(1);
     let execution = &daemon.client.get("/v6/jobs/1/").expect(200)["execution"];
@@ -160,7 +163,10 @@ fn what_a_job_type_does_not_take_is_refused_in_words() {
     let workspace = json!({"configuration": {"output_workspaces": {"default": "none", "outputs": {}}}});
     detail(workspace, "Job type configuration invalid: No workspace named 'none'");
     detail(json!({"job_type_id": "x"}), "Parameter must be a valid integer: \"job_type_id\"");
-    assert_eq!(daemon.post_job(JobTypeId(99), &json!({"input": {"json": []}})).status, 404);
+    detail(json!({"input": {"json": []}, "job_type_id": 99}), "Invalid data: [] is not of type 'object'");
+    detail(json!({"input": {"files": {"F": 9}}}), "Invalid data: 9 is not of type 'array'");
+    bare(json!({"input": {"json": {"G": 1}, "files": {"G": [1]}}}), "Invalid job data: Duplicate value 'G'");
+    assert_eq!(daemon.post_job(JobTypeId(99), &json!({})).expect(404), json!({"detail": "Not found."}));
     let change = JobTypeChange { is_active: Some(false), ..JobTypeChange::default() };
     let ticket = daemon.engine.edit_job_type(kind, change).expect("room");
     ticket.wait_durable(WAIT).expect("inactive");
@@ -218,8 +224,9 @@ fn orders_for_many_jobs_take_those_that_meet_every_condition() {
     assert_eq!(queued["results"][0]["highest_priority"], -7);
     assert_eq!(daemon.order("requeue", &json!({"status": "CANCELED", "priority": "9"})).status, 202);
     are([(1, "QUEUED", 1), (2, "QUEUED", 2), (3, "QUEUED", 2)]);
-    let unknown = daemon.order("cancel", &json!({"job_types": [{"name": "none", "version": "1"}]}));
-    assert_eq!(unknown.status, 400);
+    let unknown =
+        daemon.order("cancel", &json!({"job_types": [{"name": "none", "version": "1"}]})).expect(400);
+    assert_eq!(unknown["detail"], "Job Type with name: none and version: 1 does not exist");
     for priority in [json!(1_i64 << 31), json!(2.5), json!("x")] {
         let found = daemon.order("requeue", &json!({"job_ids": [1], "priority": priority})).expect(400);
         assert_eq!(found["detail"], "Parameter must be a valid integer: \"priority\"");
@@ -289,4 +296,47 @@ fn jobs_are_ordered_by_the_words_of_their_status() {
     assert_eq!(ids("-status"), [Some(running), Some(queued), Some(canceled)]);
     assert_eq!(ids("-started")[2], Some(running), "what has no start comes first from behind");
     assert_ne!(JobStatus::Queued.as_str(), "");
+}
+
+#[test]
+fn parameters_of_the_address_are_members_of_the_body_too() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("one");
+    let body = json!({"input": {"json": {"N": 1}}, "job_type_id": 99});
+    let made = daemon.client.post(&format!("/v6/jobs/?job_type_id={}", kind.0), &body).expect(201);
+    assert_eq!(made["id"], 1);
+    daemon.queue(kind);
+    let order = |query: &str| daemon.client.send("POST", &format!("/v6/jobs/{query}"), &[], "");
+    assert_eq!(order("cancel/?job_ids=2&job_ids=7&status=QUEUED").status, 202);
+    assert_eq!(daemon.statuses()[1], (2, "CANCELED".to_owned(), 1));
+    assert_eq!(order("requeue/?status=CANCELED&priority=4").status, 202);
+    assert_eq!(daemon.statuses()[1], (2, "QUEUED".to_owned(), 2));
+    let found = order("requeue/?job_ids=x").expect(400);
+    assert_eq!(found["detail"], "Parameter must be a valid integer: \"job_ids\"");
+    let empty = daemon.client.send("POST", "/v6/jobs/", &[("Content-Type", "text/plain")], "");
+    assert_eq!(empty.expect(400)["detail"], "Missing required parameter: \"job_type_id\"");
+    let kind = [("Content-Type", "text/plain; charset=utf-8")];
+    let other = daemon.client.send("POST", "/v6/jobs/", &kind, "x").expect(415);
+    assert_eq!(other["detail"], "Unsupported media type \"text/plain; charset=utf-8\" in request.");
+}
+
+#[test]
+fn jobs_are_ordered_by_the_names_of_their_types() {
+    let daemon = Daemon::new();
+    let kinds = ["m", "z", "a"].map(|name| daemon.put_step(name));
+    for kind in kinds {
+        daemon.queue(kind);
+    }
+    let ids = |order: &str| {
+        let page = daemon.client.get(&format!("/v6/jobs/?order={order}")).expect(200);
+        page["results"].as_array().expect("jobs").iter().map(|job| job["id"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("job_type"), [3, 1, 2].map(Some));
+    assert_eq!(ids("-job_type"), [2, 1, 3].map(Some));
+    assert_eq!(ids("job_type&order=-id"), [3, 1, 2].map(Some), "what follows it orders nothing");
+    assert_eq!(ids("-job_type_id"), [3, 2, 1].map(Some));
+    for page in ["999", "99999", "99999999999999999999"] {
+        let found = daemon.client.get(&format!("/v6/jobs/?page={page}")).expect(404);
+        assert_eq!(found["detail"], "Invalid page.");
+    }
 }

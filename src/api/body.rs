@@ -23,6 +23,10 @@ pub(super) enum BodyError {
 
 /// The bytes of a body that does not say it is something else than JSON.
 pub(super) async fn bytes(headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, BodyError> {
+    // Of nothing it does not matter what it is.
+    if body.size_hint().exact() == Some(0) {
+        return Ok(Bytes::new());
+    }
     check_media_type(headers)?;
     if body.size_hint().lower() > max as u64 {
         return Err(BodyError::TooLarge { max });
@@ -45,7 +49,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), BodyError> {
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(BodyError::MediaType(kind.to_owned()))
+    Err(BodyError::MediaType(found.trim().to_owned()))
 }
 
 /// Reads a body of that shape.

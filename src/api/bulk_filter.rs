@@ -3,19 +3,20 @@
 //! F1  A member that is absent is no condition; an empty list is one that nothing meets.
 //! F2  A word or id that stands for nothing is met by nothing, but a job type that is named must be there.
 
+use serde_json::Value;
+
 use super::errors::ScaleError;
 use super::members::{self, Members, ReadError};
 use crate::engine::View;
 use crate::model::{BatchId, ErrorId, JobFilter, JobId, JobStatus, JobTypeId, RecipeId, Timestamp};
 
-/// Ids of a list; a number that no id can be is left out.
+/// Ids of a list.
 fn ids<T>(
     members: &Members,
     name: &'static str,
     id: impl Fn(u64) -> Option<T>,
 ) -> Result<Option<Vec<T>>, ReadError> {
-    let read = |all: Vec<i64>| all.into_iter().filter_map(|n| id(u64::try_from(n).ok()?)).collect();
-    Ok(members::integers(members, name)?.map(read))
+    Ok(members::ids(members, name)?.map(|all| all.into_iter().filter_map(id).collect()))
 }
 
 fn small(id: u64) -> Option<u32> {
@@ -34,31 +35,42 @@ fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<
 fn job_types(members: &Members, view: &View) -> Result<Option<Vec<JobTypeId>>, ScaleError> {
     let types = || view.types.iter().map(|kind| &kind.job_type);
     let mut found = ids(members, "job_type_ids", |id| small(id).map(JobTypeId))?;
-    for named in members::dictionaries(members, "job_types")?.unwrap_or_default() {
-        let name = members::required(members::text(named, "name")?, "name")?;
-        let version = members::required(members::text(named, "version")?, "version")?;
-        let known = types().find(|kind| kind.spec.name == name && kind.spec.version == version);
-        let unknown = || ScaleError::Bad(format!("Unknown job type: {name} {version}"));
-        found.get_or_insert_default().push(known.ok_or_else(unknown)?.id);
+    if let Some(all) = members::dictionaries(members, "job_types")? {
+        let found = found.get_or_insert_default();
+        for named in &all {
+            let (Some(name), Some(version)) = (named.get("name"), named.get("version")) else {
+                let given = Value::Array(all.iter().map(|&named| Value::Object(named.clone())).collect());
+                return Err(ScaleError::Bad(format!(
+                    "Job types argument invalid: {}",
+                    members::written(&given)
+                )));
+            };
+            let (name, version) = (members::written(name), members::written(version));
+            let known = types().find(|kind| kind.spec.name == name && kind.spec.version == version);
+            let unknown = || format!("Job Type with name: {name} and version: {version} does not exist");
+            found.push(known.ok_or_else(|| ScaleError::Bad(unknown()))?.id);
+        }
     }
-    if members::dictionaries(members, "job_types")?.is_some() {
-        found.get_or_insert_default();
-    }
-    let names = members::texts(members, "job_type_names")?;
-    let of_names = names.map(|names| {
-        types().filter(|kind| names.contains(&kind.spec.name.as_str())).map(|kind| kind.id).collect()
-    });
+    let of_names = members::words(members, "job_type_names")
+        .map(|names| types().filter(|kind| names.contains(&kind.spec.name)).map(|kind| kind.id).collect());
     Ok(both(found, of_names))
 }
 
 fn errors(members: &Members, view: &View) -> Result<Option<Vec<ErrorId>>, ReadError> {
     let by_id = ids(members, "error_ids", |id| small(id).map(ErrorId))?;
-    let categories = members::texts(members, "error_categories")?;
-    let of_categories = categories.map(|all| {
-        let errors = view.errors().filter(|error| all.contains(&error.category.as_str()));
+    let of_categories = members::words(members, "error_categories").map(|all| {
+        let errors = view.errors().filter(|error| all.contains(&error.category));
         errors.map(|error| error.id).collect()
     });
     Ok(both(by_id, of_categories))
+}
+
+/// True or false, also as 1 or 0.
+fn flag(members: &Members, name: &'static str) -> Result<Option<bool>, ReadError> {
+    match members.get(name).and_then(Value::as_i64) {
+        Some(number @ (0 | 1)) => Ok(Some(number == 1)),
+        _ => members::boolean(members, name),
+    }
 }
 
 /// The filter of a body.
@@ -69,13 +81,12 @@ pub(super) fn read_filter(members: &Members, view: &View, now: Timestamp) -> Res
     members::check_range(filter.started, filter.ended, None)?;
     filter.errors = errors(members, view)?;
     filter.jobs = ids(members, "job_ids", |id| Some(JobId(id)))?;
-    filter.job_types = job_types(members, view)?;
-    let statuses = members::texts(members, "status")?;
-    let status = |word: &str| JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
-    filter.statuses = statuses.map(|all| all.into_iter().filter_map(status).collect());
+    let status = |word: &String| JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
+    filter.statuses = members::words(members, "status").map(|all| all.iter().filter_map(status).collect());
     filter.batches = ids(members, "batch_ids", |id| Some(BatchId(id)))?;
     filter.recipes = ids(members, "recipe_ids", |id| Some(RecipeId(id)))?;
-    filter.is_superseded = members::boolean(members, "is_superseded")?;
+    filter.is_superseded = flag(members, "is_superseded")?;
+    filter.job_types = job_types(members, view)?;
     Ok(filter)
 }
 
@@ -90,7 +101,7 @@ mod tests {
     use super::*;
     use crate::engine::{Engine, Options};
     use crate::model::JobTypeSpec;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use std::time::Duration;
 
     fn view() -> std::sync::Arc<View> {
@@ -132,6 +143,8 @@ mod tests {
         check(json!({"job_type_names": ["sum"], "job_type_ids": [3]}), any().job_types([JobTypeId(3)]));
         check(json!({"batch_ids": [1], "recipe_ids": 2}), any().batches([BatchId(1)]).recipes([RecipeId(2)]));
         check(json!({"is_superseded": false}), any().superseded(false));
+        check(json!({"is_superseded": 1}), any().superseded(true));
+        check(json!({"status": 5, "job_type_names": [7]}), any().statuses([]).job_types([]));
         check(json!({"error_ids": [7]}), any().errors([ErrorId(7)]));
         check(json!({"error_categories": ["DATA"]}), any().errors::<ErrorId>([]));
         let times = any().started(Timestamp::from_secs(40)).ended(Timestamp::from_secs(70));
@@ -148,8 +161,13 @@ mod tests {
         refused(json!({"job_ids": ["x"]}), "Parameter must be a valid integer: \"job_ids\"");
         refused(json!({"started": "x"}), "Invalid ISO timestamp format for parameter: started");
         refused(json!({"started": "PT1M", "ended": "PT2M"}), "Start time must come before end time");
-        refused(json!({"job_types": [{"name": "no", "version": "1"}]}), "Unknown job type: no 1");
-        refused(json!({"job_types": [{"name": "sum"}]}), "Missing required parameter: \"version\"");
+        refused(
+            json!({"job_types": [{"name": "no", "version": "1"}]}),
+            "Job Type with name: no and version: 1 does not exist",
+        );
+        refused(json!({"job_types": {"name": "sum"}}), "Job types argument invalid: [{u'name': u'sum'}]");
+        refused(json!({"job_types": ["sum"]}), "Parameter must be a valid JSON object: \"job_types\"");
+        refused(json!({"is_superseded": 2}), "Parameter must be a valid boolean: \"is_superseded\"");
         let check = |value: Value, expected: Option<Option<i32>>| {
             let read = priority(&members(json!({"priority": value})));
             assert_eq!(read, expected.ok_or(ReadError::Integer("priority")), "{value}");

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 use crate::engine::Engine;
-use crate::model::{Data, EventId, Job, JobId, Recipe, RecipeId, TriggerEvent};
+use crate::model::{Data, EventId, FileFact, Job, JobId, Recipe, RecipeId, TriggerEvent};
 
 /// See the file.
 #[derive(Debug, Default)]
@@ -14,6 +16,8 @@ pub(super) struct JobFacts {
     others: BTreeMap<JobId, Job>,
     /// In whose places jobs are, by those.
     replacing: BTreeMap<JobId, JobId>,
+    /// Names of the files of inputs that have any.
+    files: BTreeMap<JobId, Map<String, Value>>,
     /// Of the one job that is shown in detail.
     pub(super) input: Data,
 }
@@ -22,10 +26,20 @@ fn replaced(job: &Job) -> Option<JobId> {
     job.given.as_ref()?.superseded_job
 }
 
+/// Names of those of `files` that `input` has, by parameter, in the order of their ids.
+pub(super) fn names_of(input: &Data, files: &[FileFact]) -> Map<String, Value> {
+    let names = |ids: &[u64]| -> Value {
+        let of_these = files.iter().filter(|file| ids.contains(&file.id.0));
+        of_these.map(|file| Value::from(&*file.name)).collect()
+    };
+    input.files.iter().map(|(parameter, ids)| (parameter.clone(), names(ids))).collect()
+}
+
 impl JobFacts {
     /// Looks up what stands in a list beside these jobs.
     ///
-    /// Cost: a look for each event, recipe and replaced job; none for an event that is known by its job.
+    /// Cost: a look for each event, recipe, replaced job, input with a size and file of it; none for an event
+    /// that is known by its job.
     pub(super) fn of(engine: &Engine, jobs: &[Job]) -> Self {
         let mut facts = Self::default();
         for job in jobs {
@@ -37,6 +51,13 @@ impl JobFacts {
                 && !facts.recipes.contains_key(recipe)
             {
                 facts.recipes.extend(engine.recipe_record(*recipe).map(|known| (*recipe, known)));
+            }
+            // Without a size there are no files.
+            if job.input_mib.is_some() {
+                let input = engine.job_input(job);
+                if !input.files.is_empty() {
+                    facts.files.insert(job.id, names_of(&input, &engine.files_of(&input)));
+                }
             }
             if let Some(id) = replaced(job) {
                 facts.others.extend(engine.job(id).map(|known| (id, known)));
@@ -56,6 +77,11 @@ impl JobFacts {
             facts.others.insert(new.id, new);
         }
         facts
+    }
+
+    /// The names of the files of the input of `job`, by parameter.
+    pub(super) fn files(&self, job: &Job) -> Map<String, Value> {
+        self.files.get(&job.id).cloned().unwrap_or_default()
     }
 
     pub(super) fn event(&self, id: EventId) -> Option<&TriggerEvent> {

@@ -3,6 +3,9 @@
 //! Scale's names and ours are the same. What Scale would not find it answers with an empty list; our own
 //! calls name it as a mistake.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use super::errors::{Problem, ScaleError};
 use super::query::Params;
 use super::time;
@@ -25,7 +28,7 @@ const COLUMNS: [(JobColumn, &[&str]); 11] = [
     (JobColumn::Duration, &["duration"]),
     (JobColumn::Priority, &["priority"]),
     (JobColumn::Status, &["status"]),
-    (JobColumn::JobType, &["job_type", "job_type_id", "job_type__id"]),
+    (JobColumn::JobType, &["job_type", "job_type_id", "job_type__id", "job_type__name"]),
     (JobColumn::StatusWord, &["status_word"]),
 ];
 
@@ -136,7 +139,7 @@ fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<
 }
 
 fn is_true(params: &Params, name: &'static str) -> Result<Option<bool>, Wrong> {
-    let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+    let read = |text: &str| match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "1" => Ok(true),
         "false" | "f" | "0" => Ok(false),
         _ => Err(Wrong::Boolean(name)),
@@ -215,7 +218,35 @@ pub(super) fn order(params: &Params, is_scale: bool) -> Result<Option<Vec<JobOrd
             Wrong::Word { name: "order", text: text.to_owned(), known: known.join(", ") }
         })
     };
-    values(params, "order", !is_scale).map(|all| all.into_iter().map(read).collect()).transpose()
+    let mut all = values(params, "order", !is_scale);
+    // Scale orders by a duration or by job types alone.
+    if is_scale
+        && let Some(all) = &mut all
+        && (all[0].ends_with("duration") || all[0].ends_with("job_type"))
+    {
+        all.truncate(1);
+    }
+    all.map(|all| all.into_iter().map(read).collect()).transpose()
+}
+
+/// Places of job types by their names, where jobs are to be ordered by those, as Scale does.
+pub(super) fn ranks(params: &Params, view: &View) -> Option<Arc<[u32]>> {
+    let is_by_name = |text: &str| ["job_type", "job_type__name"].contains(&text.trim_start_matches('-'));
+    if !params.all("order").any(is_by_name) {
+        return None;
+    }
+    let types = || view.types.iter().map(|kind| &kind.job_type);
+    let names: BTreeSet<&str> = types().map(|kind| kind.spec.name.as_str()).collect();
+    let places: BTreeMap<&str, u32> = names.into_iter().zip(0..).collect();
+    let len =
+        types().map(|kind| kind.id.0).max().and_then(|id| usize::try_from(id).ok()).map_or(0, |id| id + 1);
+    let mut ranks = vec![u32::MAX; len];
+    for kind in types() {
+        if let (Ok(id), Some(place)) = (usize::try_from(kind.id.0), places.get(kind.spec.name.as_str())) {
+            ranks[id] = *place;
+        }
+    }
+    Some(ranks.into())
 }
 
 /// Why there is no list, as our own calls say it.
@@ -253,7 +284,7 @@ mod tests {
     use crate::model::{JobError, JobTypeSpec};
     use std::time::Duration;
 
-    fn view() -> std::sync::Arc<View> {
+    fn view() -> Arc<View> {
         let engine = Engine::in_memory(Options::default());
         for (name, version) in [("wc", "1.0"), ("sum", "1.0"), ("sum", "2.0")] {
             let ticket = engine.put_job_type(JobTypeSpec::new(name, version)).expect("room");

@@ -97,6 +97,72 @@ pub(super) fn with_params(mut members: Members, params: &Params) -> Members {
     members
 }
 
+/// Reads a body whose members may stand behind the `?` of the address as well, where they win: as texts, several
+/// of one name as a list. A body that is a list or a text has no members.
+pub(super) fn asked(bytes: &[u8], params: &Params) -> Result<Members, ScaleError> {
+    let mut members = object_with_members(bytes)?;
+    let mut given = Members::new();
+    for (name, text) in params.iter() {
+        match given.get_mut(name) {
+            None => drop(given.insert(name.to_owned(), text.into())),
+            Some(Value::Array(texts)) => texts.push(text.into()),
+            Some(first) => *first = Value::Array(vec![first.take(), text.into()]),
+        }
+    }
+    members.append(&mut given);
+    Ok(members)
+}
+
+/// A value as Scale writes it into its texts: as Python does.
+pub(super) fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => written_within(value),
+    }
+}
+
+fn written_within(value: &Value) -> String {
+    match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(written_within).collect();
+            format!("[{}]", values.join(", "))
+        }
+        Value::Object(members) => {
+            let member =
+                |(name, value): (&String, &Value)| format!("{}: {}", quoted(name), written_within(value));
+            let members: Vec<String> = members.iter().map(member).collect();
+            format!("{{{}}}", members.join(", "))
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut all = format!("u{quote}");
+    for c in text.chars() {
+        match c {
+            '\\' => all.push_str("\\\\"),
+            '\n' => all.push_str("\\n"),
+            '\r' => all.push_str("\\r"),
+            '\t' => all.push_str("\\t"),
+            c if c == quote => all.extend(['\\', c]),
+            ' '..='~' => all.push(c),
+            c => match u32::from(c) {
+                code @ ..=0xff => all.push_str(&format!("\\x{code:02x}")),
+                code @ ..=0xffff => all.push_str(&format!("\\u{code:04x}")),
+                code => all.push_str(&format!("\\U{code:08x}")),
+            },
+        }
+    }
+    all.push(quote);
+    all
+}
+
 /// What is there, or the error that it is not.
 pub(super) fn required<T>(found: Option<T>, name: &'static str) -> Result<T, ReadError> {
     found.ok_or(ReadError::Missing(name))
@@ -181,6 +247,33 @@ pub(super) fn integer(members: &Members, name: &'static str) -> Result<Option<i6
 /// A list of whole numbers, or one.
 pub(super) fn integers(members: &Members, name: &'static str) -> Result<Option<Vec<i64>>, ReadError> {
     each(members, name, |value| integer_of(value).ok_or(ReadError::Integer(name)))
+}
+
+/// Ids of a list, or one; a number that is none is left out.
+pub(super) fn ids(members: &Members, name: &'static str) -> Result<Option<Vec<u64>>, ReadError> {
+    let number = |value: &Value| match value {
+        Value::Number(number) if is_beyond_ids(number.as_f64()) => Ok(None),
+        Value::String(text) if is_beyond_ids(whole_float(text)) => Ok(None),
+        value => integer_of(value).map(|n| u64::try_from(n).ok()).ok_or(ReadError::Integer(name)),
+    };
+    Ok(each(members, name, number)?.map(|all| all.into_iter().flatten().collect()))
+}
+
+/// A text of digits alone, however many.
+fn whole_float(text: &str) -> Option<f64> {
+    let digits = text.trim().trim_start_matches(['+', '-']);
+    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| text.trim().parse().ok())?
+}
+
+fn is_beyond_ids(number: Option<f64>) -> bool {
+    /// 2 to the 63rd.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    number.is_some_and(|number| number.abs() >= BEYOND)
+}
+
+/// Words of a list, or one; what is no text is no word that is known.
+pub(super) fn words(members: &Members, name: &str) -> Option<Vec<String>> {
+    values(members, name).map(|values| values.iter().map(written).collect())
 }
 
 /// An instant, also as a duration before `now`.
@@ -334,6 +427,40 @@ mod tests {
         let members = with_params(one(&json!(1)), &Params::of("a=2&a=3&b=x"));
         assert_eq!(integer(&members, "a"), Ok(Some(3)));
         assert_eq!(text(&members, "b"), Ok(Some("x")));
+    }
+
+    #[test]
+    fn parameters_of_the_address_are_members_too() {
+        let read = |body: &str, query: &str| asked(body.as_bytes(), &Params::of(query)).map(Value::Object);
+        assert_eq!(read("{\"a\":1,\"b\":2}", "a=3"), Ok(json!({"a": "3", "b": 2})));
+        assert_eq!(read("", "a=1&a=&a=x"), Ok(json!({"a": ["1", "", "x"]})));
+        assert_eq!((read("[1]", ""), read("\"a\"", "")), (Ok(json!({})), Ok(json!({}))));
+        assert!(read("null", "a=1").is_err() && read("3", "").is_err() && read("{", "").is_err());
+    }
+
+    #[test]
+    fn values_are_written_as_python_writes_them() {
+        let check = |value: Value, expected: &str| assert_eq!(written(&value), expected);
+        check(json!("it's"), "it's");
+        check(
+            json!(["it's", "a\"'\n\\", "\u{e4}\u{20ac}\u{1f600}"]),
+            r#"[u"it's", u'a"\'\n\\', u'\xe4\u20ac\U0001f600']"#,
+        );
+        check(json!({"a": [1, 2.5, null, true, {}]}), "{u'a': [1, 2.5, None, True, {}]}");
+    }
+
+    #[test]
+    fn numbers_that_no_id_can_be_are_left_out() {
+        let read = |value: Value| ids(&one(&value), "a");
+        assert_eq!(read(json!([3, "4", -1, 1e20, "99999999999999999999"])), Ok(Some(vec![3, 4])));
+        assert_eq!((read(json!([])), read(json!(7))), (Ok(Some(vec![])), Ok(Some(vec![7]))));
+        for bad in [json!("x"), json!([null]), json!(1.5), json!("1e30"), json!({})] {
+            assert_eq!(read(bad), Err(ReadError::Integer("a")));
+        }
+        assert_eq!(
+            words(&one(&json!(["x", 1, null])), "a"),
+            Some(vec!["x".into(), "1".into(), "None".into()])
+        );
     }
 
     #[test]

@@ -28,8 +28,15 @@ pub(super) struct Envelope<T> {
     results: Vec<T>,
 }
 
+/// No list has more pages.
+const PAGE_MAX: usize = usize::MAX / PAGE_LEN_MAX;
+
+/// Blanks around it and a sign may be there; one beyond all lists is the largest.
 fn whole(text: &str) -> Option<usize> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+    let text = text.trim();
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_whole.then(|| digits.parse().unwrap_or(usize::MAX))
 }
 
 impl Page {
@@ -38,7 +45,10 @@ impl Page {
         let number = match params.last("page") {
             None => Some(1),
             Some("last") => None,
-            Some(text) => Some(whole(text).filter(|&number| number > 0).ok_or(InvalidPage)?),
+            Some(text) => {
+                let number = whole(text).filter(|number| (1..=PAGE_MAX).contains(number));
+                Some(number.ok_or(InvalidPage)?)
+            }
         };
         Ok(Self { number, len: len.min(PAGE_LEN_MAX) })
     }
@@ -170,6 +180,8 @@ mod tests {
         check("page_size=2&page=2", 5, 2..4, Some("page=3&page_size=2"), Some("page_size=2"));
         check("page_size=2&page=last", 5, 4..5, None, Some("page=2&page_size=2"));
         check("page=last", 0, 0..0, None, None);
+        check("page=%202&page_size=+%2B3", 4, 3..4, None, Some("page_size=+%2B3"));
+        check("page_size=99999999999999999999", 2, 0..2, None, None);
         check("page_size=0", 101, 0..100, Some("page=2&page_size=0"), None);
         check("page_size=-3", 101, 0..100, Some("page=2&page_size=-3"), None);
         check("page_size=x", 101, 0..100, Some("page=2&page_size=x"), None);

@@ -271,7 +271,8 @@ fn less<'a>(these: &'a BTreeSet<&String>, those: &'a BTreeSet<&String>) -> impl 
 fn check_version(members: &Members<'_>) -> Result<(), ConfigurationError> {
     match members.get("version") {
         Some(place) if !place.value.as_str().is_some_and(|text| VERSIONS.contains(&text)) => {
-            Err(ConfigurationError::Version { version: shown(place.value) })
+            let version = place.value.as_str().map_or_else(|| shown(place.value), shortened);
+            Err(ConfigurationError::Version { version })
         }
         _ => Ok(()),
     }
@@ -375,7 +376,7 @@ mod tests {
         check(json!({ "priority": true }), "Invalid configuration: true is not of type 'integer'");
         check(json!({ "priority": 1_u64 << 31 }), "Invalid configuration: 2147483648 is greater than");
         check(json!({ "more": 1 }), "Invalid configuration: Additional properties are not allowed ('more'");
-        check(json!({ "version": "1.0" }), "Invalid configuration version: '1.0'");
+        check(json!({ "version": "1.0" }), "Invalid configuration version: 1.0");
         check(json!({ "settings": { "a": 1 } }), "Invalid configuration: 1 is not of type 'string'");
         check(json!({ "settings": [] }), "Invalid configuration: [] is not of type 'object'");
         check(

@@ -28,7 +28,7 @@ const FILE_ID_MAX: u64 = 0x7fff_ffff_ffff_ffff;
 #[non_exhaustive]
 pub(crate) enum DataError {
     /// A version that is not known.
-    #[error("Invalid data version: {version}")]
+    #[error("Invalid data: {version} is an unsupported version number")]
     Version {
         /// What was stated.
         version: String,
@@ -148,10 +148,15 @@ pub(crate) fn read_data(document: &Value) -> Result<Data, DataError> {
 fn check_version(members: &Members<'_>) -> Result<(), DataError> {
     match members.get("version") {
         Some(place) if !place.value.as_str().is_some_and(|text| VERSIONS.contains(&text)) => {
-            Err(DataError::Version { version: shown(place.value) })
+            Err(DataError::Version { version: stated(place.value) })
         }
         _ => Ok(()),
     }
+}
+
+/// A version in a text, without quotes around it.
+fn stated(version: &Value) -> String {
+    version.as_str().map_or_else(|| shown(version), shortened)
 }
 
 fn files(place: &Place<'_>) -> Result<BTreeMap<String, Vec<u64>>, Misfit> {
@@ -308,7 +313,7 @@ mod tests {
         };
         check(json!([]), "Invalid data: [] is not of type 'object'");
         check(json!({ "more": {} }), "Invalid data: Additional properties are not allowed ('more'");
-        check(json!({ "version": "1.0" }), "Invalid data version: '1.0'");
+        check(json!({ "version": "1.0" }), "Invalid data: 1.0 is an unsupported version number");
         check(json!({ "files": { "a": "1" } }), "Invalid data: '1' is not of type 'array'");
         check(json!({ "files": { "a": [] } }), "Invalid data: [] is too short");
         check(json!({ "files": { "a": ["1"] } }), "Invalid data: '1' is not of type 'integer'");

@@ -249,7 +249,7 @@ pub enum JobColumn {
     Priority,
     /// In the order of a life, see [`JobStatus::ALL`].
     Status,
-    /// By id of the type.
+    /// By id of the type, or by the place that a query gives it.
     JobType,
     /// By the word of the status, as a text.
     StatusWord,
@@ -343,6 +343,9 @@ pub struct JobQuery {
     pub limit: usize,
     /// Whether all that match are counted.
     pub is_counted: bool,
+    /// Places of job types, by id, where jobs are not to be ordered by the ids of their types; a type that has
+    /// none comes last.
+    pub job_type_ranks: Option<std::sync::Arc<[u32]>>,
 }
 
 impl JobQuery {

@@ -196,7 +196,7 @@ impl Tables {
         if n > LIST_IDS_MAX {
             return Err(ListError::TooManyIds { n });
         }
-        let order = Order::new(&query.order).ok_or(ListError::OrderTooLong)?;
+        let order = Order::new(&query.order, query.job_type_ranks.clone()).ok_or(ListError::OrderTooLong)?;
         let after = match &query.after {
             Some(cursor) => Some(order.key_of(cursor).ok_or(ListError::Cursor)?),
             None => None,

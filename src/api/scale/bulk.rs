@@ -9,6 +9,7 @@ use crate::api::bulk_filter::{priority, read_filter};
 use crate::api::errors::{ScaleError, scale_unsettled};
 use crate::api::limits::{BODY_BYTES_MAX, BULK_WAIT_MAX};
 use crate::api::members;
+use crate::api::query::Params;
 use crate::api::state::ApiState;
 use crate::engine::BulkError;
 use crate::model::BulkKind;
@@ -22,11 +23,12 @@ fn refused(error: &BulkError) -> ScaleError {
 
 async fn order(
     api: ApiState,
+    params: Params,
     headers: HeaderMap,
     body: Body,
     kind: BulkKind,
 ) -> Result<StatusCode, ScaleError> {
-    let members = members::object(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let members = members::asked(&body::bytes(&headers, body, BODY_BYTES_MAX).await?, &params)?;
     let view = api.view().await;
     let filter = read_filter(&members, &view, api.engine().now())?;
     let priority = if kind == BulkKind::Requeue { priority(&members)? } else { None };
@@ -40,17 +42,19 @@ async fn order(
 /// `POST jobs/requeue/`.
 pub(in crate::api) async fn requeue(
     State(api): State<ApiState>,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ScaleError> {
-    order(api, headers, body, BulkKind::Requeue).await
+    order(api, params, headers, body, BulkKind::Requeue).await
 }
 
 /// `POST jobs/cancel/`.
 pub(in crate::api) async fn cancel(
     State(api): State<ApiState>,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ScaleError> {
-    order(api, headers, body, BulkKind::Cancel).await
+    order(api, params, headers, body, BulkKind::Cancel).await
 }

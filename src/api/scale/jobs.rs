@@ -8,11 +8,11 @@ use axum::extract::{Path, State};
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::body;
 use crate::api::errors::{ScaleError, scale_unsettled};
-use crate::api::job_facts::JobFacts;
+use crate::api::job_facts::{JobFacts, names_of};
 use crate::api::job_list::{self, scale_refused};
 use crate::api::limits::BODY_BYTES_MAX;
 use crate::api::members;
@@ -24,6 +24,8 @@ use crate::api::views::scale::{
     job_details, job_line, new_job,
 };
 use crate::engine::{Engine, NewJob, QueueError, View};
+use crate::job::data::{DataError, read_data};
+use crate::limits::LIST_DEPTH_MAX;
 use crate::model::{Data, ExecutionRecord, Job, JobColumn, JobId, JobOrder, JobPage, JobQuery, JobTypeId};
 
 /// What a body asks for.
@@ -34,20 +36,45 @@ struct Asked {
     configuration: Option<Value>,
 }
 
-fn read_body(bytes: &Bytes) -> Result<Asked, ScaleError> {
-    let mut members = members::object(bytes)?;
+/// What is refused here is refused whether or not there is such a job type.
+fn read_body(bytes: &Bytes, params: &Params) -> Result<Asked, ScaleError> {
+    let mut members = members::asked(bytes, params)?;
     let id = members::required(members::integer(&members, "job_type_id")?, "job_type_id")?;
     members::dictionary(&members, "input")?;
-    let has_configuration =
-        members::dictionary(&members, "configuration")?.is_some_and(|all| !all.is_empty());
+    // What is empty is no configuration, of whatever kind it is.
+    if members.get("configuration").is_some_and(is_empty) {
+        members.remove("configuration");
+    }
+    let has_configuration = members::dictionary(&members, "configuration")?.is_some();
+    let mut take = |name: &str| members.get_mut(name).map(Value::take).unwrap_or_default();
+    let input = take("input");
+    check_shape(&input)?;
     // A number that no id can be is an id that is not there.
     let job_type = u32::try_from(id).map(JobTypeId).map_err(|_| ScaleError::NotFound)?;
-    let mut take = |name: &str| members.get_mut(name).map(Value::take).unwrap_or_default();
-    Ok(Asked {
-        job_type,
-        input: take("input"),
-        configuration: has_configuration.then(|| take("configuration")),
-    })
+    Ok(Asked { job_type, input, configuration: has_configuration.then(|| take("configuration")) })
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
+}
+
+/// Files are lists here, also where there is but one; a name that stands for two values is told later.
+fn check_shape(input: &Value) -> Result<(), ScaleError> {
+    let files = input.get("files").and_then(Value::as_object);
+    if let Some(id) = files.and_then(|files| files.values().find(|ids| ids.is_number())) {
+        return Err(ScaleError::Bad(format!("Invalid data: {id} is not of type 'array'")));
+    }
+    match read_data(input) {
+        Ok(_) | Err(DataError::Duplicate { .. }) => Ok(()),
+        Err(error) => Err(ScaleError::Bad(error.to_string())),
+    }
 }
 
 /// Errors of data are bare texts, as Scale answers them.
@@ -70,21 +97,31 @@ fn refused(error: &QueueError) -> ScaleError {
 pub(in crate::api) async fn create(
     State(api): State<ApiState>,
     address: Address,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ScaleError> {
-    let asked = read_body(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
+    let asked = read_body(&body::bytes(&headers, body, BODY_BYTES_MAX).await?, &params)?;
     let mut new = NewJob::new(asked.job_type, asked.input);
     new.configuration = asked.configuration;
     // Files are looked up in the store, beside the runtime's threads.
     if new.input.get("files").and_then(Value::as_object).is_some_and(|files| !files.is_empty()) {
         new = api.ask_ahead(move |engine| engine.with_files(new)).await;
     }
+    let given = new.files.clone();
     let settled = api.write(|engine| engine.queue_shown_job(new)).await;
     let (queued, _) = settled.map_err(|error| scale_unsettled(error, refused))?;
     let kind = Kind { job_type: &queued.job_type, details: queued.details() };
     let revision = queued.revision();
-    let details = new_job(&queued.job, kind, revision, revision.map(|revision| api.manifest(revision)));
+    let names = match &queued.job.given {
+        Some(job) if !given.is_empty() => {
+            let kept = serde_json::from_str(&job.input).ok().and_then(|input| read_data(&input).ok());
+            names_of(&kept.unwrap_or_default(), &given)
+        }
+        _ => Map::new(),
+    };
+    let manifest = revision.map(|revision| api.manifest(revision));
+    let details = new_job(&queued.job, kind, revision, manifest, names);
     let location = HeaderValue::from_str(&format!("{}{}/", address.url(), queued.job.id));
     let mut response = (StatusCode::CREATED, Json(details)).into_response();
     if let Ok(location) = location {
@@ -106,7 +143,12 @@ pub(in crate::api) async fn list(
     let filter = job_list::filter(&params, &view, now, true)?;
     let default = || vec![JobOrder::by(JobColumn::Changed)];
     let order = job_list::order(&params, true)?.unwrap_or_else(default);
-    let query = |len| JobQuery::new(len).filter(filter.clone()).order(order.clone()).counted();
+    let ranks = job_list::ranks(&params, &view);
+    let query = |len| {
+        let mut query = JobQuery::new(len).filter(filter.clone()).order(order.clone()).counted();
+        query.job_type_ranks.clone_from(&ranks);
+        query
+    };
     let ask = async |query: JobQuery| {
         let list = move |engine: &Engine| {
             let page = engine.list_jobs(&query);
@@ -116,6 +158,12 @@ pub(in crate::api) async fn list(
     };
     let count = |page: &JobPage| page.total.map_or(0, |total| usize::try_from(total.n).unwrap_or(usize::MAX));
     let window = window(&params, async || Ok::<_, ScaleError>(count(&ask(query(1)).await?.1))).await?;
+    // So far behind there is no job, rather than too many.
+    if window.skip.saturating_add(window.len) > LIST_DEPTH_MAX
+        && window.skip >= count(&ask(query(1)).await?.1)
+    {
+        return Err(ScaleError::InvalidPage);
+    }
     let (facts, page) = ask(query(window.len).skip(window.skip)).await?;
     let mut view = view;
     if let Some(newest) = page.jobs.iter().map(|job| job.job_type).max() {
@@ -199,15 +247,20 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    fn read(body: &str, query: &str) -> Result<Asked, ScaleError> {
+        read_body(&Bytes::from(body.to_owned()), &Params::of(query))
+    }
+
     #[test]
     fn what_is_missing_or_of_the_wrong_type_is_named() {
         let check = |body: &str, expected: &str| {
-            let error = read_body(&Bytes::from(body.to_owned())).expect_err(body);
+            let error = read(body, "").expect_err(body);
             let ScaleError::Bad(detail) = error else { panic!("{body}: {error:?}") };
             assert!(detail.starts_with(expected), "{body}: {detail}");
         };
-        check("", "Missing required parameter: \"job_type_id\"");
-        check("{\"job_type_id\": null}", "Missing required parameter: \"job_type_id\"");
+        for nothing in ["", "{\"job_type_id\": null}", "[]", "[{\"job_type_id\": 1}]", "\"x\""] {
+            check(nothing, "Missing required parameter: \"job_type_id\"");
+        }
         check("{", "JSON parse error - ");
         check("null", "The body must be a JSON object.");
         check("3", "The body must be a JSON object.");
@@ -215,7 +268,14 @@ mod tests {
         check("{\"job_type_id\": 1.5}", "Parameter must be a valid integer: \"job_type_id\"");
         check("{\"job_type_id\": 1, \"input\": []}", "Parameter must be a valid JSON object: \"input\"");
         check("{\"job_type_id\": 1, \"configuration\": 3}", "Parameter must be a valid JSON object: \"con");
-        let asked = read_body(&Bytes::from("{\"job_type_id\": 1, \"input\": {\"json\": {\"N\": 3}}}"));
+        let input = |input: Value| json!({"job_type_id": -1, "input": input}).to_string();
+        check(&input(json!({"json": []})), "Invalid data: [] is not of type 'object'");
+        check(&input(json!({"files": {"F": 3}})), "Invalid data: 3 is not of type 'array'");
+        check(&input(json!({"files": {"F": []}})), "Invalid data: [] is too short");
+        check(&input(json!({"colour": 3})), "Invalid data: Additional properties are not allowed ('colour'");
+        check(&input(json!({"version": "5"})), "Invalid data: 5 is an unsupported version number");
+        assert_eq!(read(&input(json!({})), ""), Err(ScaleError::NotFound));
+        let asked = read("{\"input\": {\"json\": {\"N\": 3}}, \"configuration\": []}", "job_type_id=1");
         let asked = asked.expect("a body");
         assert_eq!((asked.input, asked.configuration), (json!({"json": {"N": 3}}), None));
     }
@@ -223,8 +283,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_panics(body in "\\PC{0,60}", json in "[{}\\[\\]\",:a-z0-9_ ]{0,60}") {
-            let _ = read_body(&Bytes::from(body));
-            let _ = read_body(&Bytes::from(json));
+            let _ = read(&body, "");
+            let _ = read(&json, &body);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A filter and an order in the form in which rows and bounds are held against them.
 
+use std::sync::Arc;
+
 use super::super::glance::{Glance, Zone};
 use super::super::segment::{KindCount, SegmentInfo};
 use crate::model::{
@@ -197,7 +199,7 @@ impl Key {
 
 /// An order that ends with the id.
 #[derive(Clone, Debug)]
-pub(super) struct Order(Vec<JobOrder>);
+pub(super) struct Order(Vec<JobOrder>, Option<Arc<[u32]>>);
 
 /// Turns a value round where the greatest comes first; and back.
 const fn turned(order: JobOrder, value: i64) -> i64 {
@@ -216,7 +218,7 @@ fn word_rank(status: u8) -> i64 {
 }
 
 impl Order {
-    pub(super) fn new(columns: &[JobOrder]) -> Option<Self> {
+    pub(super) fn new(columns: &[JobOrder], ranks: Option<Arc<[u32]>>) -> Option<Self> {
         let mut all: Vec<JobOrder> = Vec::new();
         let mut id = None;
         for order in columns {
@@ -234,7 +236,12 @@ impl Order {
         }
         let is_descending = columns.last().is_some_and(|last| last.is_descending);
         all.push(id.unwrap_or(JobOrder { column: JobColumn::Id, is_descending }));
-        Some(Self(all))
+        Some(Self(all, ranks))
+    }
+
+    fn type_rank(&self, JobTypeId(id): JobTypeId) -> i64 {
+        let place = |ranks: &Arc<[u32]>| ranks.get(usize::try_from(id).ok()?).copied();
+        self.1.as_ref().map_or(id, |ranks| place(ranks).unwrap_or(u32::MAX)).into()
     }
 
     pub(super) fn is_by_id(&self) -> bool {
@@ -251,7 +258,7 @@ impl Order {
             let value = match order.column {
                 JobColumn::Status => i64::from(glance.status),
                 JobColumn::StatusWord => word_rank(glance.status),
-                JobColumn::JobType => i64::from(glance.job_type.0),
+                JobColumn::JobType => self.type_rank(glance.job_type),
                 column => glance.columns[place(column)],
             };
             *part = turned(*order, value);
@@ -266,7 +273,7 @@ impl Order {
             let (low, high) = match order.column {
                 JobColumn::Status => (i64::from(status), i64::from(status)),
                 JobColumn::StatusWord => (word_rank(status), word_rank(status)),
-                JobColumn::JobType => (i64::from(job_type.0), i64::from(job_type.0)),
+                JobColumn::JobType => (self.type_rank(job_type), self.type_rank(job_type)),
                 column => zone.0[place(column)],
             };
             let (low, high) = if order.is_descending { (high, low) } else { (low, high) };

@@ -232,6 +232,7 @@ impl<R> JobLine<R> {
         });
         let ingested = job.recipe.as_ref().and_then(|(id, _)| facts.recipe(*id)?.ingest_event);
         self.ingest_event = ingested.map(|EventId(id)| Id { id });
+        self.input_files = facts.files(job);
         self.batch = job.batch.and_then(|batch| view.catalog.batch(batch)).map(BatchBase::from);
         self.superseded_job = facts.replaced_by(job).map(|old| JobBase::new(old, view));
         self.node = job.node.filter(|_| was_placed).map(|id| NodeBase::of(id, view));
@@ -272,14 +273,16 @@ fn revision(
     }
 }
 
-/// A job that was queued a moment ago: nothing of it has to be looked up.
+/// A job that was queued a moment ago: nothing of it has to be looked up. `files`: the names of those of its input.
 pub(in crate::api) fn new_job(
     job: &Job,
     kind: Kind<'_>,
     known: Option<&JobTypeRevision>,
     manifest: Option<SharedDocument>,
+    files: Map<String, Value>,
 ) -> JobDetails {
-    let line = JobLine::new(job, kind, revision(job, kind, known, manifest));
+    let mut line = JobLine::new(job, kind, revision(job, kind, known, manifest));
+    line.input_files = files;
     JobDetails {
         line,
         superseded_by_job: None,
