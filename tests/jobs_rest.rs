@@ -279,6 +279,10 @@ fn executions_are_listed_and_filtered() {
         assert_eq!(daemon.client.get(path).expect(404), json!({"detail": "Not found."}), "{path}");
     }
     assert_eq!(daemon.client.get("/v6/jobs/9/executions/").expect(200)["count"], 0);
+    let shown = || daemon.client.get("/v6/jobs/1/").expect(200)["execution"]["exe_num"].clone();
+    assert_eq!(shown(), 2);
+    daemon.order("cancel", &json!({"job_ids": [1]}));
+    assert_eq!((shown(), list("")["count"].clone()), (Value::Null, json!(2)), "what was canceled shows none");
 }
 
 #[test]

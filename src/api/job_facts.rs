@@ -18,6 +18,9 @@ pub(super) struct JobFacts {
     replacing: BTreeMap<JobId, JobId>,
     /// Names of the files of inputs that have any.
     files: BTreeMap<JobId, Map<String, Value>>,
+    is_detailed: bool,
+    /// Which recipe holds the one job that is shown in detail.
+    holding: Option<RecipeId>,
     /// Of the one job that is shown in detail.
     pub(super) input: Data,
 }
@@ -70,6 +73,9 @@ impl JobFacts {
     pub(super) fn in_detail(engine: &Engine, job: &Job) -> Self {
         let mut facts = Self::of(engine, std::slice::from_ref(job));
         facts.input = engine.job_input(job);
+        let holding = engine.recipe_holding(job);
+        (facts.is_detailed, facts.holding) = (true, holding.as_ref().map(|recipe| recipe.id));
+        facts.recipes.extend(holding.map(|recipe| (recipe.id, recipe)));
         if job.superseded.is_some()
             && let Some(new) = engine.job_in_place_of(job)
         {
@@ -90,6 +96,11 @@ impl JobFacts {
 
     pub(super) fn recipe(&self, id: RecipeId) -> Option<&Recipe> {
         self.recipes.get(&id)
+    }
+
+    /// The recipe that a job is shown with: in a list the one that made it, in detail the one that holds it now.
+    pub(super) fn recipe_of(&self, job: &Job) -> Option<RecipeId> {
+        if self.is_detailed { self.holding } else { job.recipe.as_ref().map(|(id, _)| *id) }
     }
 
     /// The job that `job` took the place of.

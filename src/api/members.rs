@@ -152,11 +152,14 @@ fn quoted(text: &str) -> String {
             '\t' => all.push_str("\\t"),
             c if c == quote => all.extend(['\\', c]),
             ' '..='~' => all.push(c),
-            c => match u32::from(c) {
-                code @ ..=0xff => all.push_str(&format!("\\x{code:02x}")),
-                code @ ..=0xffff => all.push_str(&format!("\\u{code:04x}")),
-                code => all.push_str(&format!("\\U{code:08x}")),
-            },
+            c => {
+                let escaped = match u32::from(c) {
+                    code @ ..=0xff => format!("\\x{code:02x}"),
+                    code @ ..=0xffff => format!("\\u{code:04x}"),
+                    code => format!("\\U{code:08x}"),
+                };
+                all.push_str(&escaped);
+            }
         }
     }
     all.push(quote);

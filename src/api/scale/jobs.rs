@@ -26,7 +26,9 @@ use crate::api::views::scale::{
 use crate::engine::{Engine, NewJob, QueueError, View};
 use crate::job::data::{DataError, read_data};
 use crate::limits::LIST_DEPTH_MAX;
-use crate::model::{Data, ExecutionRecord, Job, JobColumn, JobId, JobOrder, JobPage, JobQuery, JobTypeId};
+use crate::model::{
+    Data, ExecutionRecord, Job, JobColumn, JobId, JobOrder, JobPage, JobQuery, JobStatus, JobTypeId,
+};
 
 /// What a body asks for.
 #[derive(Debug, PartialEq)]
@@ -202,7 +204,9 @@ pub(in crate::api) async fn detail(
     let find = move |engine: &Engine| {
         let job = engine.job(id)?;
         let facts = JobFacts::in_detail(engine, &job);
-        let newest = Engine::newest_execution(&job);
+        // Of what waits or was canceled none is shown.
+        let has_run = matches!(job.status, JobStatus::Running | JobStatus::Completed | JobStatus::Failed);
+        let newest = Engine::newest_execution(&job).filter(|_| has_run);
         Some(Found { job, facts, newest })
     };
     let found = api.ask(find).await.ok_or(ScaleError::NotFound)?;

@@ -212,6 +212,23 @@ impl Engine {
         }
     }
 
+    /// The recipe that holds a job now: the one that made it, or one that took it over and was not replaced.
+    ///
+    /// Cost: a look at each recipe that replaced another, and at the nodes of those that replaced.
+    #[cfg(feature = "server")]
+    pub(crate) fn recipe_holding(&self, job: &Job) -> Option<crate::model::Recipe> {
+        let mut recipe = self.recipe_record(job.recipe.as_ref()?.0)?;
+        while let Some(newer) = recipe.superseded_by.filter(|newer| *newer > recipe.id) {
+            let is_held =
+                |row: &RecipeNodeRow| matches!(row, RecipeNodeRow::Job { job: id, .. } if *id == job.id);
+            if !self.recipe_nodes(newer).iter().any(is_held) {
+                return None;
+            }
+            recipe = self.recipe_record(newer)?;
+        }
+        recipe.superseded.is_none().then_some(recipe)
+    }
+
     /// The job that is in the place of one that was superseded: the one of the same node in the recipe that
     /// replaced its recipe.
     ///

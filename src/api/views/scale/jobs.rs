@@ -220,8 +220,8 @@ impl<R> JobLine<R> {
             self.event.r#type.clone_from(&event.kind);
             self.event.occurred = Time(event.occurred);
         }
-        self.recipe = job.recipe.as_ref().map(|(id, _)| {
-            let known = facts.recipe(*id);
+        self.recipe = facts.recipe_of(job).map(|id| {
+            let known = facts.recipe(id);
             Recipe {
                 id: id.0,
                 recipe_type: known.and_then(|recipe| RecipeTypeBase::of(recipe.recipe_type, &view.catalog)),
