@@ -12,7 +12,7 @@ use crate::api::members;
 use crate::api::query::Params;
 use crate::api::state::ApiState;
 use crate::engine::BulkError;
-use crate::model::BulkKind;
+use crate::model::{BulkKind, JobFilter};
 
 fn refused(error: &BulkError) -> ScaleError {
     match error {
@@ -32,6 +32,9 @@ async fn order(
     let view = api.view().await;
     let filter = read_filter(&members, &view, api.engine().now())?;
     let priority = if kind == BulkKind::Requeue { priority(&members)? } else { None };
+    if filter == JobFilter::default() {
+        return Err(refused(&BulkError::Unfiltered));
+    }
     let settled = api.write(|engine| engine.bulk(kind, filter, priority)).await;
     let (id, _) = settled.map_err(|error| scale_unsettled(error, refused))?;
     api.ask_ahead(move |engine| engine.bulk_wait(id, BULK_WAIT_MAX)).await;
