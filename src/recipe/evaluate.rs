@@ -247,6 +247,7 @@ impl Wanted {
 }
 
 /// Everything a recipe in this state wants, in the order of [`Action`]. Nodes without a state are absent.
+#[cfg(test)]
 pub(crate) fn evaluate(plan: &Plan, states: &[NodeState], has_input: bool) -> Vec<Action> {
     let state = |node: u32| states.get(node as usize).copied().unwrap_or(NodeState::Absent);
     let mut blocks = vec![false; plan.len()];

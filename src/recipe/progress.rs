@@ -44,6 +44,7 @@ pub(crate) struct RecipeState {
 
 impl RecipeState {
     /// A recipe of which nothing exists yet, and what to do first.
+    #[cfg(test)]
     pub(crate) fn new(plan: Arc<Plan>, has_input: bool) -> (Self, Vec<Action>) {
         let states = vec![NodeState::Absent; plan.len()];
         Self::restored(plan, states, has_input)
@@ -85,6 +86,7 @@ impl RecipeState {
     }
 
     /// Nodes looked at by all changes so far.
+    #[cfg(test)]
     pub(crate) fn n_looked_at(&self) -> u64 {
         self.n_looked_at
     }
@@ -111,6 +113,7 @@ impl RecipeState {
     }
 
     /// The job is in that status now. A node that is no job stays as it is.
+    #[cfg(test)]
     pub(crate) fn job_changed(&mut self, node: u32, status: JobStatus) -> Vec<Action> {
         match self.state(node) {
             NodeState::Job { has_input, .. } => self.set(node, NodeState::Job { status, has_input }),

@@ -178,11 +178,6 @@ impl NodeDiff {
     pub(crate) fn is_made_anew(&self) -> bool {
         matches!(self.fate, Fate::Create | Fate::Replace | Fate::ReplaceAll | Fate::Recurse)
     }
-
-    /// Whether the old node is superseded.
-    pub(crate) fn is_superseded(&self) -> bool {
-        matches!(self.fate, Fate::Replace | Fate::ReplaceAll | Fate::Recurse | Fate::Delete)
-    }
 }
 
 /// Compares definitions, and says what becomes of each node. Call [`ForcedNodes::check`] with the new one first:

@@ -1,7 +1,5 @@
 //! What stands in other answers: short forms of types, revisions, events, nodes and errors.
 
-#![allow(dead_code, reason = "for calls that are not there yet")]
-
 use serde::Serialize;
 use serde_json::Value;
 
