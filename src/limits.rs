@@ -168,8 +168,8 @@ pub const CATALOG_DOCS_MAX: u64 = 100_000;
 /// Jobs that a bulk operation reads at a time.
 pub const BULK_PAGE: usize = 1_000;
 
-/// Jobs that it changes in one command, so that decisions come in between: some 100 us.
-pub const BULK_JOBS: usize = 100;
+/// Jobs that it changes in one command, so that decisions come in between.
+pub const BULK_JOBS: usize = 16;
 
 /// Jobs that a bulk operation names one by one: its document is written anew with each step.
 pub const BULK_NAMED_MAX: usize = 10_000;

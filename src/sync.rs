@@ -4,6 +4,11 @@
 mod plain {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+
+    /// Lets go of a lock so that who waits for it has it next.
+    pub(crate) fn unlock_fair<T>(guard: MutexGuard<'_, T>) {
+        MutexGuard::unlock_fair(guard);
+    }
 }
 
 /// Those of loom under the names and signatures of the plain ones, as far as the library without
@@ -30,6 +35,11 @@ mod checked {
         pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
             Some(MutexGuard(Some(self.0.try_lock().ok()?)))
         }
+    }
+
+    /// Lets go of a lock: every order is tried anyway.
+    pub(crate) fn unlock_fair<T>(guard: MutexGuard<'_, T>) {
+        drop(guard);
     }
 
     /// Empty only while a condition is waited for.

@@ -412,6 +412,7 @@ impl Engine {
         let now = owned.core.clamp(self.0.options.clock.now());
         let result = call(&self.0, &mut owned.core, now);
         self.0.settle(&mut owned.core, result, promise);
+        owned.give_way();
         Ok(ticket)
     }
 

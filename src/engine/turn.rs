@@ -17,7 +17,7 @@ use super::view::{VIEW_AGE_MAX, view};
 use crate::clock::monotonic;
 use crate::limits::TURN_LANES;
 use crate::model::{Accepted, Durability, Submission, Timestamp};
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::{MutexGuard, Ordering, unlock_fair};
 
 /// Events of statuses that are handed to the log together.
 const STATUS_EVENTS: usize = 500;
@@ -48,6 +48,15 @@ impl Deref for Turn<'_> {
 impl DerefMut for Turn<'_> {
     fn deref_mut(&mut self) -> &mut Owned {
         self.owned.as_deref_mut().expect("held")
+    }
+}
+
+impl Turn<'_> {
+    /// Lets go of the core so that who waits for it has it next: for those who come again at once.
+    pub(super) fn give_way(mut self) {
+        if let Some(owned) = self.owned.take() {
+            unlock_fair(owned);
+        }
     }
 }
 
