@@ -296,7 +296,8 @@ fn what_cannot_be_made_anew_is_refused_and_nothing_changes() {
     };
     assert!(invalid(json!({})).contains("'all' is a required property"));
     assert!(invalid(json!({"all": false, "nodes": ["x"]})).contains("top level node with name: x"));
-    assert!(invalid(json!({"all": false, "sub_recipes": {"a": {"all": true}}})).contains("no sub-recipe"));
+    let within = json!({"all": false, "sub_recipes": {"a": {"all": true}}});
+    assert!(invalid(within).contains("Sub-recipe node a is not a recipe node"));
     let unknown = RecipeId(99);
     assert_eq!(reprocess(&engine, unknown, json!({"all": true})), Err(RecipeError::Unknown(unknown)));
     // The next revision takes one number more, which the old input does not have.
