@@ -408,6 +408,11 @@ impl Core {
         (chosen, changed)
     }
 
+    /// How a job stands, by memory or by what the store had.
+    pub(super) fn standing_of<'s>(&'s self, id: JobId, facts: &'s Facts) -> Option<&'s JobState> {
+        self.state.job(id).or_else(|| facts.get(id))
+    }
+
     /// Takes those of `jobs` up from the store that are over and that `wants` says yes to.
     pub(super) fn recall(
         &mut self,

@@ -2,11 +2,17 @@
 //!
 //! Core: no I/O, clock, lock or logging. A finished job costs its children, not the graph.
 
+#![cfg_attr(
+    not(feature = "server"),
+    allow(dead_code, reason = "definitions are told and compared over REST")
+)]
+
 mod batch;
 mod connect;
 mod definition;
 #[cfg(test)]
 mod definition_tests;
+#[cfg(feature = "server")]
 mod diff_document;
 mod document;
 mod evaluate;
@@ -21,9 +27,10 @@ mod workflow_tests;
 
 pub(crate) use batch::{BatchConfiguration, BatchDefinition, BatchDocumentError};
 pub(crate) use connect::input_of;
-pub(crate) use definition::{
-    Connection, Definition, DefinitionError, Lookup, NodeKind, check_connection, read_interface,
-};
+#[cfg(feature = "server")]
+pub(crate) use definition::DefinitionError;
+pub(crate) use definition::{Connection, Definition, Lookup, NodeKind, check_connection, read_interface};
+#[cfg(feature = "server")]
 pub(crate) use diff_document::diff_to_value;
 pub(crate) use evaluate::{Action, NodeState, Plan};
 #[cfg(test)]

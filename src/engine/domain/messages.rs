@@ -248,11 +248,6 @@ impl Core {
         if is_known { Ok(()) } else { Err(Refusal::never("unknown-error", format!("no error {id}"))) }
     }
 
-    /// How a job stands, by memory or by what the store had.
-    pub(super) fn standing_of<'s>(&'s self, id: JobId, facts: &'s Facts) -> Option<&'s JobState> {
-        self.state.job(id).or_else(|| facts.get(id))
-    }
-
     /// Those of `jobs` that `wants` says yes to, once each.
     fn told(&self, jobs: &[JobAt], facts: &Facts, wants: impl Fn(&JobState, &JobAt) -> bool) -> Vec<JobId> {
         let is_wanted = |at: &&JobAt| self.standing_of(at.job, facts).is_some_and(|job| wants(job, at));
