@@ -19,11 +19,11 @@ mod health;
 mod job_facts;
 mod job_list;
 mod limits;
-#[cfg_attr(not(test), expect(dead_code, reason = "readers for calls that are not there yet"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "readers that no call uses yet"))]
 mod members;
 mod metrics;
 mod paging;
-#[cfg_attr(not(test), expect(dead_code, reason = "readers for calls that are not there yet"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "readers that no call uses yet"))]
 mod query;
 mod routes;
 mod scale;

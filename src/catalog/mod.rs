@@ -2,9 +2,9 @@
 //!
 //! Core: no I/O, clock, lock or logging.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that make job types come to use it"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "parts that only tests ask for"))]
 pub(crate) mod configuration;
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that make job types come to use it"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "parts that only tests ask for"))]
 pub(crate) mod manifest;
 pub(crate) mod shape;
 #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "manifests come over REST"))]
