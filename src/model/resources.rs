@@ -41,6 +41,9 @@ impl ResourceName {
     /// Graphics processors.
     pub const GPUS: &'static str = "gpus";
 
+    /// The four that every node and every request has, be it with an amount of zero.
+    pub const STANDARD: [&'static str; 4] = [Self::CPUS, Self::MEM, Self::DISK, Self::GPUS];
+
     /// Checks and lower-cases `name`.
     pub fn new(name: &str) -> Result<Self, ResourceNameError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);

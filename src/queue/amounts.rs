@@ -114,8 +114,7 @@ pub(crate) struct Dims(Vec<ResourceName>);
 
 impl Default for Dims {
     fn default() -> Self {
-        let standard = [ResourceName::CPUS, ResourceName::MEM, ResourceName::DISK, ResourceName::GPUS];
-        Self(standard.map(|name| ResourceName::new(name).expect("a standard name")).into())
+        Self(ResourceName::STANDARD.map(|name| ResourceName::new(name).expect("a standard name")).into())
     }
 }
 
