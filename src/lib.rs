@@ -49,7 +49,10 @@ mod workload;
 #[cfg(feature = "server")]
 pub use api::{ApiState, ServeError, Server, ServerOptions, read_instant};
 pub use clock::{Clock, SystemClock};
-pub use decision::{Blocker, Shortage, Why};
+pub use decision::{
+    Blocker, INVALID_RESOURCES, Place, Placement, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules,
+    ScaleType, Shortage, UNKNOWN_JOB_TYPE, Why,
+};
 #[cfg(feature = "local")]
 pub use driver::{
     LocalDriver, LocalOptions, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
