@@ -12,8 +12,9 @@ use std::time::Duration;
 use http::Client;
 use serde_json::{Value, json};
 use weighbridge::{
-    ApiState, Engine, JobRequest, JobTypeId, JobTypeSpec, Options, Server, ServerOptions, Service,
-    Submission, SubmissionId,
+    ApiState, Changed, Delivered, DeliveryError, Engine, JobId, JobRequest, JobStatus, JobTypeId,
+    JobTypeSpec, JobsError, NodeId, NodeResources, Offer, Options, Outcome, Server, ServerOptions, Service,
+    StatusUpdate, Submission, SubmissionId, TaskState, TicketError, Usage,
 };
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -168,4 +169,34 @@ fn jobs_are_queued_again_by_their_ids() {
     let queue = place.get("/api/v1/queue", 200);
     assert_eq!(queue["entries"][0]["priority"], -3);
     assert_eq!(place.post("/api/v1/jobs/requeue", &json!({"job_ids": [9]}), 404)["code"], "no-such-job");
+}
+
+#[test]
+fn a_job_that_fails_while_its_message_is_on_the_way_is_asked_for_again() {
+    let jobs = json!([{"id": 1, "exe_num": 1}]);
+    let again = json!({"jobs": jobs, "requeue": true});
+    for (kind, body) in [("requeue_jobs", json!({"jobs": jobs})), ("queued_jobs", again)] {
+        let engine = Engine::in_memory(Options::default());
+        let spec = JobTypeSpec::new("kind", "1.0").max_tries(1);
+        let of = engine.put_job_type(spec).expect("room").wait_durable(WAIT).expect("a type");
+        let jobs = JobRequest::new(of).count(2);
+        let submission = Submission::new(SubmissionId::new("all").expect("an id")).jobs(jobs);
+        engine.submit(submission).expect("room").wait_durable(WAIT).expect("accepted");
+        engine.offer(&Offer::new(NodeId(1), NodeResources::new())).commit().wait(WAIT).expect("durable");
+        let message = json!({"type": kind, "body": body}).to_string();
+        let running = engine.running();
+        // What the store knows is read; then both fail, and leave memory.
+        let sent = engine.deliver(&message).expect("room");
+        for run in running {
+            let state = TaskState::Ended { outcome: Outcome::Exited { code: 1 }, usage: Usage::default() };
+            engine.report(StatusUpdate { name: run.name, state, when: engine.now() }).expect("room");
+        }
+        let changing = DeliveryError::Jobs(JobsError::Changing(JobId(1)));
+        assert_eq!(sent.wait_durable(WAIT), Err(TicketError::Refused(changing)), "{kind}");
+        assert_eq!(engine.job(JobId(1)).expect("a job").status, JobStatus::Failed);
+        let again = engine.deliver(&message).expect("room").wait_durable(WAIT);
+        assert_eq!(again, Ok(Delivered::Done(Changed { n_changed: 1, n_ignored: 0 })));
+        assert_eq!(engine.job(JobId(1)).expect("a job").status, JobStatus::Queued);
+        engine.check_invariants();
+    }
 }

@@ -408,9 +408,21 @@ impl Core {
         (chosen, changed)
     }
 
-    /// How a job stands, by memory or by what the store had.
-    pub(super) fn standing_of<'s>(&'s self, id: JobId, facts: &'s Facts) -> Option<&'s JobState> {
-        self.state.job(id).or_else(|| facts.get(id))
+    /// How a job stands, by memory or by what the store had; none of one that completed meanwhile. Refused
+    /// where it was over in another way after the store was asked.
+    pub(super) fn standing_of<'s>(
+        &'s self,
+        id: JobId,
+        facts: &'s Facts,
+    ) -> Result<Option<&'s JobState>, JobsError> {
+        if let Some(job) = self.state.job(id) {
+            return Ok(Some(job));
+        }
+        match self.state.gone(id, facts.position) {
+            Gone::Unknown | Gone::As(JobStatus::Completed) => Ok(None),
+            Gone::As(_) | Gone::Unsure => Err(JobsError::Changing(id)),
+            Gone::Before => Ok(facts.get(id)),
+        }
     }
 
     /// Takes those of `jobs` up from the store that are over and that `wants` says yes to.

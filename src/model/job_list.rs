@@ -8,7 +8,8 @@ use std::str::FromStr;
 use bincode::{Decode, Encode};
 
 use super::ids::{BatchId, ErrorId, JobId, JobTypeId, RecipeId};
-use super::job::{Job, JobStatus, Outcome};
+use super::job::{ExeEnd, Job, JobStatus, Outcome};
+use super::job_state::JobState;
 use super::time::Timestamp;
 
 /// Columns that one order names at most.
@@ -213,17 +214,31 @@ impl JobFilter {
         fn any<T: PartialEq>(of: Option<&Vec<T>>, is: Option<&T>) -> bool {
             of.is_none_or(|list| is.is_some_and(|value| list.contains(value)))
         }
-        let error = job.end.as_ref().filter(|_| job.status == JobStatus::Failed);
-        let error = error.and_then(|end| ErrorId::of(&end.outcome));
-        self.started.is_none_or(|at| job.last_status_change >= at)
-            && self.ended.is_none_or(|at| job.last_status_change <= at)
-            && any(self.statuses.as_ref(), Some(&job.status))
+        self.matches_now(job.status, job.last_status_change, job.end.as_ref(), job.superseded.is_some())
             && any(self.jobs.as_ref(), Some(&job.id))
             && any(self.job_types.as_ref(), Some(&job.job_type))
             && any(self.recipes.as_ref(), job.recipe.as_ref().map(|(recipe, _)| recipe))
             && any(self.batches.as_ref(), job.batch.as_ref())
-            && any(self.errors.as_ref(), error.as_ref())
-            && self.is_superseded.is_none_or(|wanted| wanted == job.superseded.is_some())
+    }
+
+    /// The same for a job that it let through before: only what changes with time is looked at.
+    pub(crate) fn still_matches(&self, job: &JobState) -> bool {
+        self.matches_now(job.status, job.last_status_change, job.end(), job.is_superseded())
+    }
+
+    fn matches_now(
+        &self,
+        status: JobStatus,
+        changed: Timestamp,
+        end: Option<&ExeEnd>,
+        is_superseded: bool,
+    ) -> bool {
+        let error = end.filter(|_| status == JobStatus::Failed).and_then(|end| ErrorId::of(&end.outcome));
+        self.started.is_none_or(|at| changed >= at)
+            && self.ended.is_none_or(|at| changed <= at)
+            && self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&status))
+            && self.errors.as_ref().is_none_or(|errors| error.is_some_and(|error| errors.contains(&error)))
+            && self.is_superseded.is_none_or(|wanted| wanted == is_superseded)
     }
 }
 

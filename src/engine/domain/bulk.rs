@@ -10,6 +10,10 @@
 //!
 //! B1  A job that was made after the order is not touched by it.
 //! B2  What an operation changed stands in its parts, so that it can be taken back.
+//! B3  The cursor passes no job that was not looked at: a command that does not find it where it was when
+//!     its jobs were read does nothing.
+//! B4  A job is changed only where the filter lets it through by then, and queued again only where that has
+//!     not been done since it was read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +28,7 @@ use crate::job::{can_be_canceled, can_be_requeued, can_be_uncanceled};
 use crate::limits::{BULK_JOBS, BULK_NAMED_MAX, BULK_PAGE, BULKS_KEPT, BULKS_RUNNING_MAX, LIST_IDS_MAX};
 use crate::model::{
     BulkId, BulkKind, BulkOperation, BulkPart, BulkPhase, Doc, DocKey, Event, Job, JobColumn, JobCursor,
-    JobFilter, JobId, JobOrder, JobQuery, JobStatus, JobTotal, Timestamp, kind,
+    JobFilter, JobId, JobOrder, JobQuery, JobState, JobStatus, JobTotal, Timestamp, kind,
 };
 use crate::store::{Facts, ListError};
 
@@ -82,13 +86,30 @@ const STEP_WAIT: Duration = Duration::from_secs(20);
 /// Pause between two looks at an operation that somebody waits for.
 const WAIT_LOOK: Duration = Duration::from_millis(1);
 
-/// Those of `ids` among `jobs` whose priority is that of their type, sorted.
-fn following(jobs: &[Job], ids: &[JobId]) -> Vec<JobId> {
-    let has_own = |job: &Job| job.given.as_ref().is_none_or(|given| !given.configuration.is_empty());
-    let mut all: Vec<JobId> =
-        jobs.iter().filter(|job| !has_own(job) && ids.contains(&job.id)).map(|job| job.id).collect();
-    all.sort_unstable();
-    all
+/// A job as it was read for a step.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    id: JobId,
+    num_exes: u32,
+    /// Its priority is that of its type.
+    is_following: bool,
+}
+
+impl Listed {
+    fn of(job: &Job) -> Self {
+        let is_following = job.given.as_ref().is_some_and(|given| given.configuration.is_empty());
+        Self { id: job.id, num_exes: job.num_exes, is_following }
+    }
+}
+
+/// What is to be done behind the jobs of a step.
+enum Rest {
+    /// The next step reads on from there.
+    Read,
+    /// Nothing of use lies above this id any more.
+    Skip(u64),
+    /// Nothing is left at all.
+    End,
 }
 
 fn is_unfiltered(filter: &JobFilter) -> bool {
@@ -208,59 +229,55 @@ impl Engine {
             page => page?,
         };
         let is_last = page.next.is_none() && lowest.is_none_or(|lowest| lowest == 0);
-        let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id).collect();
-        let mut tickets = Vec::new();
-        for jobs in ids.chunks(BULK_JOBS) {
-            let cursor = jobs.last().map_or(0, |id| id.0);
-            tickets.push(self.hand_in(bulk.id, jobs, cursor, &following(&page.jobs, jobs))?);
-        }
-        if is_last || (ids.is_empty() && page.next.is_none()) {
-            let below = lowest.filter(|lowest| *lowest > 0 && !is_last);
-            let ticket = match below {
-                // Of those that were named some are left.
-                Some(cursor) => self.hand_in(bulk.id, &[], cursor, &[])?,
-                None => self.call(move_on(bulk.id)).map_err(refusal)?,
-            };
-            tickets.push(ticket);
-        }
-        settle(tickets)
+        let rest = match lowest {
+            _ if is_last => Rest::End,
+            // Of those that were named some are left.
+            Some(lowest) if page.jobs.is_empty() && page.next.is_none() => Rest::Skip(lowest),
+            _ => Rest::Read,
+        };
+        self.hand_in_all(bulk, &page.jobs, &rest)
     }
 
     /// The same where those that are wanted are too rare to be listed: the jobs just below the cursor are all
     /// looked at.
     fn window_step(&self, bulk: &BulkOperation, filter: &JobFilter) -> Result<(), BulkError> {
         let floor = bulk.cursor.saturating_sub(1 + BULK_PAGE as u64);
-        let below = |job: &Job| job.id.0 < bulk.cursor && filter.matches(job);
-        let window = self.jobs(JobId(floor), BULK_PAGE);
-        let mut ids: Vec<JobId> = window.iter().filter(|job| below(job)).map(|job| job.id).collect();
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        let mut tickets = Vec::new();
-        for jobs in ids.chunks(BULK_JOBS) {
-            let cursor = jobs.last().map_or(0, |id| id.0);
-            tickets.push(self.hand_in(bulk.id, jobs, cursor, &following(&window, jobs))?);
+        let mut window = self.jobs(JobId(floor), BULK_PAGE);
+        window.retain(|job| job.id.0 < bulk.cursor && filter.matches(job));
+        window.sort_unstable_by_key(|job| std::cmp::Reverse(job.id));
+        self.hand_in_all(bulk, &window, &if floor == 0 { Rest::End } else { Rest::Skip(floor + 1) })
+    }
+
+    /// Hands in what a step read, each command with the place where the one before it leaves the cursor.
+    fn hand_in_all(&self, bulk: &BulkOperation, jobs: &[Job], rest: &Rest) -> Result<(), BulkError> {
+        let (mut tickets, mut from) = (Vec::new(), bulk.cursor);
+        for jobs in jobs.chunks(BULK_JOBS) {
+            let to = jobs.last().map_or(0, |job| job.id.0);
+            tickets.push(self.hand_in(bulk.id, jobs, (from, to))?);
+            from = to;
         }
-        tickets.push(if floor == 0 {
-            self.call(move_on(bulk.id)).map_err(refusal)?
-        } else {
-            self.hand_in(bulk.id, &[], floor + 1, &[])?
-        });
+        match rest {
+            Rest::Read => {}
+            Rest::Skip(to) => tickets.push(self.hand_in(bulk.id, &[], (from, *to))?),
+            Rest::End => tickets.push(self.call(move_on(bulk.id, from)).map_err(refusal)?),
+        }
         settle(tickets)
     }
 
     fn hand_in(
         &self,
         id: BulkId,
-        jobs: &[JobId],
-        cursor: u64,
-        follows: &[JobId],
+        jobs: &[Job],
+        place: (u64, u64),
     ) -> Result<Ticket<(), JobsError>, BulkError> {
-        let facts = match self.facts(jobs) {
+        let listed: Vec<Listed> = jobs.iter().map(Listed::of).collect();
+        let facts = match self.facts(&ids_of(&listed)) {
             Ok(facts) => facts,
             Err(error) => return Ok(self.refused(error)),
         };
         let sent = self.call_here(|inner, core, now| {
             inner.still_true(&facts)?;
-            core.bulk_jobs(id, jobs, &facts, (cursor, follows), now)
+            core.bulk_jobs(id, &listed, &facts, place, now)
         });
         sent.map_err(refusal)
     }
@@ -273,17 +290,26 @@ impl Engine {
                 let jobs = part.jobs.iter().map(|(id, _, _)| *id).collect();
                 self.with_facts(jobs, move |core, _, facts, now| core.undo_part(id, &part, facts, now))
             }
-            _ => self.call(move_on(bulk.id)),
+            _ => self.call(move_on(bulk.id, bulk.cursor)),
         };
         settle(vec![ticket.map_err(refusal)?])
     }
 }
 
-/// Ends an operation of which nothing is left.
-fn move_on(id: BulkId) -> impl FnOnce(&mut Core, Timestamp) -> Result<(), JobsError> + Send + 'static {
+fn ids_of(listed: &[Listed]) -> Vec<JobId> {
+    listed.iter().map(|job| job.id).collect()
+}
+
+/// Ends an operation of which nothing is left below a place, if that is where it is.
+fn move_on(
+    id: BulkId,
+    from: u64,
+) -> impl FnOnce(&mut Core, Timestamp) -> Result<(), JobsError> + Send + 'static {
     // One that was stopped meanwhile is over all the same.
     move |core, now| {
-        let _ = core.end_bulk(id, BulkPhase::Done, now);
+        if core.known_bulk(id).is_ok_and(|bulk| bulk.cursor == from) {
+            let _ = core.end_bulk(id, BulkPhase::Done, now);
+        }
         Ok(())
     }
 }
@@ -411,44 +437,41 @@ impl Core {
         self.put_bulk(BulkKind::Undo(id), of.filter, None, 0, now)
     }
 
-    /// Changes the next jobs of an operation, and moves its cursor.
+    /// Changes the next jobs of an operation, and moves its cursor on from where it was when they were read.
     fn bulk_jobs(
         &mut self,
         id: BulkId,
-        jobs: &[JobId],
+        listed: &[Listed],
         facts: &Facts,
-        (cursor, follows): (u64, &[JobId]),
+        (from, to): (u64, u64),
         now: Timestamp,
     ) -> Result<(), JobsError> {
         let Ok(mut bulk) = self.known_bulk(id) else { return Ok(()) };
-        // Stopped, or handed in twice.
-        if bulk.phase != BulkPhase::Running || cursor >= bulk.cursor {
+        // Stopped, or what comes before was refused, or somebody else goes on with it.
+        if bulk.phase != BulkPhase::Running || bulk.cursor != from {
             return Ok(());
         }
-        let wants = |job: &crate::model::JobState| match bulk.kind {
-            BulkKind::Cancel => can_be_canceled(job),
-            _ => can_be_requeued(job) || can_be_uncanceled(job),
-        };
-        self.check_jobs(jobs)?;
-        let before = |id: &JobId| {
-            let job = self.standing_of(*id, facts)?;
-            wants(job).then_some((*id, job.status))
-        };
-        let before: Vec<(JobId, JobStatus)> = jobs.iter().filter_map(before).collect();
+        self.check_jobs(&ids_of(listed))?;
+        let before = self.still_wanted(&bulk, listed, facts)?;
         let chosen: Vec<JobId> = before.iter().map(|(id, _)| *id).collect();
-        match bulk.kind {
-            BulkKind::Cancel => drop(self.cancel(&chosen, facts, now)?),
-            _ => drop(self.requeue_following(&chosen, facts, bulk.priority, follows, now)?),
+        if bulk.kind == BulkKind::Cancel {
+            self.cancel(&chosen, facts, now)?;
+        } else {
+            let mut follows = listed.to_vec();
+            follows.retain(|job| job.is_following && chosen.contains(&job.id));
+            follows.sort_unstable_by_key(|job| job.id);
+            let follows = ids_of(&follows);
+            self.requeue_following(&chosen, facts, bulk.priority, &follows, now)?;
         }
         let num_exes = |id: JobId| self.state.job(id).map_or(0, |job| job.num_exes);
         let is_changed = |id: JobId| {
-            let is_open = self.state.job(id).is_some_and(crate::model::JobState::is_open);
+            let is_open = self.state.job(id).is_some_and(JobState::is_open);
             bulk.kind == BulkKind::Cancel || is_open
         };
         let changed = before.into_iter().filter(|(id, _)| is_changed(*id));
         let changed: Vec<_> = changed.map(|(id, was)| (id, was, num_exes(id))).collect();
-        bulk.cursor = cursor;
-        bulk.n_seen += jobs.len() as u64;
+        bulk.cursor = to;
+        bulk.n_seen += listed.len() as u64;
         bulk.n_changed += changed.len() as u64;
         bulk.last_modified = self.clamp(now);
         if !changed.is_empty() {
@@ -457,6 +480,26 @@ impl Core {
         }
         self.put(Doc::Bulk(bulk));
         Ok(())
+    }
+
+    /// Those jobs that an operation still is to change, and how they stand.
+    fn still_wanted(
+        &self,
+        bulk: &BulkOperation,
+        listed: &[Listed],
+        facts: &Facts,
+    ) -> Result<Vec<(JobId, JobStatus)>, JobsError> {
+        let wants = |job: &JobState, listed: &Listed| match bulk.kind {
+            BulkKind::Cancel => can_be_canceled(job),
+            _ => job.num_exes == listed.num_exes && (can_be_requeued(job) || can_be_uncanceled(job)),
+        };
+        let mut wanted = Vec::new();
+        for listed in listed {
+            let job = self.standing_of(listed.id, facts)?;
+            let job = job.filter(|job| wants(job, listed) && bulk.filter.still_matches(job));
+            wanted.extend(job.map(|job| (listed.id, job.status)));
+        }
+        Ok(wanted)
     }
 
     /// Takes back what one step of an operation changed.
@@ -495,12 +538,12 @@ impl Core {
     }
 
     fn undo_cancel(&mut self, part: &BulkPart, facts: &Facts, now: Timestamp) -> Result<usize, JobsError> {
-        let is_canceled =
-            |job: &crate::model::JobState| job.status == JobStatus::Canceled && !job.is_superseded();
-        let is_same = |(id, _, num_exes): &&(JobId, JobStatus, u32)| {
-            self.standing_of(*id, facts).is_some_and(|job| job.num_exes == *num_exes)
-        };
-        let all: Vec<JobId> = part.jobs.iter().filter(is_same).map(|(id, _, _)| *id).collect();
+        let is_canceled = |job: &JobState| job.status == JobStatus::Canceled && !job.is_superseded();
+        let mut all = Vec::new();
+        for (id, _, num_exes) in &part.jobs {
+            let job = self.standing_of(*id, facts)?;
+            all.extend(job.filter(|job| job.num_exes == *num_exes).map(|_| *id));
+        }
         let (all, _) = self.chosen_again(&all, facts, is_canceled)?;
         let still = |(id, was, _): &(JobId, JobStatus, u32)| {
             all.binary_search(id).ok()?;
@@ -546,45 +589,4 @@ pub(in crate::engine) fn run_all(engine: &Engine, is_stopped: &dyn Fn() -> bool)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::Options;
-    use crate::model::{JobRequest, JobTypeSpec, Submission, SubmissionId};
-
-    const WAIT: Duration = Duration::from_secs(20);
-
-    #[test]
-    fn jobs_that_are_too_rare_to_be_listed_are_found_all_the_same() {
-        let engine = Engine::in_memory(Options::default());
-        let kind = engine.put_job_type(JobTypeSpec::new("kind", "1")).expect("room");
-        let kind = kind.wait_durable(WAIT).expect("a type");
-        let id = SubmissionId::new("many").expect("a name");
-        let n = 2 * u32::try_from(BULK_PAGE).expect("few") + 7;
-        let jobs = Submission::new(id).jobs(JobRequest::new(kind).count(n));
-        engine.submit(jobs).expect("room").wait_durable(WAIT).expect("jobs");
-        let ordered = engine.bulk(BulkKind::Cancel, JobFilter::default().job_types([kind]), None);
-        let id = ordered.expect("room").wait_durable(WAIT).expect("an order");
-        let mut n_steps = 0;
-        while let Some(bulk) = engine.look_at_core(Core::running_bulk) {
-            engine.window_step(&bulk, &of_use(&bulk.filter, bulk.kind)).expect("a step");
-            n_steps += 1;
-        }
-        assert_eq!(n_steps, 3);
-        let bulk = engine.look_at_core(|core| core.known_bulk(id)).expect("it is kept");
-        assert_eq!((bulk.phase, bulk.n_changed), (BulkPhase::Done, u64::from(n)));
-        assert!(engine.bulk_wait(id, Duration::ZERO));
-        engine.check_invariants();
-    }
-
-    #[test]
-    fn a_filter_of_more_recipes_than_a_list_takes_is_refused() {
-        let engine = Engine::in_memory(Options::default());
-        let recipes = (0..=LIST_IDS_MAX as u64).map(crate::model::RecipeId);
-        let ordered = engine.bulk(BulkKind::Cancel, JobFilter::default().recipes(recipes), None);
-        let refused = ordered.expect("room").wait_durable(WAIT);
-        assert_eq!(
-            refused,
-            Err(TicketError::Refused(BulkError::TooManyIds { n: LIST_IDS_MAX + 1, max: LIST_IDS_MAX }))
-        );
-    }
-}
+mod tests;

@@ -204,7 +204,7 @@ impl Core {
                 let wants = |job: &JobState, at: &JobAt| {
                     (can_be_requeued(job) && job.num_exes == at.exe_num) || can_be_uncanceled(job)
                 };
-                let chosen = self.told(jobs, facts, wants);
+                let chosen = self.told(jobs, facts, wants)?;
                 let done = self.requeue(&chosen, facts, *priority, now)?;
                 Ok(changed((done.n_queued + done.n_uncanceled) as usize, jobs.len()))
             }
@@ -249,10 +249,18 @@ impl Core {
     }
 
     /// Those of `jobs` that `wants` says yes to, once each.
-    fn told(&self, jobs: &[JobAt], facts: &Facts, wants: impl Fn(&JobState, &JobAt) -> bool) -> Vec<JobId> {
-        let is_wanted = |at: &&JobAt| self.standing_of(at.job, facts).is_some_and(|job| wants(job, at));
-        let chosen: BTreeSet<JobId> = jobs.iter().filter(is_wanted).map(|at| at.job).collect();
-        chosen.into_iter().collect()
+    fn told(
+        &self,
+        jobs: &[JobAt],
+        facts: &Facts,
+        wants: impl Fn(&JobState, &JobAt) -> bool,
+    ) -> Result<Vec<JobId>, JobsError> {
+        let mut chosen = BTreeSet::new();
+        for at in jobs {
+            let job = self.standing_of(at.job, facts)?;
+            chosen.extend(job.filter(|job| wants(job, at)).map(|_| at.job));
+        }
+        Ok(chosen.into_iter().collect())
     }
 
     /// Queues jobs for the first time.
@@ -278,7 +286,7 @@ impl Core {
         now: Timestamp,
     ) -> Result<Delivered, Refusal> {
         let wants = |job: &JobState, at: &JobAt| can_be_requeued(job) && job.num_exes == at.exe_num;
-        let chosen = self.told(jobs, facts, wants);
+        let chosen = self.told(jobs, facts, wants)?;
         self.recall(&chosen, facts, can_be_requeued)?;
         let (chosen, _) = self.chosen(&chosen, can_be_requeued);
         self.queue_all(&chosen, priority, now);
@@ -377,7 +385,7 @@ impl Core {
         // Only those that change: nothing else makes them leave again.
         let told: Vec<JobAt> = all.iter().map(|(_, at)| *at).collect();
         let is_told = |job: &JobState, at: &JobAt| job.exe.is_some() && job.num_exes == at.exe_num;
-        let ids = self.told(&told, facts, |job, at| late(job) && is_told(job, at));
+        let ids = self.told(&told, facts, |job, at| late(job) && is_told(job, at))?;
         self.recall(&ids, facts, late)?;
         let when = started.min(now);
         let n = all.iter().map(|(node, at)| self.begin_told(*node, *at, when, late)).filter(|is| *is).count();
