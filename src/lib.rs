@@ -32,6 +32,8 @@ mod model;
 mod offer;
 mod queue;
 mod recipe;
+#[cfg(feature = "cli")]
+mod replay;
 #[cfg(test)]
 #[cfg(not(weighbridge_loom))]
 mod sim;

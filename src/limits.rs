@@ -211,6 +211,27 @@ pub const LIST_IDS_MAX: usize = 1_000;
 /// Segments of the state file that are read for one page of a list: some 40 ms.
 pub const LIST_SEGMENTS_MAX: usize = 512;
 
+/// Bytes of one line of a trace: a processor of a job is named in five, and thousands of them run in one.
+pub const TRACE_LINE_BYTES_MAX: usize = 1 << 16;
+
+/// Bytes of a file of a trace, unpacked: a packed one may grow a thousandfold.
+pub const TRACE_BYTES_MAX: u64 = 8 << 30;
+
+/// Records of a trace that are replayed: some 200 bytes of memory each, beside what the engine keeps.
+pub const TRACE_RECORDS_MAX: usize = 5_000_000;
+
+/// Bad lines of a trace that are told one by one. All of them are counted.
+pub const TRACE_FAULTS_TOLD: usize = 20;
+
+/// Kinds of records, the most frequent ones, that are told apart. The others are one.
+pub const TRACE_KINDS_MAX: usize = 20;
+
+/// Pieces of the time of a replay that are told one by one: as many as a plot can show.
+pub const REPLAY_PIECES_MAX: usize = 240;
+
+/// Seconds of virtual time of a replay, some hundred years: the queue tells times apart until 2112.
+pub const REPLAY_SECONDS_MAX: u64 = 100 * 365 * 86_400;
+
 const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(2 * DATA_BYTES_MAX < BATCH_BYTES_MAX);

@@ -46,8 +46,9 @@ const WALLS: &[(&str, &str)] = &[
                  intake engine message driver workload api::read_any api::read_instant api::instant_text"),
     ("sim", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
              engine testing"),
+    ("replay", "model limits sync clock launch intake engine offer"),
     ("cli", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake \
-             engine message driver workload api"),
+             engine message driver workload api replay"),
 ];
 
 /// Folders that get time and facts as arguments and fail only by saying "does not fit".
@@ -85,6 +86,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio", &["src/api/", "src/driver/mesos/", "src/cli/"]),
     ("axum", &["src/api/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
+    ("flate2", &["src/replay/"]),
     ("redb", &["src/wal/", "src/store/", "src/testing/"]),
     (
         "bincode",

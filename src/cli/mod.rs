@@ -38,6 +38,7 @@ mod recipe;
 mod recipe_type;
 mod recovery;
 mod release;
+mod replay;
 mod requeue;
 mod run;
 mod scheduler;
@@ -210,6 +211,9 @@ enum Command {
     Inspect(inspect::Args),
     /// Verify a store that nobody has open
     Check(check::Args),
+    /// Run a trace of a real cluster through the engine, in virtual time
+    #[command(long_about = replay::LONG)]
+    Replay(replay::Args),
     #[command(hide = true)]
     Supervisor(supervisor::Args),
 }
@@ -272,6 +276,7 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::DeadLetters(args) => dead_letters::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Check(args) => check::run(&args, context),
+        Command::Replay(args) => replay::run(&args, context),
         Command::Supervisor(args) => supervisor::run(&args),
     }
 }
