@@ -18,6 +18,9 @@ use JobStatus::{Blocked, Canceled, Completed, Failed, Pending, Queued, Running};
 const WAIT: Duration = Duration::from_secs(20);
 const NODE: NodeId = NodeId(1);
 const WHEN: &str = "2026-11-24T12:00:00Z";
+
+/// Behind every change of a job.
+const LATER: &str = "2199-11-24T12:00:00Z";
 const MAX_TRIES: u32 = 2;
 
 /// Recipes of three: one that waits for the first, and one that waits for both.
@@ -326,10 +329,10 @@ impl Real {
                 self.send("queued_jobs", &json!({"jobs": at_of(at, off), "requeue": true}));
             }
             Step::Requeue(at, off) => self.send("requeue_jobs", &json!({"jobs": at_of(at, off)})),
-            Step::Cancel(at) => self.send("cancel_jobs", &json!({"job_ids": [id(at).0], "when": WHEN})),
+            Step::Cancel(at) => self.send("cancel_jobs", &json!({"job_ids": [id(at).0], "when": LATER})),
             Step::Uncancel(jobs) => {
                 let ids: Vec<u64> = places(jobs).map(|at| id(at).0).collect();
-                self.send("uncancel_jobs", &json!({"job_ids": ids, "when": WHEN}));
+                self.send("uncancel_jobs", &json!({"job_ids": ids, "when": LATER}));
             }
             Step::Began(at, off) => {
                 let nodes = json!([{"id": NODE.0, "jobs": at_of(at, off)}]);

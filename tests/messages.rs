@@ -19,6 +19,9 @@ use weighbridge::{
 
 const WAIT: Duration = Duration::from_secs(30);
 
+/// Behind every change of a job.
+const LATER: &str = "2199-11-24T12:00:00Z";
+
 /// A server over an engine that runs nothing, with `n` queued jobs of one type.
 struct Place {
     engine: Engine,
@@ -73,7 +76,7 @@ impl Place {
 #[test]
 fn messages_come_alone_and_in_lists_and_are_carried_out_in_order() {
     let place = Place::new(3);
-    let cancel = json!({"type": "cancel_jobs", "body": {"job_ids": [1, 2], "when": "2026-11-24T12:00:00Z"}});
+    let cancel = json!({"type": "cancel_jobs", "body": {"job_ids": [1, 2], "when": LATER}});
     let requeue = json!({"type": "requeue_jobs", "body": {"jobs": [{"id": 1, "exe_num": 1}], "priority": 0}});
     let both = place.post("/api/v1/messages", &json!([cancel, requeue]), 200);
     assert_eq!(
@@ -94,7 +97,7 @@ fn what_cannot_be_carried_out_is_listed_taken_again_and_dropped() {
     let sent = place.client.send("POST", "/api/v1/messages", &headers, "{no JSON").expect(200);
     let outcome = &sent["messages"][0];
     assert_eq!((&outcome["outcome"], &outcome["code"]), (&json!("set_aside"), &json!("invalid-json")));
-    let message = json!({"type": "cancel_jobs", "body": {"job_ids": [2], "when": "2026-11-24T12:00:00Z"}});
+    let message = json!({"type": "cancel_jobs", "body": {"job_ids": [2], "when": LATER}});
     place.post("/api/v1/messages", &message, 200);
     let letters = place.get("/api/v1/dead-letters?limit=1", 200);
     assert_eq!((&letters["dead_letters"][0]["message"], &letters["next"]), (&json!("{no JSON"), &json!(1)));

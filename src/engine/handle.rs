@@ -540,9 +540,20 @@ impl Core {
         facts: &Facts,
         now: Timestamp,
     ) -> Result<Changed, JobsError> {
+        self.cancel_where(jobs, facts, can_be_canceled, now)
+    }
+
+    /// The same for those that `wants` says yes to.
+    pub(super) fn cancel_where(
+        &mut self,
+        jobs: &[JobId],
+        facts: &Facts,
+        wants: impl Fn(&JobState) -> bool,
+        now: Timestamp,
+    ) -> Result<Changed, JobsError> {
         self.check_jobs(jobs)?;
-        self.recall(jobs, facts, can_be_canceled)?;
-        let (chosen, changed) = self.chosen(jobs, can_be_canceled);
+        self.recall(jobs, facts, &wants)?;
+        let (chosen, changed) = self.chosen(jobs, wants);
         let when = self.clamp(now);
         self.cancel_now(&chosen, when);
         Ok(changed)

@@ -85,6 +85,9 @@ impl Bench {
 
 const WHEN: &str = "2026-11-24T12:00:00Z";
 
+/// Behind every change of a job.
+const LATER: &str = "2199-11-24T12:00:00Z";
+
 fn at(id: JobId, exe_num: u32) -> Value {
     json!({"id": id.0, "exe_num": exe_num})
 }
@@ -248,6 +251,47 @@ fn news_of_a_launch_of_ours_ends_it_and_takes_a_pick_away() {
 }
 
 #[test]
+fn an_order_that_comes_once_more_leaves_alone_what_changed_since() {
+    let mut bench = Bench::new();
+    // An instant behind the last change of a job.
+    let now = |bench: &Bench, id: JobId| {
+        let changed = bench.job(id).last_status_change;
+        while bench.engine.now() <= changed {}
+        crate::time::text(bench.engine.now())
+    };
+    let job = bench.jobs(1);
+    let cancel = json!({"job_ids": [job.0], "when": now(&bench, job)});
+    assert_eq!(bench.deliver_twice("cancel_jobs", &cancel), 1);
+    bench.engine.requeue(vec![job], None).expect("room").wait_durable(WAIT).expect("queued");
+    assert_eq!(bench.deliver_twice("cancel_jobs", &cancel), 0);
+    assert_eq!(bench.standing(job), (JobStatus::Queued, 2));
+    // Of one that is over the store knows when it changed.
+    for n in [2, 3] {
+        let failed = json!({"ended": LATER, "errors": [{"id": 1, "jobs": [at(job, n)]}]});
+        assert_eq!(bench.deliver_twice("failed_jobs", &failed), 1);
+    }
+    assert_eq!(bench.deliver_twice("cancel_jobs", &cancel), 0);
+    assert_eq!(bench.standing(job), (JobStatus::Failed, 3));
+    let node = |name: &str, parents: &[u32]| RecipeNode {
+        name: name.into(),
+        job: Bench::request(),
+        parents: parents.to_vec(),
+    };
+    let nodes = vec![node("first", &[]), node("second", &[0])];
+    let second = JobId(bench.submit(|all| all.recipe(RecipeRequest { name: "r".into(), nodes })).0 + 1);
+    let cancel = |bench: &Bench| {
+        bench.engine.cancel(vec![second]).expect("room").wait_durable(WAIT).expect("canceled")
+    };
+    cancel(&bench);
+    let uncancel = json!({"job_ids": [second.0], "when": now(&bench, second)});
+    assert_eq!(bench.deliver_twice("uncancel_jobs", &uncancel), 1);
+    assert_eq!(bench.standing(second), (JobStatus::Pending, 0));
+    cancel(&bench);
+    assert_eq!(bench.deliver_twice("uncancel_jobs", &uncancel), 0);
+    assert_eq!(bench.standing(second), (JobStatus::Canceled, 0));
+}
+
+#[test]
 fn bulk_messages_become_operations_with_their_priority() {
     let mut bench = Bench::new();
     let first = bench.jobs(5);
@@ -274,7 +318,7 @@ fn bulk_messages_become_operations_with_their_priority() {
 #[test]
 fn what_cannot_be_carried_out_is_kept_taken_again_or_dropped() {
     let bench = Bench::new();
-    let cancel = json!({"type": "cancel_jobs", "body": {"job_ids": [1], "when": WHEN}}).to_string();
+    let cancel = json!({"type": "cancel_jobs", "body": {"job_ids": [1], "when": LATER}}).to_string();
     assert_eq!(bench.code_of(&cancel), "unknown-job");
     assert_eq!(bench.code_of("nonsense"), "invalid-json");
     let failed = json!({"type": "failed_jobs", "body": {"ended": WHEN, "errors": [{"id": 99, "jobs": []}]}});

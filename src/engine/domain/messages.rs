@@ -7,7 +7,9 @@
 //!
 //! M1  What names another execution than a job's newest one changes nothing.
 //! M2  A message is carried out whole, or becomes a dead letter, in one command.
-//! M3  At most `DEAD_LETTERS_MAX` letters are kept, the newest ones.
+//! M3  What changed since a cancel was ordered, or its being taken back, is left alone: the same order that
+//!     comes once more changes nothing.
+//! M4  At most `DEAD_LETTERS_MAX` letters are kept, the newest ones.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +19,7 @@ use crate::engine::handle::{Changed, JobsError};
 use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
-use crate::job::{can_be_queued, can_be_requeued, can_be_uncanceled, judge, standing};
+use crate::job::{can_be_canceled, can_be_queued, can_be_requeued, can_be_uncanceled, judge, standing};
 use crate::limits::{DEAD_LETTERS_MAX, RUNNING_MAX};
 use crate::model::{
     BulkId, BulkKind, DeadLetter, Doc, DocKey, ErrorId, Event, ExeEnd, ExeId, JobAt, JobError, JobExeEnd,
@@ -211,12 +213,16 @@ impl Core {
             Message::RequeueJobsBulk { filter, priority } => {
                 self.order_told(BulkKind::Requeue, filter, *priority, now)
             }
-            Message::CancelJobs { jobs, .. } => Ok(Delivered::Done(self.cancel(jobs, facts, now)?)),
+            Message::CancelJobs { jobs, when } => {
+                let wants = |job: &JobState| can_be_canceled(job) && job.last_status_change < *when;
+                Ok(Delivered::Done(self.cancel_where(jobs, facts, wants, now)?))
+            }
             Message::CancelJobsBulk { filter } => self.order_told(BulkKind::Cancel, filter, None, now),
-            Message::UncancelJobs { jobs, .. } => {
-                let (chosen, done) = self.chosen_again(jobs, facts, can_be_uncanceled)?;
-                let when = self.clamp(now);
-                self.uncancel(&chosen, when);
+            Message::UncancelJobs { jobs, when } => {
+                let wants = |job: &JobState| can_be_uncanceled(job) && job.last_status_change < *when;
+                let (chosen, done) = self.chosen_again(jobs, facts, wants)?;
+                let now = self.clamp(now);
+                self.uncancel(&chosen, now);
                 Ok(Delivered::Done(done))
             }
             Message::RunningJobs { started, nodes } => self.begun_told(*started, nodes, facts, now),
