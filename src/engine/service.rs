@@ -1,7 +1,8 @@
 //! The threads of a daemon: one decides for one declared node, one speaks to its driver. Without
 //! a driver, one that applies what comes in.
 //!
-//! T1  Nothing is launched before every launch on record was reconciled with the driver.
+//! T1  Nothing is launched before every launch on record on the driver's node was reconciled with it. Of those
+//!     on other nodes it knows nothing: word of them comes as messages.
 //! T2  The threads end, in order, when the service is stopped or the log fails. Where the engine is
 //!     closed first, nothing is decided or taken in any more.
 
@@ -76,7 +77,7 @@ impl Service {
         name: &str,
         total: &NodeResources,
     ) -> Result<Self, ServiceError> {
-        let reconciled = reconcile(&engine, &*driver)?;
+        let reconciled = reconcile(&engine, &*driver, |of| of == node)?;
         engine.declare_node(node, name, total);
         engine.register_node(node, name);
         let is_stopped = Arc::new(AtomicBool::new(false));
@@ -226,8 +227,12 @@ fn hand_over(driver: &dyn Driver, launches: &mut Vec<Durable<Launch>>) -> Result
     if launches.is_empty() { Ok(()) } else { driver.launch(std::mem::take(launches)) }
 }
 
-/// Compares the launches on record with what the driver knows, and takes up the difference.
-pub(crate) fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconciled, DriverError> {
+/// Compares the launches on record on the driver's own nodes with what it knows, and takes up the difference.
+pub(crate) fn reconcile(
+    engine: &Engine,
+    driver: &dyn Driver,
+    is_own: impl Fn(NodeId) -> bool,
+) -> Result<Reconciled, DriverError> {
     // What an earlier service left in the outbox was decided, but never reached a driver: it is
     // settled by its name like everything else on record, and must not be carried out besides.
     if !engine.settle(OUTBOX_WAIT) {
@@ -236,7 +241,8 @@ pub(crate) fn reconcile(engine: &Engine, driver: &dyn Driver) -> Result<Reconcil
     }
     engine.fresh_view(OUTBOX_WAIT);
     drop(engine.outgoing(Duration::ZERO));
-    let running = engine.running();
+    let mut running = engine.running();
+    running.retain(|run| is_own(run.node));
     let names: Vec<_> = running.iter().map(|run| (run.name, run.job, run.exe_num)).collect();
     let mut found = Reconciled::default();
     if names.is_empty() {
@@ -308,7 +314,7 @@ pub fn status_sink(engine: &Engine) -> StatusSink {
 mod tests {
     use super::*;
     use crate::engine::Options;
-    use crate::model::{JobRequest, JobTypeSpec, LaunchName, Submission, SubmissionId};
+    use crate::model::{JobId, JobRequest, JobTypeId, JobTypeSpec, LaunchName, Submission, SubmissionId};
     use crate::offer::Offer;
 
     fn refused(name: LaunchName, reason: &str, engine: &Engine) -> StatusUpdate {
@@ -337,6 +343,49 @@ mod tests {
         engine.clone().close().expect("closed");
         assert!(engine.is_closed());
         report(&engine, &refused(name, "late", &engine));
+    }
+
+    /// A driver that never heard of anything.
+    struct Forgetful(Mutex<Vec<LaunchName>>);
+
+    impl Driver for Forgetful {
+        fn launch(&self, _: Vec<Durable<Launch>>) -> Result<(), DriverError> {
+            Ok(())
+        }
+
+        fn kill(&self, _: LaunchName) -> Result<(), DriverError> {
+            Ok(())
+        }
+
+        fn acknowledge(&self, _: LaunchName) -> Result<(), DriverError> {
+            Ok(())
+        }
+
+        fn reconcile(&self, names: &[(LaunchName, JobId, u32)]) -> Result<Vec<Known>, DriverError> {
+            self.0.lock().extend(names.iter().map(|(name, ..)| *name));
+            Ok(names.iter().map(|_| Known::NeverStarted).collect())
+        }
+    }
+
+    #[test]
+    fn what_runs_elsewhere_is_not_asked_of_a_driver() {
+        let (engine, elsewhere) = engine_with_launch();
+        let id = SubmissionId::new("two").expect("a name");
+        let jobs = Submission::new(id).jobs(JobRequest::new(JobTypeId(1)));
+        engine.submit(jobs).expect("room").wait_durable(WAIT).expect("accepted");
+        let mut launches = engine.offer(&Offer::new(NodeId(2), NodeResources::new())).commit();
+        let here = launches.wait(WAIT).expect("launches")[0].get().name;
+        let driver = Arc::new(Forgetful(Mutex::new(Vec::new())));
+        let total = NodeResources::new();
+        let service = Service::start(engine.clone(), driver.clone(), NodeId(2), "two", &total);
+        let service = service.expect("threads");
+        let found = Reconciled { n_returned: 1, ..Reconciled::default() };
+        assert_eq!((service.reconciled(), &*driver.0.lock()), (found, &vec![here]));
+        service.stop();
+        let running = engine.running();
+        let first = running.iter().find(|run| run.node == NodeId(1)).expect("it runs on");
+        assert_eq!(first.name, elsewhere);
+        engine.check_invariants();
     }
 
     #[test]

@@ -556,7 +556,7 @@ impl Run {
         if self.plant != Some(Plant::NoReconciliation) {
             let now = self.now();
             let agents = Agents { cluster: Mutex::new(&mut self.cluster), now };
-            reconcile(self.engine.as_ref().expect("open"), &agents).expect("the driver answers");
+            reconcile(self.engine.as_ref().expect("open"), &agents, |_| true).expect("the driver answers");
             self.applied();
         }
     }
