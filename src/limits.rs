@@ -177,6 +177,10 @@ pub const BULK_NAMED_MAX: usize = 10_000;
 /// Bulk operations that are over and are remembered with all they changed, 16 bytes a job.
 pub const BULKS_KEPT: usize = 16;
 
+/// Parts of older ones that are dropped in one command: more than are made with a page, and few enough that
+/// decisions come in between.
+pub const BULK_PARTS_DROPPED: u32 = 250;
+
 /// Bulk operations that go on or wait for their turn.
 pub const BULKS_RUNNING_MAX: usize = 1_000;
 
@@ -236,5 +240,6 @@ const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATC
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(2 * DATA_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
+const _: () = assert!(BULK_PARTS_DROPPED as usize > BULK_PAGE.div_ceil(BULK_JOBS));
 const _: () = assert!(BULK_NAMED_MAX * 18 < MESSAGE_BYTES_MAX && BULK_JOBS <= 1_000);
 const _: () = assert!(RECIPE_BYTES_MAX + (1 << 20) < BATCH_BYTES_MAX);

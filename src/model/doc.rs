@@ -790,7 +790,8 @@ pub struct BulkOperation {
     pub filter: JobFilter,
     /// In the queue, for a requeue.
     pub priority: Option<i32>,
-    /// Jobs below this id are still to be looked at; for an undo, parts from this number on.
+    /// Jobs below this id are still to be looked at; for an undo, parts from this number on. The greatest
+    /// number there is once parts were dropped.
     pub cursor: u64,
     /// How far it is.
     pub phase: BulkPhase,
@@ -798,7 +799,7 @@ pub struct BulkOperation {
     pub n_seen: u64,
     /// Jobs that were changed.
     pub n_changed: u64,
-    /// Parts that were written.
+    /// Parts that were written, and were not dropped.
     pub n_parts: u32,
     /// When it was ordered.
     pub created: Timestamp,

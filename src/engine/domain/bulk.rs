@@ -14,6 +14,8 @@
 //!     its jobs were read does nothing.
 //! B4  A job is changed only where the filter lets it through by then, and queued again only where that has
 //!     not been done since it was read.
+//! B5  What is over is forgotten some parts at a time. From the first of them on it cannot be taken back;
+//!     what is being taken back is not forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,9 @@ use crate::engine::shell::Engine;
 use crate::engine::ticket::{Ticket, TicketError};
 use crate::intake::IntakeError;
 use crate::job::{can_be_canceled, can_be_requeued, can_be_uncanceled};
-use crate::limits::{BULK_JOBS, BULK_NAMED_MAX, BULK_PAGE, BULKS_KEPT, BULKS_RUNNING_MAX, LIST_IDS_MAX};
+use crate::limits::{
+    BULK_JOBS, BULK_NAMED_MAX, BULK_PAGE, BULK_PARTS_DROPPED, BULKS_KEPT, BULKS_RUNNING_MAX, LIST_IDS_MAX,
+};
 use crate::model::{
     BulkId, BulkKind, BulkOperation, BulkPart, BulkPhase, Doc, DocKey, Event, Job, JobColumn, JobCursor,
     JobFilter, JobId, JobOrder, JobQuery, JobState, JobStatus, JobTotal, Timestamp, kind,
@@ -82,6 +86,9 @@ pub struct BulkPreview {
 
 /// How long a step waits for what it handed in.
 const STEP_WAIT: Duration = Duration::from_secs(20);
+
+/// The cursor of an operation that is over and of which parts were dropped: no job has an id above it.
+const FORGOTTEN: u64 = u64::MAX;
 
 /// Pause between two looks at an operation that somebody waits for.
 const WAIT_LOOK: Duration = Duration::from_millis(1);
@@ -205,8 +212,18 @@ impl Engine {
     ///
     /// Cost: a page of a list of jobs, and a commit.
     pub fn bulk_step(&self) -> Result<bool, BulkError> {
-        let next = self.0.enter().core.running_bulk();
-        let Some(bulk) = next else { return Ok(false) };
+        let (next, has_old) = {
+            let owned = self.0.enter();
+            (owned.core.running_bulk(), owned.core.bulk_to_forget(None).is_some())
+        };
+        if has_old {
+            let forgotten = self.call_here(|_, core, _| {
+                core.forget_bulks(None);
+                Ok(())
+            });
+            settle(vec![forgotten.map_err(refusal)?])?;
+        }
+        let Some(bulk) = next else { return Ok(has_old) };
         match bulk.kind {
             BulkKind::Undo(of) => self.undo_step(&bulk, of)?,
             BulkKind::Requeue | BulkKind::Cancel => self.page_step(&bulk)?,
@@ -387,7 +404,10 @@ impl Core {
         if self.bulks().filter(|bulk| bulk.phase == BulkPhase::Running).count() >= BULKS_RUNNING_MAX {
             return Err(BulkError::TooMany);
         }
-        self.forget_bulks();
+        self.forget_bulks(match kind {
+            BulkKind::Undo(of) => Some(of),
+            BulkKind::Requeue | BulkKind::Cancel => None,
+        });
         let (id, when) = (self.state.docs().next_bulk(), self.clamp(now));
         self.put(Doc::Bulk(BulkOperation {
             id,
@@ -405,16 +425,37 @@ impl Core {
         Ok(id)
     }
 
-    /// Drops the oldest operations that are over, with what they took down.
-    fn forget_bulks(&mut self) {
-        let over: Vec<(BulkId, u32)> = self
-            .bulks()
-            .filter(|bulk| bulk.phase != BulkPhase::Running)
-            .map(|bulk| (bulk.id, bulk.n_parts))
-            .collect();
-        for (id, n_parts) in over.iter().take(over.len().saturating_sub(BULKS_KEPT)) {
-            self.emit(Event::DocsDropped { kind: kind::BULK_PART, id: id.0, n: *n_parts });
-            self.emit(Event::DocDropped(DocKey { kind: kind::BULK, id: id.0, sub: 0 }));
+    /// The oldest operation that is over and too many, unless it is `kept` or is being taken back.
+    fn bulk_to_forget(&self, kept: Option<BulkId>) -> Option<BulkOperation> {
+        let is_over = |bulk: &&BulkOperation| bulk.phase != BulkPhase::Running;
+        let n = self.bulks().filter(is_over).count().saturating_sub(BULKS_KEPT);
+        let is_undone = |id: BulkId| {
+            let undo = |bulk: &BulkOperation| !is_over(&bulk) && bulk.kind == BulkKind::Undo(id);
+            self.bulks().any(undo)
+        };
+        let mut old = self.bulks().filter(is_over).take(n);
+        old.find(|bulk| Some(bulk.id) != kept && !is_undone(bulk.id)).cloned()
+    }
+
+    /// Drops some of what the oldest operations that are over took down, and those of which nothing is left.
+    fn forget_bulks(&mut self, kept: Option<BulkId>) {
+        let mut room = BULK_PARTS_DROPPED;
+        while room > 0
+            && let Some(mut bulk) = self.bulk_to_forget(kept)
+        {
+            let key = |kind, sub: u32| DocKey { kind, id: bulk.id.0, sub: sub.into() };
+            if bulk.n_parts <= room {
+                room -= bulk.n_parts.max(1);
+                self.emit(Event::DocsDropped { kind: kind::BULK_PART, id: bulk.id.0, n: bulk.n_parts });
+                self.emit(Event::DocDropped(key(kind::BULK, 0)));
+                continue;
+            }
+            let left = bulk.n_parts - std::mem::take(&mut room);
+            for part in left..bulk.n_parts {
+                self.emit(Event::DocDropped(key(kind::BULK_PART, part)));
+            }
+            (bulk.n_parts, bulk.cursor) = (left, FORGOTTEN);
+            self.put(Doc::Bulk(bulk));
         }
     }
 
@@ -428,7 +469,8 @@ impl Core {
     }
 
     fn order_undo(&mut self, id: BulkId, now: Timestamp) -> Result<BulkId, BulkError> {
-        let of = self.known_bulk(id)?;
+        let of = self.known_bulk(id).ok().filter(|of| of.cursor != FORGOTTEN);
+        let of = of.ok_or(BulkError::Unknown(id))?;
         let is_undo = |bulk: &BulkOperation| bulk.kind == BulkKind::Undo(id);
         if of.phase == BulkPhase::Running || matches!(of.kind, BulkKind::Undo(_)) || self.bulks().any(is_undo)
         {

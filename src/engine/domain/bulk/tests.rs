@@ -153,6 +153,61 @@ fn jobs_that_the_filter_lets_through_no_more_are_left_alone() {
     assert_eq!(known(&engine, bulk.id).n_changed, 0);
 }
 
+/// Operations that are over and changed nothing.
+fn idle(engine: &Engine, n: usize) {
+    for _ in 0..n {
+        let bulk = order(engine, BulkKind::Cancel, JobFilter::default().jobs([]));
+        engine.bulk_stop(bulk.id).expect("room").wait_durable(WAIT).expect("stopped");
+    }
+}
+
+#[test]
+fn the_oldest_operation_is_taken_back_before_it_is_forgotten() {
+    let (engine, kind) = engine_with(1);
+    let first = order(&engine, BulkKind::Cancel, JobFilter::default().job_types([kind])).id;
+    step_all(&engine);
+    assert_eq!(standing(&engine, 1), (JobStatus::Canceled, 1));
+    idle(&engine, BULKS_KEPT);
+    let undo = engine.bulk_undo(first).expect("room").wait_durable(WAIT).expect("an order");
+    // What is ordered meanwhile does not have it forgotten either.
+    idle(&engine, 2);
+    step_all(&engine);
+    assert_eq!(known(&engine, undo).n_changed, 1);
+    assert_eq!(standing(&engine, 1), (JobStatus::Queued, 1));
+    assert_eq!(engine.look_at_core(|core| core.known_bulk(first)), Err(BulkError::Unknown(first)));
+    assert_eq!(engine.look_at_core(|core| core.bulks().count()), BULKS_KEPT);
+}
+
+#[test]
+fn what_a_large_operation_changed_is_forgotten_some_at_a_time() {
+    let (engine, _) = engine_with(1);
+    let bulk = order(&engine, BulkKind::Cancel, JobFilter::default().jobs([]));
+    step_all(&engine);
+    let (id, n_parts) = (bulk.id, 2 * BULK_PARTS_DROPPED + 7);
+    let many = BulkOperation { phase: BulkPhase::Done, n_parts, ..bulk };
+    let put = engine.call(move |core, _| -> Result<(), BulkError> {
+        core.put(Doc::Bulk(many));
+        (0..n_parts).for_each(|part| core.put(Doc::BulkPart(BulkPart { bulk: id, part, jobs: Vec::new() })));
+        Ok(())
+    });
+    put.expect("room").wait_durable(WAIT).expect("put");
+    let n_left = || {
+        let key = |sub| DocKey { kind: kind::BULK_PART, id: id.0, sub };
+        u32::try_from(engine.docs((key(0), key(u64::MAX)), false, 10_000).len()).expect("few")
+    };
+    idle(&engine, BULKS_KEPT);
+    assert_eq!(n_left(), n_parts);
+    for n in [1, 2] {
+        assert!(engine.bulk_step().expect("a step"));
+        assert_eq!(n_left(), n_parts - n * BULK_PARTS_DROPPED);
+        let undo = engine.bulk_undo(id).expect("room").wait_durable(WAIT);
+        assert_eq!(undo, Err(TicketError::Refused(BulkError::Unknown(id))), "some of it is forgotten");
+    }
+    step_all(&engine);
+    assert_eq!(n_left(), 0);
+    assert_eq!(engine.look_at_core(|core| core.bulks().count()), BULKS_KEPT);
+}
+
 #[test]
 fn a_filter_of_more_recipes_than_a_list_takes_is_refused() {
     let engine = Engine::in_memory(Options::default());
