@@ -44,16 +44,67 @@ pub enum JobRecord {
     Unknown,
 }
 
+/// Why nobody can tell at this moment what is on record. For those who act on what is not there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookError {
+    /// Readers do not see yet what was applied.
+    #[error("what was done last is not on disk yet")]
+    Late,
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Jobs cannot be listed.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
 /// How long a reader waits for what was applied to become durable before it is shown what is.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 impl Engine {
-    /// Waits until readers of the store see what was applied so far; a while at most.
-    fn catch_up(&self) {
+    /// Waits until readers of the store see what was applied so far; a while at most. False where they are
+    /// late: what is durable is shown all the same.
+    fn catch_up(&self) -> bool {
         let position = self.0.enter().core.state.last_event;
-        if !self.0.log.is_failed() {
-            // Late: what is durable is shown all the same.
-            self.0.outside.tables.wait_for(position, CATCH_UP);
+        !self.0.log.is_failed() && self.0.outside.tables.wait_for(position, CATCH_UP)
+    }
+
+    /// The same for those who act on what is not there.
+    pub(super) fn caught_up(&self) -> Result<(), LookError> {
+        self.catch_up().then_some(()).ok_or(LookError::Late)
+    }
+
+    fn told<T>(&self, what: Result<T, OpenError>) -> Result<T, LookError> {
+        what.map_err(|error| {
+            self.0.complain(&error);
+            error.into()
+        })
+    }
+
+    /// As [`Engine::doc`], for those who act on what is not there.
+    pub(super) fn read_doc(&self, key: DocKey) -> Result<Option<Arc<Doc>>, LookError> {
+        self.caught_up()?;
+        self.told(self.0.outside.tables.doc(key))
+    }
+
+    /// As [`Engine::docs`], for those who act on what is not there.
+    pub(super) fn read_docs(
+        &self,
+        range: (DocKey, DocKey),
+        is_descending: bool,
+        limit: usize,
+    ) -> Result<Vec<Arc<Doc>>, LookError> {
+        self.caught_up()?;
+        self.told(self.0.outside.tables.docs(range, is_descending, limit))
+    }
+
+    /// As [`Engine::jobs`], for those who act on what is not there.
+    pub(super) fn read_jobs(&self, after: JobId, limit: usize) -> Result<Vec<Job>, LookError> {
+        let position = self.0.enter().core.state.next_job();
+        self.caught_up()?;
+        match self.0.outside.tables.jobs(after, position, limit.min(LIST_MAX)) {
+            Err(ListError::Store(error)) => self.told(Err(error)),
+            jobs => Ok(jobs?),
         }
     }
 

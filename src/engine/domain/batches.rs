@@ -14,6 +14,7 @@ use foldhash::HashSet;
 use serde_json::Value;
 
 use crate::engine::core::Core;
+use crate::engine::look::LookError;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::{Ticket, TicketError};
 use crate::intake::IntakeError;
@@ -203,6 +204,12 @@ type Wanted = Box<dyn Fn(&Recipe) -> bool>;
 /// Files of a batch over which recipes were made anew, so that they get no new one.
 pub(in crate::engine) type Covered = Option<(BatchId, Arc<HashSet<u64>>)>;
 
+impl From<LookError> for NewBatchError {
+    fn from(error: LookError) -> Self {
+        unsettled(&error)
+    }
+}
+
 impl From<BatchDocumentError> for NewBatchError {
     fn from(error: BatchDocumentError) -> Self {
         Self::InvalidDefinition(told("definition", &error))
@@ -257,6 +264,8 @@ impl Engine {
     pub fn batch_step(&self) -> Result<bool, NewBatchError> {
         let next = self.0.enter().core.next_batch();
         let Some((batch, dataset)) = next else { return Ok(false) };
+        // What is not seen is passed over for good.
+        self.caught_up()?;
         let definition = definition_of(&batch);
         if batch.is_superseding {
             self.renew_step(&batch, &definition, dataset.as_deref())?;
@@ -280,7 +289,7 @@ impl Engine {
             return self.move_batch(batch, 0, dataset.is_none());
         }
         let key = |id| DocKey { kind: kind::RECIPE, id, sub: 0 };
-        let found = self.docs((key(from), key(batch.cursor - 1)), true, LOOK);
+        let found = self.read_docs((key(from), key(batch.cursor - 1)), true, LOOK)?;
         let lowest = if found.len() < LOOK { from } else { found.last().map_or(from, |doc| doc.key().id) };
         let forced = definition.forced_nodes.clone().unwrap_or_else(|| serde_json::json!({ "all": false }));
         for doc in found.iter().filter_map(|doc| match &**doc {
@@ -317,7 +326,8 @@ impl Engine {
     /// Makes a recipe anew, or the one that took its place. False where that has to be tried again.
     fn renew(&self, batch: &Batch, doc: &Recipe, forced: &Value) -> Result<bool, NewBatchError> {
         let mut newest = doc.clone();
-        while let Some(next) = newest.superseded_by.and_then(|id| self.recipe_record(id)) {
+        while let Some(id) = newest.superseded_by {
+            let Some(next) = self.read_recipe(id)? else { break };
             newest = next;
         }
         if newest.superseded.is_some() || newest.batch == Some(batch.id) {
@@ -335,8 +345,8 @@ impl Engine {
         });
         match ticket.map_err(|error| unsettled(&error))?.wait_durable(STEP_WAIT) {
             Err(TicketError::Refused(RecipeError::Changing(_))) => Ok(false),
-            Err(TicketError::Refused(RecipeError::QueueFull | RecipeError::Unreadable { .. })) => {
-                Err(NewBatchError::Recipes { cause: RecipeError::QueueFull.to_string() })
+            Err(TicketError::Refused(error @ (RecipeError::QueueFull | RecipeError::Unreadable { .. }))) => {
+                Err(unsettled(&error))
             }
             // One that cannot be made anew stays as it is.
             Ok(_) | Err(TicketError::Refused(_)) => Ok(true),
@@ -353,7 +363,7 @@ impl Engine {
     ) -> Result<(), NewBatchError> {
         let from = usize::try_from(batch.cursor).unwrap_or(usize::MAX);
         let members = dataset.members.iter().skip(from).take(BATCH_STEP_RECIPES);
-        let covered = if definition.supersedes == Some(true) { Some(self.made_anew(batch)) } else { None };
+        let covered = if definition.supersedes == Some(true) { Some(self.made_anew(batch)?) } else { None };
         let configuration = configuration_of(batch);
         let parameter = configuration.input_for(&dataset.parameter);
         let inputs: Vec<_> = members
@@ -362,10 +372,10 @@ impl Engine {
             .map(|file| {
                 let mut data = Data::default();
                 data.files.insert(parameter.to_owned(), vec![file.0]);
-                let files = self.files_of(&data);
-                (data, files)
+                let files = self.read_files_of(&data)?;
+                Ok((data, files))
             })
-            .collect();
+            .collect::<Result<_, LookError>>()?;
         let (id, cursor) = (batch.id, batch.cursor);
         let next = cursor + members.count() as u64;
         let is_last = next >= dataset.members.len() as u64;
@@ -375,17 +385,17 @@ impl Engine {
     }
 
     /// Files of recipes that were made anew for a batch. Cost: those recipes, once.
-    fn made_anew(&self, batch: &Batch) -> Arc<HashSet<u64>> {
+    fn made_anew(&self, batch: &Batch) -> Result<Arc<HashSet<u64>>, LookError> {
         if let Some((id, covered)) = &*self.0.covered.lock()
             && *id == batch.id
         {
-            return covered.clone();
+            return Ok(covered.clone());
         }
         let mut covered = HashSet::default();
         let key = |id| DocKey { kind: kind::RECIPE, id, sub: 0 };
         let mut from = batch.first_recipe.0;
         loop {
-            let found = self.docs((key(from), key(u64::MAX)), false, LOOK);
+            let found = self.read_docs((key(from), key(u64::MAX)), false, LOOK)?;
             for doc in &found {
                 if let Doc::Recipe(doc) = &**doc
                     && doc.batch == Some(batch.id)
@@ -400,7 +410,7 @@ impl Engine {
         }
         let covered = Arc::new(covered);
         *self.0.covered.lock() = Some((batch.id, covered.clone()));
-        covered
+        Ok(covered)
     }
 
     fn move_batch(&self, batch: &Batch, cursor: u64, is_done: bool) -> Result<(), NewBatchError> {
@@ -739,3 +749,6 @@ pub(in crate::engine) fn make_all(engine: &Engine, is_stopped: &dyn Fn() -> bool
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

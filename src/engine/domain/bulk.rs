@@ -23,6 +23,7 @@ use std::time::Duration;
 use crate::clock::monotonic;
 use crate::engine::core::Core;
 use crate::engine::handle::JobsError;
+use crate::engine::look::LookError;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::{Ticket, TicketError};
 use crate::intake::IntakeError;
@@ -70,6 +71,12 @@ pub enum BulkError {
 
 impl From<ListError> for BulkError {
     fn from(error: ListError) -> Self {
+        Self::Jobs { cause: error.to_string() }
+    }
+}
+
+impl From<LookError> for BulkError {
+    fn from(error: LookError) -> Self {
         Self::Jobs { cause: error.to_string() }
     }
 }
@@ -224,6 +231,8 @@ impl Engine {
             settle(vec![forgotten.map_err(refusal)?])?;
         }
         let Some(bulk) = next else { return Ok(has_old) };
+        // What is not seen is passed over for good.
+        self.caught_up()?;
         match bulk.kind {
             BulkKind::Undo(of) => self.undo_step(&bulk, of)?,
             BulkKind::Requeue | BulkKind::Cancel => self.page_step(&bulk)?,
@@ -259,7 +268,7 @@ impl Engine {
     /// looked at.
     fn window_step(&self, bulk: &BulkOperation, filter: &JobFilter) -> Result<(), BulkError> {
         let floor = bulk.cursor.saturating_sub(1 + BULK_PAGE as u64);
-        let mut window = self.jobs(JobId(floor), BULK_PAGE);
+        let mut window = self.read_jobs(JobId(floor), BULK_PAGE)?;
         window.retain(|job| job.id.0 < bulk.cursor && filter.matches(job));
         window.sort_unstable_by_key(|job| std::cmp::Reverse(job.id));
         self.hand_in_all(bulk, &window, &if floor == 0 { Rest::End } else { Rest::Skip(floor + 1) })
@@ -301,7 +310,7 @@ impl Engine {
 
     fn undo_step(&self, bulk: &BulkOperation, of: BulkId) -> Result<(), BulkError> {
         let key = DocKey { kind: kind::BULK_PART, id: of.0, sub: bulk.cursor };
-        let ticket = match self.doc(key).as_deref() {
+        let ticket = match self.read_doc(key)?.as_deref() {
             Some(Doc::BulkPart(part)) => {
                 let (id, part) = (bulk.id, part.clone());
                 let jobs = part.jobs.iter().map(|(id, _, _)| *id).collect();

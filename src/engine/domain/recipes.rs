@@ -3,11 +3,14 @@
 //! What a change of a node leads to is found by the state (`state/recipes`); here it is done, by the command
 //! that led to it and with its events.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::catalog::configuration::Configuration;
 use crate::catalog::manifest::Manifest;
 use crate::engine::core::{Core, in_events};
+use crate::engine::look::LookError;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
@@ -186,36 +189,76 @@ impl Engine {
 
     /// What is on record of the files of data; those that are not there are left out.
     pub(crate) fn files_of(&self, data: &Data) -> Files {
-        let fact = |id: &u64| match self.doc(DocKey { kind: kind::FILE, id: *id, sub: 0 }).as_deref() {
-            Some(Doc::File(file)) => Some(FileFact {
-                id: file.id,
-                bytes: file.bytes,
-                media_type: file.media_type.as_str().into(),
-                name: file.name.as_str().into(),
-            }),
-            _ => None,
-        };
+        let fact = |id: &u64| file_in(self.doc(file_key(*id)).as_deref());
         in_order(data.files.values().flatten().filter_map(fact).collect())
+    }
+
+    /// The same, unless it cannot be read.
+    pub(in crate::engine) fn read_files_of(&self, data: &Data) -> Result<Files, LookError> {
+        let mut files = Vec::new();
+        for id in data.files.values().flatten() {
+            files.extend(file_in(self.read_doc(file_key(*id))?.as_deref()));
+        }
+        Ok(in_order(files))
     }
 
     /// A recipe on record.
     pub fn recipe_record(&self, id: RecipeId) -> Option<Recipe> {
-        match self.doc(DocKey { kind: kind::RECIPE, id: id.0, sub: 0 }).as_deref() {
-            Some(Doc::Recipe(recipe)) => Some(recipe.clone()),
-            _ => None,
-        }
+        recipe_in(self.doc(recipe_key(id)).as_deref())
+    }
+
+    /// The same, unless it cannot be read.
+    pub(in crate::engine) fn read_recipe(&self, id: RecipeId) -> Result<Option<Recipe>, LookError> {
+        Ok(recipe_in(self.read_doc(recipe_key(id))?.as_deref()))
     }
 
     /// What stands for the nodes of a recipe, in the order of its definition.
     pub fn recipe_nodes(&self, id: RecipeId) -> Vec<RecipeNodeRow> {
-        let key = |sub| DocKey { kind: kind::RECIPE_PART, id: id.0, sub };
-        let parts = self.docs((key(0), key(u64::MAX)), false, usize::MAX);
-        let rows = parts.iter().filter_map(|doc| match &**doc {
-            Doc::RecipePart(part) => Some(part.nodes.clone()),
-            _ => None,
-        });
-        rows.flatten().collect()
+        rows_in(&self.docs(part_keys(id), false, usize::MAX))
     }
+
+    /// The same, unless it cannot be read.
+    pub(in crate::engine) fn read_recipe_nodes(&self, id: RecipeId) -> Result<Vec<RecipeNodeRow>, LookError> {
+        Ok(rows_in(&self.read_docs(part_keys(id), false, usize::MAX)?))
+    }
+}
+
+const fn file_key(id: u64) -> DocKey {
+    DocKey { kind: kind::FILE, id, sub: 0 }
+}
+
+const fn recipe_key(id: RecipeId) -> DocKey {
+    DocKey { kind: kind::RECIPE, id: id.0, sub: 0 }
+}
+
+const fn part_keys(id: RecipeId) -> (DocKey, DocKey) {
+    let first = DocKey { kind: kind::RECIPE_PART, id: id.0, sub: 0 };
+    (first, DocKey { sub: u64::MAX, ..first })
+}
+
+fn file_in(doc: Option<&Doc>) -> Option<FileFact> {
+    let Some(Doc::File(file)) = doc else { return None };
+    Some(FileFact {
+        id: file.id,
+        bytes: file.bytes,
+        media_type: file.media_type.as_str().into(),
+        name: file.name.as_str().into(),
+    })
+}
+
+fn recipe_in(doc: Option<&Doc>) -> Option<Recipe> {
+    match doc {
+        Some(Doc::Recipe(recipe)) => Some(recipe.clone()),
+        _ => None,
+    }
+}
+
+fn rows_in(parts: &[Arc<Doc>]) -> Vec<RecipeNodeRow> {
+    let rows = parts.iter().filter_map(|doc| match &**doc {
+        Doc::RecipePart(part) => Some(part.nodes.clone()),
+        _ => None,
+    });
+    rows.flatten().collect()
 }
 
 /// What of data a definition takes; refused where it does not fit.

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::engine::core::{Core, in_events};
 use crate::engine::handle::JobsError;
+use crate::engine::look::LookError;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
@@ -117,8 +118,8 @@ impl Engine {
             let rows = if let Some(rows) = open {
                 rows
             } else {
-                let doc = self.recipe_record(id).ok_or(RecipeError::Unknown(id))?;
-                let rows = self.recipe_nodes(id);
+                let doc = self.read_recipe(id)?.ok_or(RecipeError::Unknown(id))?;
+                let rows = self.read_recipe_nodes(id)?;
                 former.recipes.insert(id, (doc, rows.clone()));
                 rows
             };
@@ -131,7 +132,7 @@ impl Engine {
                     RecipeNodeRow::Job { job, over, .. } => {
                         jobs.push(job);
                         if !is_open && over == Some(JobStatus::Completed) {
-                            former.outputs.extend(self.output_of(job).map(|output| (job, output)));
+                            former.outputs.extend(self.output_of(job)?.map(|output| (job, output)));
                         }
                     }
                     RecipeNodeRow::Recipe { recipe, .. } => stack.push(recipe),
@@ -144,12 +145,19 @@ impl Engine {
     }
 
     /// What the newest execution of a job gave that gave anything.
-    fn output_of(&self, job: JobId) -> Option<Arc<JobOutput>> {
+    fn output_of(&self, job: JobId) -> Result<Option<Arc<JobOutput>>, RecipeError> {
         let key = |sub| DocKey { kind: kind::JOB_OUTPUT, id: job.0, sub };
-        match self.docs((key(0), key(u64::MAX)), true, 1).first().map(|doc| &**doc) {
-            Some(Doc::JobOutput(output)) => Some(Arc::new(output.clone())),
+        let found = self.read_docs((key(0), key(u64::MAX)), true, 1)?;
+        Ok(found.first().and_then(|doc| match &**doc {
+            Doc::JobOutput(output) => Some(Arc::new(output.clone())),
             _ => None,
-        }
+        }))
+    }
+}
+
+impl From<LookError> for RecipeError {
+    fn from(error: LookError) -> Self {
+        Self::Unreadable { cause: error.to_string() }
     }
 }
 

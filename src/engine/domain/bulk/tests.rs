@@ -7,18 +7,25 @@ use crate::model::{
     JobRequest, JobTypeId, JobTypeSpec, NodeId, NodeResources, Outcome, Submission, SubmissionId, Usage,
 };
 use crate::offer::Offer;
+use crate::testing::TracedDisk;
+use crate::wal::Disk;
 
 const WAIT: Duration = Duration::from_secs(20);
 
 /// An engine with `n` queued jobs, the only ones, that are tried once.
 fn engine_with(n: usize) -> (Engine, JobTypeId) {
     let engine = Engine::in_memory(Options::default());
+    let kind = fill(&engine, n);
+    (engine, kind)
+}
+
+fn fill(engine: &Engine, n: usize) -> JobTypeId {
     let kind = engine.put_job_type(JobTypeSpec::new("kind", "1").max_tries(1)).expect("room");
     let kind = kind.wait_durable(WAIT).expect("a type");
     let id = SubmissionId::new("many").expect("a name");
     let jobs = JobRequest::new(kind).count(u32::try_from(n).expect("few"));
     engine.submit(Submission::new(id).jobs(jobs)).expect("room").wait_durable(WAIT).expect("jobs");
-    (engine, kind)
+    kind
 }
 
 fn launch_all(engine: &Engine) {
@@ -206,6 +213,31 @@ fn what_a_large_operation_changed_is_forgotten_some_at_a_time() {
     step_all(&engine);
     assert_eq!(n_left(), 0);
     assert_eq!(engine.look_at_core(|core| core.bulks().count()), BULKS_KEPT);
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
+    let disk: Arc<dyn Disk> = Arc::new(TracedDisk::default());
+    let open = || Engine::open_on(&disk, Options::default().load_period(None)).expect("a store");
+    let engine = open();
+    let filter = JobFilter::default().job_types([fill(&engine, 2)]);
+    let first = order(&engine, BulkKind::Cancel, filter.clone()).id;
+    step_all(&engine);
+    let undo = engine.bulk_undo(first).expect("room").wait_durable(WAIT).expect("an order");
+    let last = order(&engine, BulkKind::Cancel, filter);
+    let before = known(&engine, undo);
+    engine.checkpoint(WAIT).expect("written");
+    // As after a write for which there was no room: the storage answers nothing any more.
+    engine.0.outside.tables.close_file();
+    let step = engine.bulk_step();
+    assert!(matches!(step, Err(BulkError::Jobs { .. })), "{step:?}");
+    let step = engine.window_step(&last, &last.filter);
+    assert!(matches!(step, Err(BulkError::Jobs { .. })), "{step:?}");
+    assert_eq!((known(&engine, undo), known(&engine, last.id)), (before, last.clone()));
+    drop(engine);
+    let engine = open();
+    step_all(&engine);
+    assert_eq!([undo, last.id].map(|id| known(&engine, id).n_changed), [2, 2]);
 }
 
 #[test]
