@@ -24,6 +24,9 @@ pub const VALUES_BYTES_MAX: usize = 1 << 16;
 /// Bytes of the input of one job or recipe, and of the output of one execution, as JSON.
 pub const DATA_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of what is on record of the files of one input or output, which stands with it.
+pub const FACTS_BYTES_MAX: usize = 16 << 20;
+
 /// Bytes of one job type: command, environment and texts.
 pub const JOB_TYPE_BYTES_MAX: usize = 1 << 18;
 
@@ -56,6 +59,9 @@ pub const BATCH_BYTES: usize = 256 << 10;
 /// Bytes of the largest batch row that is read back: one event may be longer than
 /// [`BATCH_BYTES`].
 pub const BATCH_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of the longest event: it is begun in a row of less than [`BATCH_BYTES`].
+pub const EVENT_BYTES_MAX: usize = BATCH_BYTES_MAX - BATCH_BYTES;
 
 /// Bytes that wait for the log writer before the core takes no more commands.
 pub const GATHER_BYTES_MAX: usize = 16 << 20;
@@ -142,6 +148,9 @@ pub const LIST_MAX: usize = 1_000;
 
 /// Texts of one document of the catalog, such as a manifest.
 pub const CATALOG_TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Files of a data set: its document is one event, and stays in memory.
+pub const DATASET_FILES_MAX: usize = 1_000_000;
 
 /// Nodes of a recipe type, and so jobs of a recipe: it is made in one transaction, and some 300 bytes of memory for
 /// each stay while it goes on.
@@ -238,7 +247,9 @@ pub const REPLAY_SECONDS_MAX: u64 = 100 * 365 * 86_400;
 
 const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
-const _: () = assert!(2 * DATA_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () =
+    assert!(DATA_BYTES_MAX + FACTS_BYTES_MAX + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
+const _: () = assert!(DATASET_FILES_MAX * 8 + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
 const _: () = assert!(BULK_PARTS_DROPPED as usize > BULK_PAGE.div_ceil(BULK_JOBS));
 const _: () = assert!(BULK_NAMED_MAX * 18 < MESSAGE_BYTES_MAX && BULK_JOBS <= 1_000);

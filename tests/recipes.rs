@@ -5,8 +5,8 @@
 mod kit;
 
 use kit::{
-    DONE, FAILED, WAIT, end, job_ids, job_node, job_type, jobs, recipe, recipe_node, recipe_type, run, start,
-    statuses,
+    DONE, FAILED, WAIT, end, job_ids, job_node, job_type, job_type_of, jobs, recipe, recipe_node,
+    recipe_type, run, start, statuses,
 };
 use serde_json::{Value, json};
 use weighbridge::{
@@ -410,4 +410,92 @@ fn outcomes_that_are_tried_again_do_not_block() {
     let one = job_ids(&engine, id)[0];
     run(&engine, one, Outcome::Exited { code: 1 });
     assert_eq!(statuses(&engine, id), [Queued, Pending, Pending, Queued]);
+}
+
+/// Texts of those names, as parameters.
+fn texts(names: &[String]) -> Value {
+    names.iter().map(|name| json!({"name": name, "type": "string"})).collect()
+}
+
+/// A job type that takes so many texts and gives one, `S`; and connections of all it takes to one value.
+fn taker(engine: &Engine, name: &str, n_inputs: usize, from: &Value) -> Value {
+    let names: Vec<String> = (0..n_inputs).map(|n| format!("I{n}")).collect();
+    let mut manifest = kit::manifest(name, &[], &[]);
+    manifest["job"]["interface"]["inputs"]["json"] = texts(&names);
+    manifest["job"]["interface"]["outputs"]["json"] = texts(&["S".to_owned()]);
+    job_type_of(engine, name, &manifest);
+    names.into_iter().map(|name| (name, from.clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
+#[test]
+fn an_input_that_is_composed_of_more_than_may_be_kept_cancels_its_job() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut engine = engine_in(directory.path());
+    let given = json!({"type": "recipe", "input": "S"});
+    let one = taker(&engine, "one", 1, &given);
+    let many = taker(&engine, "many", 70, &given);
+    let from_one = taker(&engine, "others", 70, &json!({"type": "dependency", "node": "one", "output": "S"}));
+    let definition = json!({"input": {"json": [{"name": "S", "type": "string"}]}, "nodes": {
+        "one": job_node("one", &[], &one), "many": job_node("many", &[], &many),
+        "others": job_node("others", &["one"], &from_one)}});
+    let kind_of = recipe_type(&engine, "texts", &definition);
+    let text = "s".repeat(1_000_000);
+    let id = recipe(&engine, kind_of, json!({"json": {"S": text}}));
+    let [one, ..] = job_ids(&engine, id)[..] else { panic!("three") };
+    assert_eq!(statuses(&engine, id), [Queued, Canceled, Pending]);
+    give(&engine, one, &json!({"json": {"S": text}}));
+    assert_eq!(statuses(&engine, id), [Completed, Canceled, Canceled]);
+    engine.close().expect("closed");
+    engine = engine_in(directory.path());
+    assert_eq!(statuses(&engine, id), [Completed, Canceled, Canceled]);
+    engine.check_invariants();
+    engine.close().expect("closed");
+}
+
+#[test]
+fn a_sub_recipe_that_cannot_have_its_input_is_canceled_and_a_condition_accepts_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut engine = engine_in(directory.path());
+    job_type(&engine, "plain", &[], &[]);
+    let names = ["A", "B"].map(str::to_owned);
+    let none = json!({});
+    let innermost = json!({"input": {}, "nodes": {"z": job_node("plain", &[], &none)}});
+    recipe_type(&engine, "innermost", &innermost);
+    let inner = json!({"input": {"json": texts(&names)}, "nodes": {"x": job_node("plain", &[], &none),
+        "y": job_node("plain", &["x"], &none), "sub": recipe_node("innermost", 1, &[], &none)}});
+    recipe_type(&engine, "inner", &inner);
+    let input = json!({"A": {"type": "recipe", "input": "S"}, "B": {"type": "recipe", "input": "S"}});
+    let filter = json!({"filters": [{"name": "A", "type": "string", "condition": "!=", "values": [""]}]});
+    let condition = json!({"dependencies": [], "input": input, "node_type": {"node_type": "condition",
+        "interface": {"files": [], "json": texts(&names)}, "data_filter": filter}});
+    let outer = json!({"input": {"json": [{"name": "S", "type": "string"}]}, "nodes": {
+        "sub": recipe_node("inner", 1, &[], &input), "last": job_node("plain", &["sub"], &none),
+        "if": condition, "then": job_node("plain", &["if"], &none)}});
+    let kind_of = recipe_type(&engine, "outer", &outer);
+    let short = recipe(&engine, kind_of, json!({"json": {"S": "s"}}));
+    let sub = sub_recipe(&engine, short);
+    assert_eq!(
+        (statuses(&engine, short), statuses(&engine, sub)),
+        (vec![Pending, Queued], vec![Queued, Pending])
+    );
+    let long = recipe(&engine, kind_of, json!({"json": {"S": "s".repeat(600_000)}}));
+    for _ in 0..2 {
+        let sub = sub_recipe(&engine, long);
+        assert_eq!((statuses(&engine, long), statuses(&engine, sub)), (vec![Blocked], vec![Canceled; 2]));
+        assert_eq!(statuses(&engine, sub_recipe(&engine, sub)), [Canceled]);
+        engine.check_invariants();
+        engine.close().expect("closed");
+        engine = engine_in(directory.path());
+    }
+    engine.close().expect("closed");
+}
+
+#[test]
+fn a_data_set_has_no_more_files_than_an_event_holds() {
+    let engine = Engine::in_memory(Options::default());
+    let set = |n| weighbridge::Dataset::new("set", "P", vec![weighbridge::FileId(1); n]);
+    let refused = engine.put_dataset(set(1_000_001)).expect("room").wait_durable(WAIT);
+    let too_many = weighbridge::CatalogError::TooManyFiles { files: 1_000_001 };
+    assert_eq!(refused, Err(TicketError::Refused(too_many)));
+    engine.put_dataset(set(1_000_000)).expect("room").wait_durable(WAIT).expect("a set");
 }

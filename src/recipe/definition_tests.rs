@@ -152,10 +152,15 @@ fn a_nodes_input_is_made_from_its_connections() {
         data
     });
     let output = |node: &str| (node == "a").then_some(&a);
-    let input = |node| input_of(definition.node(node).expect("it is there").1, &recipe, output).to_value();
+    let input_within = |node, most| {
+        let made = input_of(definition.node(node).expect("it is there").1, &recipe, output, most);
+        made.map(|input| input.to_value())
+    };
+    let input = |node| input_within(node, 1).expect("it is short");
     assert_eq!(input("a"), json!({ "files": {}, "json": { "N": 1 } }));
     assert_eq!(input("b"), json!({ "files": {}, "json": { "N": 2 } }));
     assert_eq!(input("e"), json!({ "files": {}, "json": { "L": 2 } }));
+    assert_eq!([input_within("a", 0), input_within("b", 0)], [None, None]);
 }
 
 #[test]

@@ -182,6 +182,11 @@ impl State {
         self.recipes.actions.pop_front()
     }
 
+    /// True while something has to be done.
+    pub(crate) fn has_recipe_action(&self) -> bool {
+        !self.recipes.actions.is_empty()
+    }
+
     /// Forgets what had to be done: the log says that it was.
     pub(crate) fn has_done_all(&mut self) {
         self.recipes.actions.clear();

@@ -5,7 +5,7 @@
 //! B1  The CRC-32 covers the header before it and the whole body.
 //! B2  A body is decoded under a limit and to its last byte, or not at all.
 
-use crate::limits::{BATCH_BYTES, BATCH_BYTES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, EVENT_BYTES_MAX};
 use crate::model::{Epoch, Event, EventNumber, StoreId};
 
 /// Version of header and events. Raised with every change of either.
@@ -22,6 +22,10 @@ const CODEC: bincode::config::Configuration<
     bincode::config::Fixint,
     bincode::config::Limit<BATCH_BYTES_MAX>,
 > = bincode::config::legacy().with_limit::<BATCH_BYTES_MAX>();
+
+/// An event of so many bytes, more than [`EVENT_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventTooLong(pub(crate) usize);
 
 /// Events that go into one row, as they gather.
 #[derive(Clone, Debug)]
@@ -80,14 +84,19 @@ impl Batch {
         Self { first, last, state_hash: 0, row }
     }
 
-    /// Adds the next event; `state_hash` is the state's after it.
-    pub(crate) fn push(&mut self, event: &Event, state_hash: u64) {
+    /// Adds the next event; `state_hash` is the state's after it. One that could not be read back is left out,
+    /// and its length told.
+    pub(crate) fn push(&mut self, event: &Event, state_hash: u64) -> Result<(), EventTooLong> {
         let before = self.row.len();
         bincode::encode_into_std_write(event, &mut self.row, CODEC).expect("a vector takes all bytes");
         let bytes = self.row.len() - before;
-        assert!(bytes <= BATCH_BYTES_MAX - BATCH_BYTES, "an event of {bytes} bytes could not be read back");
+        if bytes > EVENT_BYTES_MAX {
+            self.row.truncate(before);
+            return Err(EventTooLong(bytes));
+        }
         self.last.0 += 1;
         self.state_hash = state_hash;
+        Ok(())
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -202,9 +211,23 @@ mod tests {
 
     fn row() -> Vec<u8> {
         let mut batch = Batch::new(EventNumber(5));
-        batch.push(&Event::EngineStarted { epoch: Epoch(2), when: Timestamp(9) }, 11);
-        batch.push(&Event::JobsCanceled { jobs: vec![JobId(1), JobId(2)], when: Timestamp(10) }, 12);
+        let started = Event::EngineStarted { epoch: Epoch(2), when: Timestamp(9) };
+        let canceled = Event::JobsCanceled { jobs: vec![JobId(1), JobId(2)], when: Timestamp(10) };
+        assert_eq!((batch.push(&started, 11), batch.push(&canceled, 12)), (Ok(()), Ok(())));
         batch.seal(STORE, Epoch(2))
+    }
+
+    #[test]
+    fn an_event_that_could_not_be_read_back_leaves_the_batch_as_it_was() {
+        let long = Event::JobsCanceled { jobs: vec![JobId(1); EVENT_BYTES_MAX / 8], when: Timestamp(10) };
+        let started = Event::EngineStarted { epoch: Epoch(2), when: Timestamp(9) };
+        let mut batch = Batch::new(EventNumber(5));
+        assert_eq!(batch.push(&started, 11), Ok(()));
+        let bytes = batch.bytes();
+        assert!(batch.push(&long, 12).is_err_and(|EventTooLong(bytes)| bytes > EVENT_BYTES_MAX));
+        assert_eq!((batch.bytes(), batch.last()), (bytes, EventNumber(5)));
+        let read = ReadBatch::read(&batch.seal(STORE, Epoch(2)), STORE).expect("a batch");
+        assert_eq!((read.events, read.state_hash), (vec![started], 11));
     }
 
     #[test]

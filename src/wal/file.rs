@@ -12,6 +12,7 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinitio
 
 use super::batch::last_event;
 use super::disk::{Disk, DiskFile, Held, Refusal};
+use crate::limits::EVENT_BYTES_MAX;
 use crate::model::{EventNumber, StoreId};
 
 pub(crate) const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
@@ -42,6 +43,12 @@ pub enum LogError {
         action: &'static str,
         /// What the storage says.
         cause: String,
+    },
+    /// An event is longer than what is read back. It was not written, nor what came with it or after it.
+    #[error("an event of {bytes} bytes could not be read back, at most {EVENT_BYTES_MAX} are written")]
+    TooLong {
+        /// How long.
+        bytes: usize,
     },
     /// An earlier append failed, so what is on disk is unknown. Only opening the store again helps.
     #[error("an earlier write to the log failed; open the store again")]

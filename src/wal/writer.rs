@@ -12,7 +12,8 @@
 //!     when there is room.
 //! W4  After a commit that failed otherwise nothing is appended and no effect is released any more; effects that
 //!     wait are dropped.
-//! W5  What gathers while somebody has the file is seen to: who lets go of the file looks again, and
+//! W5  An event that could not be read back fails the log like a commit: what gathered with it is not written.
+//! W6  What gathers while somebody has the file is seen to: who lets go of the file looks again, and
 //!     wakes the thread.
 
 use std::panic::AssertUnwindSafe;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::batch::Batch;
+use super::batch::{Batch, EventTooLong};
 use super::durable::Durable;
 use super::file::{LogError, LogFile, Row};
 use crate::clock::monotonic;
@@ -143,8 +144,12 @@ impl<E: Send + 'static> Log<E> {
         if gather.failure.is_some() || gather.is_closed {
             return false;
         }
-        for (event, state_hash) in events {
-            gather.push(event, *state_hash);
+        if let Err(EventTooLong(bytes)) =
+            events.iter().try_for_each(|(event, hash)| gather.push(event, *hash))
+        {
+            drop(gather);
+            self.shared.fail(LogError::TooLong { bytes });
+            return false;
         }
         gather.effects.extend(effects);
         // Much is written while the core goes on.
@@ -405,12 +410,13 @@ impl<E, F: Rows> Shared<E, F> {
 }
 
 impl<E> Gather<E> {
-    fn push(&mut self, event: &Event, state_hash: u64) {
+    fn push(&mut self, event: &Event, state_hash: u64) -> Result<(), EventTooLong> {
         if self.batches.last().is_none_or(|batch| batch.bytes() >= BATCH_BYTES) {
             self.batches.push(Batch::new(self.next));
         }
-        self.batches.last_mut().expect("just made sure").push(event, state_hash);
+        self.batches.last_mut().expect("just made sure").push(event, state_hash)?;
         self.next.0 += 1;
+        Ok(())
     }
 
     fn bytes(&self) -> usize {
@@ -544,5 +550,28 @@ mod tests {
         until(|| drops.load(Ordering::Relaxed) == 10);
         assert!(log.is_failed() && log.failure().is_some());
         assert_eq!((&*released.lock(), log.durable()), (&vec![1], EventNumber(1)));
+    }
+
+    #[test]
+    fn an_event_that_could_not_be_read_back_fails_the_log_and_what_is_written_can_be_read() {
+        let disk = FailingDisk::default();
+        let (log, released, drops) = start(&disk);
+        log.append(&[event(1)], [Effect(1, drops.clone())]);
+        log.wake();
+        until(|| released.lock().len() == 1);
+        let jobs = vec![crate::model::JobId(1); crate::limits::EVENT_BYTES_MAX / 8];
+        let long = (Event::JobsCanceled { jobs, when: Timestamp(0) }, 0);
+        assert!(!log.append(&[event(2), long, event(3)], [Effect(2, drops.clone())]));
+        assert!(!log.append(&[event(4)], [Effect(3, drops.clone())]));
+        assert!(matches!(log.failure(), Some(LogError::TooLong { .. })));
+        let file = log.close().expect("the file");
+        assert_eq!((&*released.lock(), drops.load(Ordering::Relaxed)), (&vec![1], 3));
+        let mut last = 0;
+        file.for_each(|_, row| {
+            last = crate::wal::ReadBatch::read(row, StoreId(1)).expect("a batch").last.0;
+            Ok::<_, LogError>(())
+        })
+        .expect("readable");
+        assert_eq!(last, 1);
     }
 }

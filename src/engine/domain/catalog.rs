@@ -7,7 +7,7 @@ use crate::engine::handle::JobTypeError;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
-use crate::limits::{CATALOG_DOCS_MAX, CATALOG_TEXT_BYTES_MAX, RECIPE_BYTES_MAX};
+use crate::limits::{CATALOG_DOCS_MAX, CATALOG_TEXT_BYTES_MAX, DATASET_FILES_MAX, RECIPE_BYTES_MAX};
 use crate::model::{
     Dataset, Doc, ErrorId, ErrorRecord, Event, EventId, FileId, FileRecord, JobTypeDetails, JobTypeId,
     JobTypeRevision, JobTypeSpec, Json, NodeId, NodeRecord, QueueMode, SchedulerSettings, Timestamp,
@@ -48,6 +48,12 @@ pub enum CatalogError {
     DefinitionTooLarge {
         /// How long.
         bytes: usize,
+    },
+    /// A data set of more than [`DATASET_FILES_MAX`](crate::limits) files.
+    #[error("{files} files, at most {DATASET_FILES_MAX} are in one data set")]
+    TooManyFiles {
+        /// How many.
+        files: usize,
     },
     /// There are as many as there may be.
     #[error("there are {CATALOG_DOCS_MAX} {what} already")]
@@ -460,6 +466,9 @@ impl Core {
 
     fn put_dataset(&mut self, mut set: Dataset, now: Timestamp) -> Result<u64, CatalogError> {
         check_text(&[&set.title, &set.definition, &set.parameter])?;
+        if set.members.len() > DATASET_FILES_MAX {
+            return Err(CatalogError::TooManyFiles { files: set.members.len() });
+        }
         self.check_room(kind::DATASET, "data sets")?;
         (set.id, set.created) = (self.state.docs().next(kind::DATASET), self.clamp(now));
         let id = set.id;

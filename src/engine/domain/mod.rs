@@ -15,6 +15,7 @@ mod jobs;
 mod load;
 #[cfg(feature = "server")]
 mod messages;
+mod node_inputs;
 mod outputs;
 mod queue_manager;
 mod recipe_types;

@@ -9,10 +9,10 @@ use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
 use crate::job::data::read_data;
 use crate::launch::{StatusUpdate, TaskState};
-use crate::limits::DATA_BYTES_MAX;
+use crate::limits::{DATA_BYTES_MAX, FACTS_BYTES_MAX};
 use crate::model::{Data, Doc, DocKey, JobId, JobOutput, JobStatus, LaunchName, Timestamp, kind};
 
-use super::recipes::Files;
+use super::recipes::{Files, check_facts};
 
 /// Why an output, and the end it came with, was not taken; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,12 @@ pub enum OutputError {
     /// It names a file that nobody registered.
     #[error("the output has the unknown file {0}")]
     UnknownFile(u64),
+    /// What is on record of its files is longer than [`FACTS_BYTES_MAX`](crate::limits).
+    #[error("what is known of the output's files is {bytes} bytes, at most {FACTS_BYTES_MAX} are kept")]
+    TooMuchOfFiles {
+        /// How long.
+        bytes: usize,
+    },
     /// It is longer than [`DATA_BYTES_MAX`](crate::limits).
     #[error("the output is {bytes} bytes, at most {DATA_BYTES_MAX} are kept")]
     TooLarge {
@@ -55,6 +61,9 @@ impl Engine {
         let mut named = data.files.values().flatten();
         if let Some(id) = named.find(|id| !files.iter().any(|file| file.id.0 == **id)) {
             return Ok(self.refused(OutputError::UnknownFile(*id)));
+        }
+        if let Err(bytes) = check_facts(&files) {
+            return Ok(self.refused(OutputError::TooMuchOfFiles { bytes }));
         }
         self.call(move |core, now| Ok(core.status_with_output(update, &data, files, now)))
     }

@@ -15,13 +15,13 @@ use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
 use crate::job::data::{DataError, FileInfo, input_size_mib, read_data, validate, without_unknown};
-use crate::limits::{DATA_BYTES_MAX, REPROCESS_NODES_MAX};
+use crate::limits::{CATALOG_TEXT_BYTES_MAX, DATA_BYTES_MAX, FACTS_BYTES_MAX, REPROCESS_NODES_MAX};
 use crate::model::{
-    BatchId, Data, Doc, DocKey, Event, EventId, FileFact, Given, JobId, JobInput, JobRequest, JobStatus,
-    JobTypeId, Json, NodeResources, Quantity, RECIPE_PART_NODES, Recipe, RecipeCounts, RecipeId,
-    RecipeNodeRow, RecipeNodes, RecipePart, RecipeTypeId, Timestamp, USER_DESCRIPTION, USER_EVENT, kind,
+    BatchId, Data, Doc, DocKey, Event, EventId, FileFact, Given, JobId, JobRequest, JobStatus, JobTypeId,
+    Json, NodeResources, Quantity, RECIPE_PART_NODES, Recipe, RecipeCounts, RecipeId, RecipeNodeRow,
+    RecipeNodes, RecipePart, RecipeTypeId, Timestamp, USER_DESCRIPTION, USER_EVENT, kind,
 };
-use crate::recipe::{Action, Connection, Definition, FileFacts, NodeKind, input_of};
+use crate::recipe::{Action, Definition, NodeKind};
 use crate::state::{data_of, part_of};
 
 /// Why a recipe was not made; nothing changed.
@@ -133,15 +133,22 @@ impl NewRecipe {
 pub(crate) type Files = Vec<FileFact>;
 
 /// What is known of a file, among facts in the order of their ids.
-fn fact_of(files: &[FileFact], id: u64) -> Option<&FileFact> {
+pub(super) fn fact_of(files: &[FileFact], id: u64) -> Option<&FileFact> {
     files.binary_search_by_key(&id, |fact| fact.id.0).ok().map(|at| &files[at])
 }
 
-/// Facts in the order of their ids, each once.
-fn in_order(mut files: Files) -> Files {
-    files.sort_by_key(|fact| fact.id);
-    files.dedup_by_key(|fact| fact.id);
-    files
+/// The files that data names, by id, each once.
+pub(super) fn named_files(data: &Data) -> Vec<u64> {
+    let mut ids: Vec<u64> = data.files.values().flatten().copied().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Refuses facts of more bytes than may be on record together, with how many they are.
+pub(super) fn check_facts(files: &[FileFact]) -> Result<(), usize> {
+    let bytes = files.iter().map(|fact| 32 + fact.media_type.len() + fact.name.len()).sum();
+    if bytes > FACTS_BYTES_MAX { Err(bytes) } else { Ok(()) }
 }
 
 pub(super) fn info_of(files: &[FileFact]) -> impl Fn(u64) -> Option<FileInfo> + '_ {
@@ -189,17 +196,17 @@ impl Engine {
 
     /// What is on record of the files of data; those that are not there are left out.
     pub(crate) fn files_of(&self, data: &Data) -> Files {
-        let fact = |id: &u64| file_in(self.doc(file_key(*id)).as_deref());
-        in_order(data.files.values().flatten().filter_map(fact).collect())
+        let fact = |id| file_in(self.doc(file_key(id)).as_deref());
+        named_files(data).into_iter().filter_map(fact).collect()
     }
 
     /// The same, unless it cannot be read.
     pub(in crate::engine) fn read_files_of(&self, data: &Data) -> Result<Files, LookError> {
         let mut files = Vec::new();
-        for id in data.files.values().flatten() {
-            files.extend(file_in(self.read_doc(file_key(*id))?.as_deref()));
+        for id in named_files(data) {
+            files.extend(file_in(self.read_doc(file_key(id))?.as_deref()));
         }
-        Ok(in_order(files))
+        Ok(files)
     }
 
     /// A recipe on record.
@@ -284,7 +291,12 @@ pub(in crate::engine) fn check_configuration(given: Option<&Value>) -> Result<Js
         return Err(RecipeError::InvalidConfiguration(format!("{version} is an unsupported version number")));
     }
     Configuration::read(value).map_err(|error| RecipeError::InvalidConfiguration(error.to_string()))?;
-    Ok(value.to_string().into())
+    let (text, most) = (value.to_string(), CATALOG_TEXT_BYTES_MAX);
+    if text.len() > most {
+        let error = format!("The configuration has {} bytes, {most} at most", text.len());
+        return Err(RecipeError::InvalidConfiguration(error));
+    }
+    Ok(text.into())
 }
 
 /// What a recipe is made of, once it was checked.
@@ -398,6 +410,10 @@ impl Core {
             let (n, most) = (input.len(), DATA_BYTES_MAX);
             return Err(RecipeError::InvalidData(format!("The input has {n} bytes, {most} at most")));
         }
+        if let Err(n) = check_facts(&files) {
+            let error = format!("What is known of its files has {n} bytes, {FACTS_BYTES_MAX} at most");
+            return Err(RecipeError::InvalidData(error));
+        }
         Ok(Checked { recipe_type, revision, input: input.into(), files, input_mib, configuration })
     }
 
@@ -455,7 +471,7 @@ impl Core {
     /// Puts rows of a recipe on record that changed, in the order of their nodes.
     ///
     /// Cost: the parts that they stand in, of [`RECIPE_PART_NODES`] nodes each.
-    fn put_rows(&mut self, recipe: RecipeId, changed: &[(u32, RecipeNodeRow)]) {
+    pub(super) fn put_rows(&mut self, recipe: RecipeId, changed: &[(u32, RecipeNodeRow)]) {
         for changed in changed.chunk_by(|(a, _), (b, _)| part_of(*a) == part_of(*b)) {
             let Some(open) = self.state.open_recipe(recipe) else { return };
             let part = changed.first().map_or(0, |(node, _)| part_of(*node));
@@ -473,6 +489,7 @@ impl Core {
 
     /// Does what has to be done in recipes, and what follows from that, until nothing has.
     pub(in crate::engine) fn settle_recipes(&mut self) {
+        let mut unfit = Vec::new();
         while let Some(next) = self.state.next_recipe_action() {
             let mut round = vec![next];
             while let Some(next) = self.state.next_recipe_action() {
@@ -481,11 +498,16 @@ impl Core {
             // A recipe that was made just now is a document, which the clock of the state does not follow.
             let made = round.iter().filter_map(|(id, _)| Some(self.state.recipe_doc(*id)?.last_modified));
             let when = made.fold(self.state.now, Timestamp::max);
-            self.carry_out(&mut round, when);
+            self.carry_out(&mut round, &mut unfit, when);
+            if !self.state.has_recipe_action() {
+                // All that there will be of their nodes is there.
+                unfit.drain(..).for_each(|id| self.cancel_within(id, when));
+            }
         }
     }
 
-    fn carry_out(&mut self, round: &mut [(RecipeId, Action)], when: Timestamp) {
+    /// Does what is to be done in this round. Sub-recipes whose input cannot be kept are added to `unfit`.
+    fn carry_out(&mut self, round: &mut [(RecipeId, Action)], unfit: &mut Vec<RecipeId>, when: Timestamp) {
         // Recipes by id, what is to be done in each as it was found.
         round.sort_by_key(|(recipe, _)| *recipe);
         let mut queue = Vec::new();
@@ -502,7 +524,7 @@ impl Core {
             self.mark_nodes(recipe, &unblock, (JobStatus::Blocked, JobStatus::Pending), when);
             for node in of(|action| if let Action::ProcessInput(node) = action { Some(*node) } else { None })
             {
-                queue.extend(self.process_node(recipe, node, when));
+                queue.extend(self.process_node((recipe, node), unfit, when));
             }
             if round.iter().any(|(_, action)| *action == Action::Complete) {
                 self.complete_recipe(recipe, when);
@@ -633,95 +655,6 @@ impl Core {
             superseded: None,
         };
         self.make_recipe(checked, origin, &[], when)
-    }
-
-    /// The input of a node, made of what the recipe was given and what the nodes before gave; with what is
-    /// known of its files.
-    fn node_input(&self, recipe: RecipeId, node: u32) -> Option<(Data, Files)> {
-        let open = self.state.open_recipe(recipe)?;
-        let doc = self.state.recipe_doc(recipe)?;
-        let definition = &open.known.definition;
-        let here = definition.nodes().get(node as usize)?;
-        let mut known: Vec<&FileFact> = Vec::new();
-        let mut gave: Vec<(&str, Data)> = Vec::new();
-        for (_, connection) in &here.connections {
-            let Connection::Dependency { node: from, .. } = connection else { continue };
-            if gave.iter().any(|(name, _)| name == from) {
-                continue;
-            }
-            let Some(output) = definition.node(from).and_then(|(at, _)| open.output(at)) else { continue };
-            known.extend(&output.files);
-            gave.push((from, data_of(&output.output)));
-        }
-        let of = |name: &str| gave.iter().find(|(from, _)| *from == name).map(|(_, data)| data);
-        let data = input_of(here, &open.input, of);
-        let mut files = Files::new();
-        for id in data.files.values().flatten() {
-            let of_output = || known.iter().find(|fact| fact.id.0 == *id).copied();
-            files.extend(fact_of(&doc.files, *id).or_else(of_output).cloned());
-        }
-        Some((data, in_order(files)))
-    }
-
-    /// Makes the input of a node; a job that can be queued with it is given back.
-    fn process_node(&mut self, recipe: RecipeId, node: u32, when: Timestamp) -> Option<JobId> {
-        let (data, files) = self.node_input(recipe, node)?;
-        match self.state.open_recipe(recipe)?.row(node) {
-            RecipeNodeRow::Missing => None,
-            RecipeNodeRow::Job { job, .. } => self.process_job(job, data, &files, when),
-            RecipeNodeRow::Recipe { recipe: sub, .. } => {
-                let mut doc = self.state.recipe_doc(sub)?.clone();
-                doc.input_mib = Some(size_of(&data, &files));
-                doc.input = data.to_value().to_string().into();
-                (doc.files, doc.last_modified) = (files, when);
-                self.put(Doc::Recipe(doc));
-                None
-            }
-            RecipeNodeRow::Condition { .. } => {
-                let open = self.state.open_recipe(recipe)?;
-                let NodeKind::Condition { filter, .. } =
-                    &open.known.definition.nodes().get(node as usize)?.kind
-                else {
-                    return None;
-                };
-                let nothing = serde_json::Map::new();
-                let is_accepted = filter.accepts(&data, |id| {
-                    let fact = fact_of(&files, id)?;
-                    Some(FileFacts {
-                        file_name: &fact.name,
-                        media_type: &fact.media_type,
-                        data_types: &[],
-                        metadata: &nothing,
-                    })
-                });
-                let row = RecipeNodeRow::Condition { is_processed: true, is_accepted };
-                self.put_rows(recipe, &[(node, row)]);
-                None
-            }
-        }
-    }
-
-    /// Gives a job its input. One that its type does not take cancels the job.
-    fn process_job(&mut self, id: JobId, data: Data, files: &[FileFact], when: Timestamp) -> Option<JobId> {
-        let job = self.state.job(id)?;
-        let manifest = self.state.manifest(job.job_type, job.revision).cloned();
-        let input = match manifest.as_deref() {
-            Some(manifest) => {
-                if validate(manifest.inputs(), &data, info_of(files)).is_err() {
-                    self.emit(Event::JobsCanceled { jobs: vec![id], when });
-                    return None;
-                }
-                without_unknown(manifest.inputs(), data)
-            }
-            None => data,
-        };
-        let input_mib = size_of(&input, files);
-        let resources = manifest.as_deref().map(|manifest| resources_of(manifest, input_mib));
-        if !input.is_empty() {
-            self.put(Doc::JobInput(JobInput { job: id, input: input.to_value().to_string().into() }));
-        }
-        self.emit(Event::InputProcessed { job: id, input_mib, resources });
-        self.state.job(id).is_some_and(crate::job::can_be_queued).then_some(id)
     }
 
     fn complete_recipe(&mut self, id: RecipeId, when: Timestamp) {

@@ -28,7 +28,7 @@ fn check(row: &[u8]) {
     let Ok(read) = ReadBatch::read(row, STORE) else { return };
     let mut batch = Batch::new(read.first);
     for event in &read.events {
-        batch.push(event, read.state_hash);
+        batch.push(event, read.state_hash).expect("it was read");
     }
     assert_eq!(batch.last(), read.last, "it holds as many events as it says");
     assert!(batch.seal(STORE, read.epoch) == row, "{read:?} is written as other bytes");
