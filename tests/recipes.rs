@@ -499,3 +499,29 @@ fn a_data_set_has_no_more_files_than_an_event_holds() {
     assert_eq!(refused, Err(TicketError::Refused(too_many)));
     engine.put_dataset(set(1_000_000)).expect("room").wait_durable(WAIT).expect("a set");
 }
+
+#[test]
+fn what_a_job_gave_is_there_for_those_behind_it_after_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut engine = engine_in(directory.path());
+    job_type(&engine, "number", &["N"], &["N"]);
+    job_type(&engine, "plain", &[], &[]);
+    let from_recipe = json!({"N": {"type": "recipe", "input": "N"}});
+    let from_a = json!({"N": {"type": "dependency", "node": "a", "output": "N"}});
+    let definition = json!({"input": {"json": [{"name": "N", "type": "integer"}]}, "nodes": {
+        "a": job_node("number", &[], &from_recipe), "p": job_node("plain", &[], &json!({})),
+        "b": job_node("number", &["a", "p"], &from_a)}});
+    let kind_of = recipe_type(&engine, "numbers", &definition);
+    let id = recipe(&engine, kind_of, json!({"json": {"N": 1}}));
+    let [a, p, b] = job_ids(&engine, id)[..] else { panic!("three") };
+    give(&engine, a, &json!({"json": {"N": 7}}));
+    // The second time from the state file alone.
+    for _ in 0..2 {
+        engine.close().expect("closed");
+        engine = engine_in(directory.path());
+    }
+    run(&engine, p, DONE);
+    assert_eq!(statuses(&engine, id), [Completed, Completed, Queued]);
+    assert_eq!(input_of(&engine, b)["json"], json!({"N": 7}));
+    engine.close().expect("closed");
+}

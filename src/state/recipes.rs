@@ -502,7 +502,7 @@ impl State {
         }
     }
 
-    /// Takes note of what a job that was taken over gave.
+    /// Takes note of what a job of a recipe gave that is here no more.
     pub(crate) fn give_output(&mut self, recipe: RecipeId, output: &Arc<JobOutput>) {
         let Some(open) = self.recipes.open.get_mut(&recipe) else { return };
         if let Some(node) = open.jobs.get(&output.job) {
@@ -551,19 +551,16 @@ impl State {
         self.recipes.open.iter().flat_map(jobs).collect()
     }
 
-    /// Takes note of what a node of a recipe that goes on gave.
-    pub(crate) fn restore_output(&mut self, doc: &JobOutput) {
-        self.note_output(doc);
-    }
-
-    /// Jobs of recipes that go on which are completed.
-    pub(crate) fn completed_in_recipes(&self) -> Vec<JobId> {
+    /// Jobs that are completed, which are here no more, each with the recipe that goes on with it.
+    pub(crate) fn completed_in_recipes(&self) -> Vec<(RecipeId, JobId)> {
         let is_completed = |row: &RecipeNodeRow| match row {
             RecipeNodeRow::Job { job, over: Some(JobStatus::Completed), .. } => Some(*job),
             _ => None,
         };
-        let mut all: Vec<JobId> =
-            self.recipes.open.values().flat_map(|open| open.rows.iter().filter_map(is_completed)).collect();
+        let jobs = |(id, open): (&RecipeId, &OpenRecipe)| -> Vec<_> {
+            open.rows.iter().filter_map(is_completed).map(|job| (*id, job)).collect()
+        };
+        let mut all: Vec<(RecipeId, JobId)> = self.recipes.open.iter().flat_map(jobs).collect();
         all.sort_unstable();
         all
     }

@@ -145,11 +145,11 @@ pub(super) fn restore(file: &StateFile, state: &mut State) -> Result<(), OpenErr
 
 /// Gives the state what completed jobs of recipes that go on gave.
 pub(super) fn restore_outputs(tables: &Tables, state: &mut State) -> Result<(), OpenError> {
-    for job in state.completed_in_recipes() {
+    for (recipe, job) in state.completed_in_recipes() {
         let key = |sub| DocKey { kind: kind::JOB_OUTPUT, id: job.0, sub };
         for doc in tables.docs((key(0), key(u64::MAX)), true, 1)? {
             if let Doc::JobOutput(output) = &*doc {
-                state.restore_output(output);
+                state.give_output(recipe, &Arc::new(output.clone()));
             }
         }
     }
