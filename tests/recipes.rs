@@ -10,8 +10,9 @@ use kit::{
 };
 use serde_json::{Value, json};
 use weighbridge::{
-    Doc, DocKey, Engine, JobId, JobStatus, NewRecipe, Options, Outcome, RecipeError, RecipeId, RecipeNodeRow,
-    RecipeTypeChange, RecipeTypeId, Reprocess, StatusUpdate, TaskState, TicketError, Usage, kind,
+    CatalogError, Dataset, Doc, DocKey, Engine, FileId, JobId, JobStatus, NewRecipe, NewRecipeType, Options,
+    Outcome, RecipeError, RecipeId, RecipeNodeRow, RecipeTypeChange, RecipeTypeId, Reprocess, StatusUpdate,
+    TaskState, TicketError, Usage, kind,
 };
 
 use JobStatus::{Blocked, Canceled, Completed, Failed, Pending, Queued};
@@ -106,6 +107,12 @@ fn nested(engine: &Engine) -> RecipeTypeId {
     let outer = json!({"input": {}, "nodes": {"first": job_node("plain", &[], &none),
         "sub": recipe_node("inner", 1, &[], &none), "last": job_node("plain", &["sub", "first"], &none)}});
     recipe_type(engine, "outer", &outer)
+}
+
+/// What a recipe type is from now on.
+fn revise(engine: &Engine, id: RecipeTypeId, definition: &Value) {
+    let change = RecipeTypeChange { definition: Some(definition.to_string().into()), ..Default::default() };
+    engine.edit_recipe_type(id, change).expect("room").wait_durable(WAIT).expect("a revision");
 }
 
 fn sub_recipe(engine: &Engine, id: RecipeId) -> RecipeId {
@@ -275,8 +282,7 @@ fn a_new_revision_changes_adds_and_drops_nodes() {
     let definition = json!({"input": {}, "nodes": {
         "one": job_node("plain", &[], &none), "two": job_node("other", &["one"], &none),
         "three": job_node("plain", &["two"], &none), "new": job_node("plain", &[], &none)}});
-    let change = RecipeTypeChange { definition: Some(definition.to_string().into()), ..Default::default() };
-    engine.edit_recipe_type(kind_of, change).expect("room").wait_durable(WAIT).expect("a revision");
+    revise(&engine, kind_of, &definition);
     let new = reprocess(&engine, old, json!({"all": false})).expect("made anew");
     let ids = job_ids(&engine, new);
     assert!(ids[0] == one && !ids[1..].iter().any(|id| [two, three, par].contains(id)), "{ids:?}");
@@ -304,8 +310,7 @@ fn what_cannot_be_made_anew_is_refused_and_nothing_changes() {
     let more = json!({"N": {"type": "recipe", "input": "M"}});
     let definition = json!({"input": {"json": [{"name": "M", "type": "integer"}]},
         "nodes": {"a": job_node("number", &[], &more)}});
-    let change = RecipeTypeChange { definition: Some(definition.to_string().into()), ..Default::default() };
-    engine.edit_recipe_type(kind_of, change).expect("room").wait_durable(WAIT).expect("a revision");
+    revise(&engine, kind_of, &definition);
     let refused = reprocess(&engine, old, json!({"all": false}));
     assert!(matches!(refused, Err(RecipeError::Incompatible { .. })), "{refused:?}");
     assert_eq!(statuses(&engine, old), [Queued, Pending]);
@@ -493,9 +498,9 @@ fn a_sub_recipe_that_cannot_have_its_input_is_canceled_and_a_condition_accepts_n
 #[test]
 fn a_data_set_has_no_more_files_than_an_event_holds() {
     let engine = Engine::in_memory(Options::default());
-    let set = |n| weighbridge::Dataset::new("set", "P", vec![weighbridge::FileId(1); n]);
+    let set = |n| Dataset::new("set", "P", vec![FileId(1); n]);
     let refused = engine.put_dataset(set(1_000_001)).expect("room").wait_durable(WAIT);
-    let too_many = weighbridge::CatalogError::TooManyFiles { files: 1_000_001 };
+    let too_many = CatalogError::TooManyFiles { files: 1_000_001 };
     assert_eq!(refused, Err(TicketError::Refused(too_many)));
     engine.put_dataset(set(1_000_000)).expect("room").wait_durable(WAIT).expect("a set");
 }
@@ -524,4 +529,59 @@ fn what_a_job_gave_is_there_for_those_behind_it_after_a_restart() {
     assert_eq!(statuses(&engine, id), [Completed, Completed, Queued]);
     assert_eq!(input_of(&engine, b)["json"], json!({"N": 7}));
     engine.close().expect("closed");
+}
+
+#[test]
+fn recipe_types_that_hold_later_ones_are_there_after_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut engine = engine_in(directory.path());
+    job_type(&engine, "plain", &[], &[]);
+    let none = json!({});
+    let of = |nodes: Value| json!({"input": {}, "nodes": nodes});
+    let single = of(json!({"x": job_node("plain", &[], &none)}));
+    let kinds = ["first", "second", "third"].map(|name| recipe_type(&engine, name, &single));
+    // The first holds the second, which holds the third: each was made after what holds it.
+    let with = |name: &str, revision: u32| {
+        of(json!({"x": job_node("plain", &[], &none), "sub": recipe_node(name, revision, &["x"], &none)}))
+    };
+    revise(&engine, kinds[1], &with("third", 1));
+    revise(&engine, kinds[0], &with("second", 2));
+    let id = recipe(&engine, kinds[0], none.clone());
+    // The second time from the state file alone.
+    for _ in 0..2 {
+        engine.close().expect("closed");
+        engine = engine_in(directory.path());
+    }
+    engine.check_invariants();
+    run(&engine, job_ids(&engine, id)[0], DONE);
+    let second = sub_recipe(&engine, id);
+    run(&engine, job_ids(&engine, second)[0], DONE);
+    let third = sub_recipe(&engine, second);
+    run(&engine, job_ids(&engine, third)[0], DONE);
+    assert!(engine.recipe_record(id).expect("there").completed.is_some());
+    let another = recipe(&engine, kinds[0], none.clone());
+    assert_eq!(statuses(&engine, another), [Queued]);
+    engine.close().expect("closed");
+}
+
+#[test]
+fn a_definition_that_refers_to_what_is_not_there_is_refused() {
+    let engine = Engine::in_memory(Options::default());
+    job_type(&engine, "plain", &[], &[]);
+    let refused = |nodes: Value| {
+        let new = NewRecipeType {
+            name: "one".to_owned(),
+            title: String::new(),
+            description: String::new(),
+            definition: json!({"input": {}, "nodes": nodes}).to_string().into(),
+        };
+        let refused = engine.create_recipe_type(new).expect("room").wait_durable(WAIT);
+        assert!(
+            matches!(&refused, Err(TicketError::Refused(CatalogError::InvalidDefinition { .. }))),
+            "{refused:?}"
+        );
+    };
+    refused(json!({"sub": recipe_node("later", 1, &[], &json!({}))}));
+    refused(json!({"x": job_node("other", &[], &json!({}))}));
+    refused(json!(1));
 }

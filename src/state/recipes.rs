@@ -17,7 +17,7 @@ use crate::catalog::manifest::Manifest;
 use crate::limits::INTAKE_LEN_MAX;
 use crate::model::{
     Data, Doc, DocKey, JobId, JobOutput, JobStatus, JobTypeId, RECIPE_PART_NODES, Recipe, RecipeCounts,
-    RecipeId, RecipeNodeRow, RecipePart, RecipeTypeId, kind,
+    RecipeId, RecipeNodeRow, RecipePart, RecipeTypeId, RecipeTypeRevision, kind,
 };
 use crate::recipe::{Action, Definition, Lookup, NodeState, Plan, RecipeState};
 
@@ -212,19 +212,40 @@ impl State {
             Doc::RecipeType(doc) => {
                 self.recipes.names.insert(doc.name.clone(), doc.id);
             }
-            Doc::RecipeTypeRevision(doc) => {
-                let value = serde_json::from_str(&doc.definition).ok();
-                let definition = value.and_then(|value| Definition::read(&value, &Types(self)).ok());
-                if let Some(definition) = definition {
-                    let plan = Plan::of(&definition);
-                    let key = (doc.recipe_type, doc.revision);
-                    self.recipes.definitions.insert(key, Arc::new(Known { definition, plan }));
-                }
-            }
+            Doc::RecipeTypeRevision(doc) => self.note_definition(doc),
             Doc::Recipe(doc) => self.note_recipe(doc),
             Doc::RecipePart(doc) => self.note_part(doc),
             Doc::JobOutput(doc) => self.note_output(doc),
             _ => {}
+        }
+    }
+
+    /// Takes note of a revision of a recipe type, where all that it refers to is known.
+    fn note_definition(&mut self, doc: &RecipeTypeRevision) {
+        let value = serde_json::from_str(&doc.definition).ok();
+        let definition = value.and_then(|value| Definition::read(&value, &Types(self)).ok());
+        if let Some(definition) = definition {
+            let plan = Plan::of(&definition);
+            let key = (doc.recipe_type, doc.revision);
+            self.recipes.definitions.insert(key, Arc::new(Known { definition, plan }));
+        }
+    }
+
+    /// Takes note of the revisions of recipe types that refer to others of which note was taken after them.
+    ///
+    /// Cost: those revisions, as often as they are deep.
+    pub(crate) fn restore_definitions(&mut self) {
+        let mut n_known = None;
+        while n_known != Some(self.recipes.definitions.len()) {
+            n_known = Some(self.recipes.definitions.len());
+            let left: Vec<Arc<Doc>> = self.docs.of_kind(kind::RECIPE_TYPE_REVISION).cloned().collect();
+            for doc in &left {
+                if let Doc::RecipeTypeRevision(doc) = &**doc
+                    && self.definition(doc.recipe_type, doc.revision).is_none()
+                {
+                    self.note_definition(doc);
+                }
+            }
         }
     }
 

@@ -133,11 +133,19 @@ pub(super) fn restore(file: &StateFile, state: &mut State) -> Result<(), OpenErr
             state.saw_doc(DocKey { kind, id, sub });
         }
     }
+    state.restore_definitions();
     let open: Vec<RecipeId> = state.docs().open_recipes().collect();
     for recipe in open {
         for kind in [kind::RECIPE, kind::RECIPE_PART] {
             let key = |sub| DocKey { kind, id: recipe.0, sub };
             about(state, key(0), key(u64::MAX))?;
+        }
+        if let Some(doc) = state.recipe_doc(recipe)
+            && state.definition(doc.recipe_type, doc.revision).is_none()
+        {
+            let (kind, revision) = (doc.recipe_type, doc.revision);
+            let what = format!("recipe {recipe} goes on, and revision {revision} of its type {kind}");
+            return Err(damaged(format!("{what} cannot be read")));
         }
     }
     Ok(())

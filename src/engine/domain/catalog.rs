@@ -49,6 +49,12 @@ pub enum CatalogError {
         /// How long.
         bytes: usize,
     },
+    /// The definition of a recipe type is none, or refers to what is not there.
+    #[error("the definition is not one: {cause}")]
+    InvalidDefinition {
+        /// Why.
+        cause: String,
+    },
     /// A data set of more than [`DATASET_FILES_MAX`](crate::limits) files.
     #[error("{files} files, at most {DATASET_FILES_MAX} are in one data set")]
     TooManyFiles {

@@ -1,11 +1,16 @@
 //! Recipe types and their revisions.
 
+use serde_json::Value;
+
 use crate::engine::core::Core;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
 use crate::limits::RECIPE_BYTES_MAX;
 use crate::model::{Doc, Json, RecipeType, RecipeTypeId, RecipeTypeRevision, Timestamp, kind};
+
+use crate::recipe::Definition;
+use crate::state::Types;
 
 use super::catalog::{CatalogError, check_text};
 
@@ -54,12 +59,19 @@ impl Engine {
     }
 }
 
-fn check_definition(definition: &str) -> Result<(), CatalogError> {
-    let bytes = definition.len();
-    if bytes > RECIPE_BYTES_MAX { Err(CatalogError::DefinitionTooLarge { bytes }) } else { Ok(()) }
-}
-
 impl Core {
+    /// Refuses a definition that is none: no recipe could be made of it.
+    fn check_definition(&self, definition: &str) -> Result<(), CatalogError> {
+        let bytes = definition.len();
+        if bytes > RECIPE_BYTES_MAX {
+            return Err(CatalogError::DefinitionTooLarge { bytes });
+        }
+        let invalid = |cause: String| CatalogError::InvalidDefinition { cause };
+        let value: Value = serde_json::from_str(definition).map_err(|error| invalid(error.to_string()))?;
+        let read = Definition::read(&value, &Types(&self.state));
+        read.map(|_| ()).map_err(|error| invalid(error.to_string()))
+    }
+
     pub(in crate::engine) fn recipe_type(&self, id: RecipeTypeId) -> Option<&RecipeType> {
         match &**self.state.docs().get(kind::RECIPE_TYPE, u64::from(id.0))? {
             Doc::RecipeType(doc) => Some(doc),
@@ -73,7 +85,6 @@ impl Core {
         now: Timestamp,
     ) -> Result<RecipeTypeId, CatalogError> {
         check_text(&[&new.name, &new.title, &new.description])?;
-        check_definition(&new.definition)?;
         self.check_room(kind::RECIPE_TYPE, "recipe types")?;
         let is_known = self.state.docs().of_kind(kind::RECIPE_TYPE).any(|doc| match &**doc {
             Doc::RecipeType(doc) => doc.name == new.name,
@@ -82,6 +93,7 @@ impl Core {
         if is_known {
             return Err(CatalogError::Exists { what: "recipe type", name: new.name });
         }
+        self.check_definition(&new.definition)?;
         let (id, when) = (self.state.docs().next_recipe_type(), self.clamp(now));
         let revision =
             RecipeTypeRevision { recipe_type: id, revision: 1, definition: new.definition, created: when };
@@ -109,7 +121,7 @@ impl Core {
         let unknown = CatalogError::Unknown { what: "recipe type", id: u64::from(id.0) };
         let old = self.recipe_type(id).ok_or(unknown)?;
         check_text(&[&change.title, &change.description].map(|text| text.as_deref().unwrap_or_default()))?;
-        check_definition(change.definition.as_deref().unwrap_or_default())?;
+        change.definition.as_deref().map_or(Ok(()), |definition| self.check_definition(definition))?;
         let mut new = old.clone();
         let when = self.clamp(now);
         new.title = change.title.unwrap_or(new.title);
