@@ -502,6 +502,31 @@ fn what_is_in_a_recipe_is_as_young_as_the_recipe() {
 }
 
 #[test]
+fn a_job_that_waits_since_it_was_made_never_changed_its_status() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    let mut behind = definition("step", None);
+    behind["nodes"]["b"] = behind["nodes"]["a"].clone();
+    behind["nodes"]["b"]["dependencies"] = json!([{"name": "a"}]);
+    let made = daemon.client.post("/v6/recipe-types/", &recipe_type("two", behind)).expect(201);
+    let body = json!({"recipe_type_id": made["id"], "input": {"json": {"N": 1}}});
+    daemon.client.post("/v6/recipes/", &body).expect(201);
+    let job = |id: u64| daemon.client.get(&format!("/v6/jobs/{id}/")).expect(200);
+    let listed = daemon.client.get("/v6/jobs/?order=id").expect(200);
+    for (at, status, is_null) in [(0, "QUEUED", false), (1, "PENDING", true)] {
+        let row = &listed["results"][at];
+        assert_eq!((&row["status"], row["last_status_change"].is_null()), (&json!(status), is_null), "{row}");
+        let id = row["id"].as_u64().expect("an id");
+        assert_eq!(job(id)["last_status_change"], row["last_status_change"]);
+    }
+    let first = listed["results"][0]["id"].clone();
+    assert_eq!(daemon.client.post("/v6/jobs/cancel/", &json!({"job_ids": [first]})).status, 202);
+    let rest = daemon.client.get("/v6/jobs/?status=BLOCKED").expect(200);
+    assert!(rest["results"][0]["last_status_change"].is_string(), "{rest}");
+    assert_eq!(rest["count"], 1);
+}
+
+#[test]
 fn what_the_scheduler_says_is_shown_while_it_is_new() {
     let daemon = Daemon::new();
     let detail = || daemon.client.get("/v6/status/").expect(503)["detail"].clone();

@@ -138,6 +138,12 @@ impl Job {
     pub fn event(&self) -> EventId {
         self.given.as_ref().and_then(|given| given.event).unwrap_or(EventId::of_user(self.id))
     }
+
+    /// When its status last changed, as Scale tells it: never, while it waits as it was made.
+    pub fn changed(&self) -> Option<Timestamp> {
+        let is_new = self.status == JobStatus::Pending && self.num_exes == 0;
+        (!is_new || self.last_status_change != self.created).then_some(self.last_status_change)
+    }
 }
 
 /// An execution that waits for a node: what the queue holds of it.

@@ -46,12 +46,6 @@ async fn walk(api: &ApiState, filter: JobFilter, mut visit: impl FnMut(&Job)) ->
     }
 }
 
-/// When the status of a job last changed, as Scale tells it: never for one that waits since it was made.
-fn changed(job: &Job) -> Option<Timestamp> {
-    let is_new = job.num_exes == 0 && job.last_status_change == job.created;
-    (!is_new).then_some(job.last_status_change)
-}
-
 /// Job types that have jobs of a status, with their number and the longest time one is in it; the longest first.
 async fn by_type(
     api: &ApiState,
@@ -63,7 +57,7 @@ async fn by_type(
     let mut longest: BTreeMap<JobTypeId, Timestamp> = BTreeMap::new();
     if view.types.iter().any(|kind| has(&kind)) {
         walk(api, JobFilter::default().statuses([status]), |job| {
-            if let Some(since) = changed(job) {
+            if let Some(since) = job.changed() {
                 let known = longest.entry(job.job_type).or_insert(since);
                 *known = since.min(*known);
             }
@@ -131,7 +125,7 @@ pub(in crate::api) async fn status(
     // Whatever runs counts, since whenever.
     let mut counts: BTreeMap<(JobTypeId, usize, Option<String>), (u64, Timestamp)> = BTreeMap::new();
     let mut visit = |job: &Job| {
-        if job.status != JobStatus::Running && !changed(job).is_some_and(is_in) {
+        if job.status != JobStatus::Running && !job.changed().is_some_and(is_in) {
             return;
         }
         let place = JobStatus::ALL.iter().position(|status| *status == job.status).unwrap_or_default();
