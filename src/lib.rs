@@ -53,7 +53,7 @@ pub use api::{ApiState, ServeError, Server, ServerOptions, read_instant};
 pub use clock::{Clock, SystemClock};
 pub use decision::{
     Blocker, INVALID_RESOURCES, Place, Placement, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules,
-    ScaleType, Shortage, UNKNOWN_JOB_TYPE, Why,
+    ScaleType, Shortage, UNKNOWN_JOB_TYPE, WaitNode, Why,
 };
 #[cfg(feature = "local")]
 pub use driver::{

@@ -585,3 +585,42 @@ fn a_definition_that_refers_to_what_is_not_there_is_refused() {
     refused(json!({"x": job_node("other", &[], &json!({}))}));
     refused(json!(1));
 }
+
+#[test]
+fn what_a_job_of_a_recipe_waits_for_is_named() {
+    let engine = Engine::in_memory(Options::default());
+    let kind_of = nested(&engine);
+    let id = recipe(&engine, kind_of, json!({}));
+    let sub = sub_recipe(&engine, id);
+    let [first, last] = job_ids(&engine, id)[..] else { panic!("two") };
+    let [a, b, c] = job_ids(&engine, sub)[..] else { panic!("three") };
+    let text = |job: JobId| engine.why(job).expect("it waits").blocker.to_string();
+    let whole = format!("recipe {sub} (node sub of recipe {id})");
+    assert_eq!(text(last), format!("waits for job {first}, {whole}"));
+    assert_eq!((text(b), text(c)), (format!("waits for job {a}"), format!("waits for job {b}")));
+    run(&engine, first, DONE);
+    assert_eq!(text(last), format!("waits for {whole}"));
+    run(&engine, a, FAILED);
+    assert_eq!(text(b), format!("cannot run: job {a} failed or was canceled"));
+    assert_eq!(text(last), format!("cannot run: {whole} failed or was canceled"));
+}
+
+#[test]
+fn a_job_within_a_recipe_without_input_names_what_the_recipe_waits_for() {
+    let engine = Engine::in_memory(Options::default());
+    job_type(&engine, "gives", &[], &["N"]);
+    job_type(&engine, "takes", &["N"], &[]);
+    let of_recipe = json!({"N": {"type": "recipe", "input": "N"}});
+    let inner = json!({"input": {"json": [{"name": "N", "type": "integer"}]},
+        "nodes": {"a": job_node("takes", &[], &of_recipe)}});
+    recipe_type(&engine, "inner", &inner);
+    let of_node = json!({"N": {"type": "dependency", "node": "first", "output": "N"}});
+    let outer = json!({"input": {}, "nodes": {"first": job_node("gives", &[], &json!({})),
+        "sub": recipe_node("inner", 1, &["first"], &of_node)}});
+    let kind_of = recipe_type(&engine, "outer", &outer);
+    let id = recipe(&engine, kind_of, json!({}));
+    let (first, inner) = (job_ids(&engine, id)[0], job_ids(&engine, sub_recipe(&engine, id))[0]);
+    assert_eq!(statuses(&engine, sub_recipe(&engine, id)), [Pending]);
+    let why = engine.why(inner).expect("it waits");
+    assert_eq!(why.blocker.to_string(), format!("waits for job {first}"));
+}

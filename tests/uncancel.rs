@@ -185,7 +185,7 @@ fn a_node_that_is_uncanceled_waits_for_its_parent_however_that_stands() {
         assert_eq!((done.n_uncanceled, done.n_queued, done.n_ignored), (4, 0, 0), "{between:?}");
         assert_eq!(life.statuses(&children), [Pending, Queued, Blocked, Blocked], "{between:?}");
         let why = life.engine().why(pairs[2][1]).expect("it waits");
-        assert_eq!(why.blocker, Blocker::BlockedBy { jobs: vec![pairs[2][0]] });
+        assert_eq!(why.blocker, Blocker::BlockedBy { jobs: vec![pairs[2][0]], nodes: vec![] });
         life.pass(between);
         // The one whose parent was done has gone on.
         let parents: Vec<JobId> = pairs.drain(..).map(|pair| pair[0]).collect();

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::model::{JobId, JobStatus, JobTypeId, NodeId, NodeResources, Quantity, Timestamp};
+use crate::model::{JobId, JobStatus, JobTypeId, NodeId, NodeResources, Quantity, RecipeId, Timestamp};
 use crate::offer::Nodes;
 use crate::queue::{Entry, Queue};
 
@@ -26,6 +26,17 @@ pub struct Shortage {
     pub nearest_name: String,
 }
 
+/// A node of a recipe that no job stands for: a condition, a sub-recipe, or one that is still to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitNode {
+    /// Of which recipe.
+    pub recipe: RecipeId,
+    /// Its name there.
+    pub name: String,
+    /// The sub-recipe that stands for it.
+    pub sub_recipe: Option<RecipeId>,
+}
+
 /// The first thing that keeps an execution from starting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -40,11 +51,15 @@ pub enum Blocker {
     Parents {
         /// Those that are not completed.
         jobs: Vec<JobId>,
+        /// What else in its recipe has to be done first.
+        nodes: Vec<WaitNode>,
     },
     /// A job it depends on failed or was canceled.
     BlockedBy {
         /// Those.
         jobs: Vec<JobId>,
+        /// What else in its recipe cannot be done.
+        nodes: Vec<WaitNode>,
     },
     /// Its type is paused.
     Paused {
@@ -180,19 +195,38 @@ impl std::fmt::Display for Shortage {
     }
 }
 
+impl std::fmt::Display for WaitNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { recipe, name, sub_recipe } = self;
+        match sub_recipe {
+            Some(sub) => write!(f, "recipe {sub} (node {name} of recipe {recipe})"),
+            None => write!(f, "node {name} of recipe {recipe}"),
+        }
+    }
+}
+
+/// The first five, and how many more there are.
+fn list(jobs: &[JobId], nodes: &[WaitNode]) -> String {
+    let all = jobs.iter().map(|job| format!("job {job}")).chain(nodes.iter().map(ToString::to_string));
+    let shown: Vec<String> = all.take(5).collect();
+    let rest = (jobs.len() + nodes.len()).saturating_sub(5);
+    match shown.join(", ") {
+        none if none.is_empty() => "its input".to_owned(),
+        shown if rest > 0 => format!("{shown} and {rest} more"),
+        shown => shown,
+    }
+}
+
 impl std::fmt::Display for Blocker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let list = |jobs: &[JobId]| {
-            let shown: Vec<String> = jobs.iter().take(5).map(|job| format!("job {job}")).collect();
-            let rest = jobs.len().saturating_sub(5);
-            if rest > 0 { format!("{} and {rest} more", shown.join(", ")) } else { shown.join(", ") }
-        };
         let join =
             |shortages: &[Shortage]| shortages.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         match self {
             Self::NotQueued { status } => write!(f, "it does not wait: it is {status}"),
-            Self::Parents { jobs } => write!(f, "waits for {}", list(jobs)),
-            Self::BlockedBy { jobs } => write!(f, "cannot run: {} failed or was canceled", list(jobs)),
+            Self::Parents { jobs, nodes } => write!(f, "waits for {}", list(jobs, nodes)),
+            Self::BlockedBy { jobs, nodes } => {
+                write!(f, "cannot run: {} failed or was canceled", list(jobs, nodes))
+            }
             Self::Paused { job_type, .. } => write!(f, "job type {job_type} is paused"),
             Self::Limit { job_type, max_scheduled, running } => {
                 write!(f, "job type {job_type} is at its limit: {running} of {max_scheduled} run")

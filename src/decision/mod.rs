@@ -9,7 +9,7 @@ mod scale_rules;
 
 pub(crate) use decide::decide;
 pub(crate) use explain::explain;
-pub use explain::{Blocker, Shortage, Why};
+pub use explain::{Blocker, Shortage, WaitNode, Why};
 pub use place::{Place, Placement};
 pub use scale_rules::{
     INVALID_RESOURCES, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, UNKNOWN_JOB_TYPE,

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::decision::{self, Blocker, Why};
+use crate::decision;
 use crate::job::Verdict;
 use crate::limits::EVENT_JOBS_MAX;
 use crate::load::Thinned;
@@ -265,43 +265,5 @@ impl Core {
         for jobs in in_events(&blocked) {
             self.emit(Event::JobsMarked { jobs, status: JobStatus::Blocked, when });
         }
-    }
-
-    /// Why a job waits; `None` for one that is not there.
-    pub(super) fn why(&self, id: JobId) -> Option<Why> {
-        let job = self.state.job(id)?;
-        let (position, blocker) = match job.status {
-            JobStatus::Queued => self.why_queued(job),
-            JobStatus::Pending => (None, self.why_pending(id)),
-            JobStatus::Blocked => (None, self.why_blocked(id)),
-            status => (None, Blocker::NotQueued { status }),
-        };
-        let (asks, n_queued) = ((*job.resources).clone(), self.state.queue.len());
-        let is_let_through =
-            job.status == JobStatus::Queued && job.more.as_ref().is_some_and(|more| more.is_let_through);
-        Some(Why { job: id, status: job.status, asks, position, n_queued, blocker, is_let_through })
-    }
-
-    fn why_queued(&self, job: &JobState) -> (Option<usize>, Blocker) {
-        let Some(entry) = job.exe.and_then(|exe| self.state.queue.get(exe)) else {
-            return (None, Blocker::Next);
-        };
-        let kind = self.state.catalog.get(job.job_type);
-        let (paused, limit) = kind.map_or((None, None), |kind| (kind.paused, kind.spec.max_scheduled));
-        decision::explain(&self.state.queue, &self.nodes, &entry, paused, limit)
-    }
-
-    fn why_pending(&self, job: JobId) -> Blocker {
-        let is_unmet =
-            |id: &JobId| self.state.job(*id).is_some_and(|parent| parent.status != JobStatus::Completed);
-        let parents = self.state.graph.parents(job).iter().copied();
-        Blocker::Parents { jobs: parents.filter(is_unmet).collect() }
-    }
-
-    fn why_blocked(&self, job: JobId) -> Blocker {
-        let blocks =
-            |id: &JobId| self.state.job(*id).is_some_and(|parent| crate::job::blocks_children(parent.status));
-        let parents = self.state.graph.parents(job).iter().copied();
-        Blocker::BlockedBy { jobs: parents.filter(blocks).collect() }
     }
 }

@@ -22,6 +22,7 @@ mod shell;
 mod ticket;
 mod turn;
 mod view;
+mod why;
 
 pub use catalog_view::CatalogView;
 pub use clock_work::{ClockFiring, ClockRuleError};

@@ -80,6 +80,22 @@ impl RecipeState {
         self.states.get(node as usize).copied().unwrap_or(NodeState::Absent)
     }
 
+    /// Parents of a node that are not done, or not with the verdict it waits for.
+    pub(crate) fn unready_parents(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        let is_unready = |&&(parent, wanted): &&(u32, bool)| !self.says(parent).is_ready[usize::from(wanted)];
+        self.plan.parents(node).iter().filter(is_unready).map(|(parent, _)| *parent)
+    }
+
+    /// Parents of a node that block it.
+    pub(crate) fn blocking_parents(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        self.plan.parents(node).iter().map(|(parent, _)| *parent).filter(|parent| self.says(*parent).blocks)
+    }
+
+    /// True for a recipe that got its input.
+    pub(crate) const fn has_input(&self) -> bool {
+        self.has_input
+    }
+
     /// True with nothing left to create and all that exists completed.
     pub(crate) fn is_completed(&self) -> bool {
         self.n_to_create == 0 && self.n_open == 0

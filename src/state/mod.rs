@@ -16,5 +16,5 @@ pub(crate) use delta::{Changed, Delta, Kind, Totals};
 pub(crate) use docs::SHOWN;
 pub(crate) use fold::{Gone, Running, State, digest};
 pub(crate) use paged::Paged;
-pub(crate) use recipes::{Known, Types, data_of, part_of};
+pub(crate) use recipes::{Known, OpenRecipe, Types, data_of, part_of};
 pub(crate) use restore::Restoring;

@@ -200,6 +200,13 @@ impl State {
         Some((id, node))
     }
 
+    /// The recipe that a recipe is within, and its node there.
+    pub(crate) fn recipe_within(&self, id: RecipeId) -> Option<(RecipeId, u32)> {
+        let parent = self.recipe_doc(id)?.parent?;
+        let node = *self.recipes.open.get(&parent)?.recipes.get(&id)?;
+        Some((parent, node))
+    }
+
     /// Takes note of a document that recipes are made of.
     pub(super) fn note_recipe_doc(&mut self, doc: &Doc) {
         match doc {

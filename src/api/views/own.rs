@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Amounts, Texts, Time};
-use crate::decision::{Blocker, Shortage, Why};
+use crate::decision::{Blocker, Shortage, WaitNode, Why};
 use crate::engine::{JobTypeView, NodeStatus, View};
 use crate::load::{LoadRow, StatusCounts};
 use crate::model::{ExeEnd, Job, JobStatus, JobTypeId, NodeId, QueueMode, QueuedJobExecution};
@@ -403,13 +403,27 @@ impl From<&Shortage> for Short {
     }
 }
 
+/// A node of a recipe that no job stands for.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct WaitingNode {
+    recipe: u64,
+    node: String,
+    sub_recipe: Option<u64>,
+}
+
+impl From<&WaitNode> for WaitingNode {
+    fn from(node: &WaitNode) -> Self {
+        Self { recipe: node.recipe.0, node: node.name.clone(), sub_recipe: node.sub_recipe.map(|id| id.0) }
+    }
+}
+
 /// The first thing in the way of a job.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub(in crate::api) enum Reason {
     NotQueued { status: &'static str },
-    Parents { jobs: Vec<u64> },
-    BlockedBy { jobs: Vec<u64> },
+    Parents { jobs: Vec<u64>, nodes: Vec<WaitingNode> },
+    BlockedBy { jobs: Vec<u64>, nodes: Vec<WaitingNode> },
     Paused { job_type: JobTypeRef, since: Option<Time> },
     Limit { job_type: JobTypeRef, max_scheduled: u32, running: u32 },
     NoNodes,
@@ -423,10 +437,11 @@ impl Reason {
     fn new(blocker: &Blocker, view: &View) -> Self {
         let ids = |jobs: &[crate::model::JobId]| jobs.iter().map(|job| job.0).collect();
         let shorts = |all: &[Shortage]| all.iter().map(Short::from).collect();
+        let named = |nodes: &[WaitNode]| nodes.iter().map(WaitingNode::from).collect();
         match blocker {
             Blocker::NotQueued { status } => Self::NotQueued { status: status.as_str() },
-            Blocker::Parents { jobs } => Self::Parents { jobs: ids(jobs) },
-            Blocker::BlockedBy { jobs } => Self::BlockedBy { jobs: ids(jobs) },
+            Blocker::Parents { jobs, nodes } => Self::Parents { jobs: ids(jobs), nodes: named(nodes) },
+            Blocker::BlockedBy { jobs, nodes } => Self::BlockedBy { jobs: ids(jobs), nodes: named(nodes) },
             Blocker::Paused { job_type, since } => {
                 Self::Paused { job_type: JobTypeRef::of(*job_type, view), since: since.map(Time) }
             }
