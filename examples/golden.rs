@@ -61,7 +61,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Option<Arguments>, Strin
 
 /// What places the entries of a scenario, unless the model is asked for.
 fn placer(scenario: &Scenario) -> impl Place {
-    scenario.model()
+    scenario.scheduler()
 }
 
 fn outcome(scenario: &Scenario, is_model: bool) -> BTreeMap<String, Value> {

@@ -52,8 +52,9 @@ mod workload;
 pub use api::{ApiState, ServeError, Server, ServerOptions, read_instant};
 pub use clock::{Clock, SystemClock};
 pub use decision::{
-    Blocker, INVALID_RESOURCES, Place, Placement, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules,
-    ScaleType, Shortage, UNKNOWN_JOB_TYPE, WaitNode, Why,
+    Blocker, INVALID_RESOURCES, PassPick, PassSummary, Place, Placement, Placing, Policy, Reserving,
+    RunningShare, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, Scheduler,
+    SchedulingNode, Score, Shortage, UNKNOWN_JOB_TYPE, WaitNode, Why,
 };
 #[cfg(feature = "local")]
 pub use driver::{

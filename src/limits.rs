@@ -47,6 +47,9 @@ pub const JOB_TYPES_MAX: usize = 100_000;
 /// Nodes the engine remembers.
 pub const NODES_MAX: usize = 100_000;
 
+/// Bytes of the scores that are kept of nodes for requests: some 5,000 requests at 10,000 nodes.
+pub const SCORES_BYTES_MAX: usize = 256 << 20;
+
 /// Picks of one offer.
 pub const PICKS_MAX: usize = 10_000;
 

@@ -36,6 +36,7 @@ fn hold<P: Place>(placer: impl Fn(&Scenario) -> P) {
 #[test]
 fn two_hundred_recorded_passes_come_out_as_recorded() {
     hold(Scenario::model);
+    hold(Scenario::scheduler);
 }
 
 #[test]

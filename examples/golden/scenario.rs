@@ -13,8 +13,9 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use weighbridge::{
-    ExeId, JobTypeId, NodeId, NodeResources, Quantity, QueueMode, ResourceName, ScaleDone, ScaleEntry,
-    ScaleNode, ScaleReport, ScaleRules, ScaleType, Timestamp,
+    ExeId, JobTypeId, NodeId, NodeResources, Placing, Policy, Quantity, QueueMode, ResourceName,
+    RunningShare, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, Scheduler,
+    SchedulingNode, Timestamp,
 };
 
 use crate::model::{Model, ModelNode, ModelRunning};
@@ -40,6 +41,46 @@ impl Scenario {
     pub(crate) fn model(&self) -> Model {
         Model::new(self.nodes.clone(), self.type_resources.clone())
     }
+
+    /// What the daemon places with, over the same nodes.
+    pub(crate) fn scheduler(&self) -> Placing<Scheduler> {
+        let asked = self.entries.iter().map(|entry| &entry.asks);
+        scheduler(&self.nodes, &self.type_resources, asked)
+    }
+}
+
+/// The scheduler over the nodes of a model. `asked` is what will be asked for.
+pub(crate) fn scheduler<'a>(
+    nodes: &[ModelNode],
+    types: &[NodeResources],
+    asked: impl IntoIterator<Item = &'a NodeResources>,
+) -> Placing<Scheduler> {
+    let mut scheduler = Scheduler::new(Policy::scale());
+    for asks in asked {
+        scheduler.queue_mut().intern(asks);
+    }
+    for (asks, at) in types.iter().zip(1..) {
+        scheduler.set_type(JobTypeId(at), asks.clone());
+    }
+    let sum = |sets: &[NodeResources]| sets.iter().fold(NodeResources::new(), |sum, set| sum.plus(set));
+    for node in nodes {
+        let share = |running: &ModelRunning| RunningShare {
+            priority: running.priority,
+            asks: running.resources.clone(),
+            is_current: running.is_current,
+        };
+        let mut state = SchedulingNode::idle(node.id, &node.watermark);
+        (state.is_ready, state.offered) = (node.is_ready, node.offered.clone());
+        state.running = node.running.iter().map(share).collect();
+        (state.other, state.given) = (sum(&node.other), sum(&node.pre));
+        // What was placed before is given away, and counts as what is about to run.
+        for (priority, asks) in &node.placed {
+            state.given = state.given.plus(asks);
+            state.running.push(RunningShare { priority: *priority, asks: asks.clone(), is_current: false });
+        }
+        scheduler.set_node(state);
+    }
+    scheduler.into_placing()
 }
 
 /// Why there is no scenario in a line.

@@ -4,12 +4,16 @@
 
 mod decide;
 mod explain;
+mod pass;
 mod place;
 mod scale_rules;
 
 pub(crate) use decide::decide;
 pub(crate) use explain::explain;
 pub use explain::{Blocker, Shortage, WaitNode, Why};
+pub use pass::{
+    PassPick, PassSummary, Placing, Policy, Reserving, RunningShare, Scheduler, SchedulingNode, Score,
+};
 pub use place::{Place, Placement};
 pub use scale_rules::{
     INVALID_RESOURCES, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, UNKNOWN_JOB_TYPE,

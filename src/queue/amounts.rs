@@ -119,7 +119,8 @@ impl Default for Dims {
 }
 
 impl Dims {
-    fn slot(&self, name: &ResourceName) -> Option<usize> {
+    /// The slot of a name.
+    pub(crate) fn slot(&self, name: &ResourceName) -> Option<usize> {
         self.0.iter().position(|known| known == name)
     }
 

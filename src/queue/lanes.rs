@@ -40,8 +40,10 @@ mod find;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod walk;
 
 pub use ask::{Position, PositionSearch, TypeStatus};
+pub(crate) use walk::Walk;
 
 /// Empty lanes that are kept: a type whose queue runs dry and fills again finds its lane.
 const EMPTY_KEPT: usize = 1_000;
@@ -299,6 +301,8 @@ pub struct Queue {
     places: Places,
     picked: HashMap<ExeId, Picked>,
     deferred: Deferred,
+    /// Grows with whatever may change what a decision finds.
+    version: u64,
 }
 
 impl Default for Queue {
@@ -322,11 +326,17 @@ impl Default for Queue {
             places: Places::default(),
             picked: HashMap::new(),
             deferred: Deferred::default(),
+            version: 0,
         }
     }
 }
 
 impl Queue {
+    /// The same number means that a decision finds what it found before.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
     pub(crate) fn dims(&self) -> &Dims {
         &self.dims
     }
@@ -507,6 +517,7 @@ impl Queue {
     }
 
     fn refresh_type(&mut self, job_type: JobTypeId) {
+        self.version += 1;
         let n_lanes = self.type_slot(job_type).map_or(0, |slot| slot.lanes.len());
         for place in 0..n_lanes {
             self.refresh(self.types[type_index(job_type)].lanes[place]);

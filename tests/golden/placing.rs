@@ -3,6 +3,7 @@
 use weighbridge::{NodeId, NodeResources, Place, Placement, ResourceName};
 
 use crate::model::{Model, ModelNode, ModelRunning};
+use crate::scenario::scheduler;
 
 fn set(text: &str) -> NodeResources {
     text.parse().expect("a set")
@@ -23,8 +24,31 @@ fn running(priority: i32, resources: &str, is_current: bool) -> ModelRunning {
     ModelRunning { priority, resources: set(resources), is_current }
 }
 
-fn model(nodes: &[ModelNode], types: &[&str]) -> Model {
-    Model::new(nodes.to_vec(), types.iter().map(|text| set(text)).collect())
+/// Plain loops and what the daemon places with, side by side: they have to agree.
+struct Both {
+    nodes: Vec<ModelNode>,
+    types: Vec<NodeResources>,
+    model: Model,
+    asked: Vec<(NodeResources, i32)>,
+}
+
+impl Both {
+    fn place(&mut self, asks: &NodeResources, priority: i32) -> Placement {
+        let placement = self.model.place(asks, priority);
+        // Names have to be known before a pass begins, so it is begun anew.
+        self.asked.push((asks.clone(), priority));
+        let known = self.asked.iter().map(|(asks, _)| asks);
+        let mut scheduler = scheduler(&self.nodes, &self.types, known);
+        let last = self.asked.iter().map(|(asks, priority)| scheduler.place(asks, *priority)).last();
+        assert_eq!(last, Some(placement), "what is placed with against plain loops");
+        placement
+    }
+}
+
+fn model(nodes: &[ModelNode], types: &[&str]) -> Both {
+    let types: Vec<NodeResources> = types.iter().map(|text| set(text)).collect();
+    let model = Model::new(nodes.to_vec(), types.clone());
+    Both { nodes: nodes.to_vec(), types, model, asked: Vec::new() }
 }
 
 fn run(node: u32, score: u32) -> Placement {

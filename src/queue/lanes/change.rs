@@ -138,6 +138,7 @@ impl Queue {
         let mode = slot.mode.unwrap_or(self.mode);
         self.n_empty -= usize::from(lane.rows.len() == 0);
         self.n_rows += 1;
+        self.version += 1;
         slot.n_queued += 1;
         lane.rows.insert(&mut self.nodes, row);
         lane.failed.came(&row);
@@ -158,6 +159,7 @@ impl Queue {
         let slot = &mut self.types[type_index(lane.key.job_type)];
         let mode = slot.mode.unwrap_or(self.mode);
         self.n_rows -= 1;
+        self.version += 1;
         slot.n_queued -= 1;
         let is_head = lane.heads[mode as usize].is_some_and(|head| head.key == key);
         let taken = if is_head && mode == QueueMode::Fifo {

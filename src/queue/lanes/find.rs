@@ -154,7 +154,7 @@ type Lanes<'q> = (&'q [LaneSlot], &'q Nodes);
 pub(super) type Firsts = Vec<(JobTypeId, i32, SortKey)>;
 
 /// The same as [`order`], for several entries of one decision.
-fn order_among(
+pub(super) fn order_among(
     lanes: Lanes<'_>,
     slot: &TypeSlot,
     mode: QueueMode,

@@ -121,6 +121,7 @@ impl Queue {
 
     fn finish_turn(&mut self) {
         let Some(Turn { mode, types, .. }) = self.turn.take() else { return };
+        self.version += 1;
         let is_global = self.mode != mode;
         self.mode = mode;
         let mut n_lanes = 0;
