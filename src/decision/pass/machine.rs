@@ -2,7 +2,7 @@
 //! of AVX2, which is chosen where the machine has them. Both are the same code.
 //!
 //! The measured reason, and with it that for `unsafe`: without, 64-bit amounts are compared one by
-//! one, and a pass with Scale's score takes twice as long (docs/decisions/0013).
+//! one, and a pass with Scale's score takes twice as long (docs/decisions/0011).
 //!
 //! M1  Both versions give the same for all arguments.
 

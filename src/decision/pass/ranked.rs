@@ -122,12 +122,12 @@ impl Ranked {
     /// Brings it up to date. Cost: two searches and two moves within a chunk for each node that
     /// changed.
     pub(super) fn refresh(&mut self, fleet: &Fleet, rank_of: impl Fn(&Signed) -> i64) {
-        if self.generation != Some(fleet.generation) {
-            self.build(fleet, &rank_of);
-        } else {
+        if self.generation == Some(fleet.generation) {
             for at in fleet.changed_since(self.seen) {
                 self.change(fleet, at, &rank_of);
             }
+        } else {
+            self.build(fleet, &rank_of);
         }
         (self.seen, self.generation) = (fleet.position(), Some(fleet.generation));
     }

@@ -170,7 +170,8 @@ impl Model {
         [i64::from(priority), among, among_id, within, within_id]
     }
 
-    fn pass(&mut self, most: usize) -> (Vec<(u64, u32)>, Vec<(u64, u32)>) {
+    /// What was placed, and what was reserved.
+    fn pass(&mut self, most: usize) -> [Vec<(u64, u32)>; 2] {
         let (mut picks, mut reserved) = (Vec::new(), Vec::new());
         let mut refused: Vec<(u32, Five)> = Vec::new();
         while picks.len() < most {
@@ -218,7 +219,7 @@ impl Model {
         for (_, node) in &reserved {
             self.free.get_mut(node).expect("there").is_open = self.nodes[node].is_ready;
         }
-        (picks, reserved)
+        [picks, reserved]
     }
 
     fn set(&mut self, id: u32, node: Node) {
@@ -350,9 +351,9 @@ fn run(policy: Policy, steps: Vec<Step>) {
                     picks.iter().map(|pick| (pick.entry.id.0, pick.node.0)).collect();
                 let reserved: Vec<(u64, u32)> =
                     summary.reserved.iter().map(|(exe, node)| (exe.0, node.0)).collect();
-                let expected = model.pass(most);
-                assert_eq!(found, expected.0, "picks");
-                assert_eq!(reserved, expected.1, "reservations");
+                let [expected, expected_reserved] = model.pass(most);
+                assert_eq!(found, expected, "picks");
+                assert_eq!(reserved, expected_reserved, "reservations");
                 scheduler.check_invariants();
                 for pick in &picks {
                     scheduler.queue_mut().launch(pick.entry.id);

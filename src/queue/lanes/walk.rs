@@ -60,6 +60,9 @@ type Stairs = Vec<Varying>;
 /// Takes note of a request that was refused. Requests that ask for as much or more than it are
 /// refused with it, so their steps go.
 fn refuse(stairs: &mut Stairs, asks: Varying) {
+    if stairs.iter().any(|step| step[0] <= asks[0] && step[1] <= asks[1]) {
+        return;
+    }
     stairs.retain(|step| step[0] < asks[0] || step[1] < asks[1]);
     let at = stairs.partition_point(|step| step[0] < asks[0]);
     stairs.insert(at, asks);
