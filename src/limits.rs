@@ -165,7 +165,7 @@ pub const RECIPE_EDGES_MAX: usize = 1_000_000;
 /// Bytes of the definition of a recipe type: it stands in every answer that shows it, and has to fit an event.
 pub const RECIPE_BYTES_MAX: usize = 32 << 20;
 
-/// Nodes of a recipe and all within it that are looked at when it is made anew: one transaction.
+/// Nodes of a recipe type and all within it, and of a recipe that is made anew: one transaction.
 pub const REPROCESS_NODES_MAX: usize = 400_000;
 
 /// Recipes, the newest, among which a list looks for those that are asked for: some 2 us each.
@@ -173,6 +173,9 @@ pub const RECIPES_LISTED_MAX: usize = 100_000;
 
 /// Recipes of a batch that are made in one command, so that decisions come in between.
 pub const BATCH_STEP_RECIPES: usize = 50;
+
+/// Nodes of these recipes in all, and of those within them, beyond the first.
+pub const BATCH_STEP_NODES: u64 = 5_000;
 
 /// Nodes, errors, workspaces, recipe types, batches on record, of each kind: all of them are in memory.
 pub const CATALOG_DOCS_MAX: u64 = 100_000;

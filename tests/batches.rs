@@ -5,7 +5,7 @@
 #[path = "common/recipes.rs"]
 mod kit;
 
-use kit::{DONE, WAIT, job_node, job_type_of, recipe_type, run};
+use kit::{DONE, WAIT, job_node, job_type, job_type_of, recipe_node, recipe_type, run};
 use serde_json::{Value, json};
 use weighbridge::{
     BatchId, Dataset, Engine, FileId, FileRecord, JobStatus, NewBatch, NewBatchError, Options, RecipeQuery,
@@ -173,4 +173,29 @@ fn batches_that_cannot_be_are_refused_with_a_word() {
     let unknown = NewBatch::new(RecipeTypeId(9), json!({"dataset": set}));
     assert_eq!(refusal(&engine, unknown), NewBatchError::UnknownType(RecipeTypeId(9)));
     assert_eq!(engine.batch_step(), Ok(false));
+}
+
+#[test]
+fn a_step_makes_fewer_recipes_where_they_are_large() {
+    let engine = Engine::in_memory(Options::default());
+    let set = dataset(&engine, 3);
+    job_type(&engine, "plain", &[], &[]);
+    let none = json!({});
+    let of = |n: usize, node: &Value| -> serde_json::Map<String, Value> {
+        (0..n).map(|n| (format!("n{n}"), node.clone())).collect()
+    };
+    let inner = of(60, &job_node("plain", &[], &none));
+    recipe_type(&engine, "inner", &json!({"input": {}, "nodes": inner}));
+    let outer = of(41, &recipe_node("inner", 1, &[], &none));
+    let input = json!({"files": [{"name": "F", "media_types": ["text/plain"]}]});
+    let kind = recipe_type(&engine, "outer", &json!({"input": input, "nodes": outer}));
+    let id = batch(&engine, kind, json!({"dataset": set}), 5);
+    for n in 1..=3 {
+        assert_eq!(engine.batch_step(), Ok(true));
+        let made = engine.batch(id).expect("there");
+        assert_eq!((made.batch.recipes_estimated, made.recipes_total), (3 * 42, n * 42));
+        assert_eq!(made.jobs.total(), n * 41 * 60);
+    }
+    make_all(&engine);
+    assert!(engine.batch(id).expect("there").batch.is_creation_done);
 }

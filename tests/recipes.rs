@@ -624,3 +624,21 @@ fn a_job_within_a_recipe_without_input_names_what_the_recipe_waits_for() {
     let why = engine.why(inner).expect("it waits");
     assert_eq!(why.blocker.to_string(), format!("waits for job {first}"));
 }
+
+#[test]
+fn a_recipe_type_with_too_many_nodes_in_all_is_refused() {
+    let engine = Engine::in_memory(Options::default());
+    job_type(&engine, "plain", &[], &[]);
+    let of = |n: usize, node: &Value| {
+        let nodes: serde_json::Map<String, Value> = (0..n).map(|n| (format!("n{n}"), node.clone())).collect();
+        json!({"input": {}, "nodes": nodes})
+    };
+    recipe_type(&engine, "small", &of(100, &job_node("plain", &[], &json!({}))));
+    recipe_type(&engine, "middle", &of(100, &recipe_node("small", 1, &[], &json!({}))));
+    let kind_of = recipe_type(&engine, "large", &of(39, &recipe_node("middle", 1, &[], &json!({}))));
+    let too_large = of(40, &recipe_node("middle", 1, &[], &json!({})));
+    let change = RecipeTypeChange { definition: Some(too_large.to_string().into()), ..Default::default() };
+    let refused = engine.edit_recipe_type(kind_of, change).expect("room").wait_durable(WAIT);
+    let Err(TicketError::Refused(error)) = refused else { panic!("{refused:?}") };
+    assert!(error.to_string().contains("404040 nodes with those of its sub-recipes"), "{error}");
+}

@@ -7,7 +7,7 @@ use crate::api::views::scale::document;
 use crate::catalog::manifest::Manifest;
 use crate::engine::View;
 use crate::model::{Interface, JobTypeId};
-use crate::recipe::{Definition, Lookup};
+use crate::recipe::{Definition, Lookup, Size};
 
 /// A revision of a type: its name, for a job type its version, and the number.
 type Key = (String, String, u32);
@@ -17,7 +17,7 @@ pub(super) struct Types<'v> {
     view: &'v View,
     ids: HashMap<(&'v str, &'v str), JobTypeId>,
     jobs: RefCell<HashMap<Key, Option<(Interface, Interface)>>>,
-    recipes: RefCell<HashMap<Key, Option<(Interface, u32)>>>,
+    recipes: RefCell<HashMap<Key, Option<(Interface, Size)>>>,
 }
 
 impl<'v> Types<'v> {
@@ -36,12 +36,12 @@ impl<'v> Types<'v> {
         Some((manifest.inputs().clone(), manifest.outputs().clone()))
     }
 
-    fn read_recipe_type(&self, (name, _, revision): &Key) -> Option<(Interface, u32)> {
+    fn read_recipe_type(&self, (name, _, revision): &Key) -> Option<(Interface, Size)> {
         let kind = self.view.catalog.recipe_type_named(name)?;
         let revision = self.view.catalog.recipe_type_revision(kind.id, *revision)?;
         // It was checked when it was made, so its own sub-recipes end.
-        let definition = Definition::read(&document(&revision.definition), self).ok()?;
-        Some((definition.input().clone(), definition.depth()))
+        let definition = Definition::on_record(&document(&revision.definition), self).ok()?;
+        Some((definition.input().clone(), definition.size()))
     }
 }
 
@@ -65,7 +65,7 @@ impl Lookup for Types<'_> {
         remembered(&self.jobs, key, |key| self.read_job_type(key))
     }
 
-    fn recipe_type(&self, name: &str, revision: u32) -> Option<(Interface, u32)> {
+    fn recipe_type(&self, name: &str, revision: u32) -> Option<(Interface, Size)> {
         let key = (name.to_owned(), String::new(), revision);
         remembered(&self.recipes, key, |key| self.read_recipe_type(key))
     }

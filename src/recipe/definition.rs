@@ -6,7 +6,7 @@
 use foldhash::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
-use crate::limits::{RECIPE_BYTES_MAX, RECIPE_EDGES_MAX, RECIPE_NODES_MAX};
+use crate::limits::{RECIPE_BYTES_MAX, RECIPE_EDGES_MAX, RECIPE_NODES_MAX, REPROCESS_NODES_MAX};
 use crate::model::{FileParameter, Interface, JsonParameter, JsonType};
 
 use super::document::{DocumentError, array, boolean, known, names, object, text, whole};
@@ -28,8 +28,47 @@ pub(crate) trait Lookup {
     fn has_job_type(&self, name: &str, version: &str) -> bool {
         self.job_type(name, version, 1).is_some()
     }
-    /// Input of a revision of a recipe type, and how deep its own sub-recipes go: 0 without any.
-    fn recipe_type(&self, name: &str, revision: u32) -> Option<(Interface, u32)>;
+    /// Input of a revision of a recipe type, and how large it is.
+    fn recipe_type(&self, name: &str, revision: u32) -> Option<(Interface, Size)>;
+}
+
+/// How large a definition is, with all within it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// How deep its sub-recipes go: 0 without any.
+    pub(crate) depth: u32,
+    /// Its nodes, and those of all within it.
+    pub(crate) nodes: u64,
+    /// Its sub-recipes, with those within them.
+    pub(crate) recipes: u64,
+}
+
+impl Size {
+    /// A node that is no recipe.
+    const NODE: Self = Self { depth: 0, nodes: 1, recipes: 0 };
+
+    /// Of a node that is a recipe of this size.
+    const fn as_node(self) -> Self {
+        Self {
+            depth: self.depth.saturating_add(1),
+            nodes: self.nodes.saturating_add(1),
+            recipes: self.recipes.saturating_add(1),
+        }
+    }
+
+    /// True where too much would be made of it at once.
+    pub(crate) const fn is_too_large(self) -> bool {
+        self.nodes > REPROCESS_NODES_MAX as u64
+    }
+
+    /// With one node more.
+    fn with(self, node: Self) -> Self {
+        Self {
+            depth: self.depth.max(node.depth),
+            nodes: self.nodes.saturating_add(node.nodes),
+            recipes: self.recipes.saturating_add(node.recipes),
+        }
+    }
 }
 
 /// Where a value of a node's input comes from.
@@ -68,7 +107,7 @@ pub(crate) struct Definition {
     /// Where each node stands, by name.
     places: HashMap<String, u32>,
     warnings: Vec<Warning>,
-    depth: u32,
+    size: Size,
 }
 
 /// Something that may go wrong later.
@@ -91,6 +130,8 @@ pub(crate) enum DefinitionError {
     TooLong { n: usize },
     #[error("The definition has {n} nodes, {RECIPE_NODES_MAX} at most")]
     TooManyNodes { n: usize },
+    #[error("The definition has {n} nodes with those of its sub-recipes, {REPROCESS_NODES_MAX} at most")]
+    TooManyWithin { n: u64 },
     #[error("The definition has {n} dependencies, {RECIPE_EDGES_MAX} at most")]
     TooManyEdges { n: usize },
     #[error("Its connections are too far from the nodes that they lead to: depend on those directly")]
@@ -143,6 +184,7 @@ impl DefinitionError {
             Self::Document(_)
             | Self::TooLong { .. }
             | Self::TooManyNodes { .. }
+            | Self::TooManyWithin { .. }
             | Self::TooManyEdges { .. }
             | Self::TooFar
             | Self::TooDeep { .. } => "INVALID_DEFINITION",
@@ -162,6 +204,15 @@ impl DefinitionError {
 impl Definition {
     /// Reads and checks a definition.
     pub(crate) fn read(value: &Value, lookup: &impl Lookup) -> Result<Self, DefinitionError> {
+        let definition = Self::on_record(value, lookup)?;
+        if definition.size.is_too_large() {
+            return Err(DefinitionError::TooManyWithin { n: definition.size.nodes });
+        }
+        Ok(definition)
+    }
+
+    /// The same for one that was taken before. It may be larger with all within it than one that is new.
+    pub(crate) fn on_record(value: &Value, lookup: &impl Lookup) -> Result<Self, DefinitionError> {
         let n_bytes = value.to_string().len();
         if n_bytes > RECIPE_BYTES_MAX {
             return Err(DefinitionError::TooLong { n: n_bytes });
@@ -184,7 +235,7 @@ impl Definition {
             return Err(DefinitionError::TooManyEdges { n });
         }
         let places = places.into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
-        let mut definition = Self { input, nodes, places, warnings: Vec::new(), depth: 0 };
+        let mut definition = Self { input, nodes, places, warnings: Vec::new(), size: Size::default() };
         definition.check_circles()?;
         definition.check_references(lookup)?;
         Ok(definition)
@@ -211,9 +262,9 @@ impl Definition {
         &self.warnings
     }
 
-    /// How deep its sub-recipes go: 0 without any.
-    pub(crate) fn depth(&self) -> u32 {
-        self.depth
+    /// How large it is.
+    pub(crate) fn size(&self) -> Size {
+        self.size
     }
 
     /// As a document, with everything filled in that may be left out.
@@ -247,7 +298,7 @@ impl Definition {
     fn check_references(&mut self, lookup: &impl Lookup) -> Result<(), DefinitionError> {
         let mut interfaces = Vec::with_capacity(self.nodes.len());
         // Most nodes of a large recipe are of few types.
-        let mut known: HashMap<(&str, &str, u32), (Interface, Interface, u32)> = HashMap::default();
+        let mut known: HashMap<(&str, &str, u32), (Interface, Interface, Size)> = HashMap::default();
         for node in &self.nodes {
             let key = match &node.kind {
                 NodeKind::Job { name, version, revision } => {
@@ -255,17 +306,17 @@ impl Definition {
                 }
                 _ => None,
             };
-            let (input, output, depth) = match key.and_then(|key| known.get(&key)) {
+            let (input, output, size) = match key.and_then(|key| known.get(&key)) {
                 Some(found) => found.clone(),
                 None => interfaces_of(node, lookup)?,
             };
             if let Some(key) = key {
-                known.entry(key).or_insert_with(|| (input.clone(), output.clone(), depth));
+                known.entry(key).or_insert_with(|| (input.clone(), output.clone(), size));
             }
-            if depth > SUB_RECIPE_DEPTH_MAX {
-                return Err(DefinitionError::TooDeep { node: node.name.clone(), depth });
+            if size.depth > SUB_RECIPE_DEPTH_MAX {
+                return Err(DefinitionError::TooDeep { node: node.name.clone(), depth: size.depth });
             }
-            self.depth = self.depth.max(depth);
+            self.size = self.size.with(size);
             interfaces.push((input, output));
         }
         let (mut warnings, mut steps) = (Vec::new(), 0);
@@ -531,23 +582,23 @@ pub(crate) fn interface_to_value(interface: &Interface) -> Value {
     json!({ "files": files, "json": json })
 }
 
-/// Input, output and depth of what a node is.
-fn interfaces_of(node: &Node, lookup: &impl Lookup) -> Result<(Interface, Interface, u32), DefinitionError> {
+/// Input, output and size of what a node is.
+fn interfaces_of(node: &Node, lookup: &impl Lookup) -> Result<(Interface, Interface, Size), DefinitionError> {
     match &node.kind {
         NodeKind::Job { name, version, revision } => lookup
             .job_type(name, version, *revision)
-            .map(|(input, output)| (input, output, 0))
+            .map(|(input, output)| (input, output, Size::NODE))
             .ok_or_else(|| DefinitionError::UnknownJobType {
                 what: if lookup.has_job_type(name, version) { "JobTypeRevision" } else { "JobType" },
             }),
         NodeKind::Recipe { name, revision } => lookup
             .recipe_type(name, *revision)
-            .map(|(input, depth)| (input, Interface::default(), depth.saturating_add(1)))
+            .map(|(input, size)| (input, Interface::default(), size.as_node()))
             .ok_or_else(|| DefinitionError::UnknownRecipeType { name: name.clone(), revision: *revision }),
         NodeKind::Condition { interface, filter } => {
             let mut output = interface.clone();
             filter.require(&mut output);
-            Ok((interface.clone(), output, 0))
+            Ok((interface.clone(), output, Size::NODE))
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::model::{Data, Interface, JsonParameter, JsonType};
 
 use super::{
-    DataFilter, Definition, Fate, FileFacts, ForcedNodes, ForcedNodesError, Lookup, diff, input_of,
+    DataFilter, Definition, Fate, FileFacts, ForcedNodes, ForcedNodesError, Lookup, Size, diff, input_of,
     read_interface,
 };
 
@@ -27,10 +27,10 @@ impl Lookup for Types {
         (revision <= 2).then(|| (interface(inputs), interface(&["N"])))
     }
 
-    fn recipe_type(&self, name: &str, revision: u32) -> Option<(Interface, u32)> {
+    fn recipe_type(&self, name: &str, revision: u32) -> Option<(Interface, Size)> {
         let input =
             read_interface(&json!({ "json": [{ "name": "N", "type": "integer" }] })).expect("it is fine");
-        (name == "sub").then_some((input, revision))
+        (name == "sub").then_some((input, Size { depth: revision, ..Size::default() }))
     }
 }
 

@@ -29,7 +29,9 @@ pub(crate) use batch::{BatchConfiguration, BatchDefinition, BatchDocumentError};
 pub(crate) use connect::input_of;
 #[cfg(feature = "server")]
 pub(crate) use definition::DefinitionError;
-pub(crate) use definition::{Connection, Definition, Lookup, NodeKind, check_connection, read_interface};
+pub(crate) use definition::{
+    Connection, Definition, Lookup, NodeKind, Size, check_connection, read_interface,
+};
 #[cfg(feature = "server")]
 pub(crate) use diff_document::diff_to_value;
 pub(crate) use evaluate::{Action, NodeState, Plan};

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{Interface, JobStatus};
 
-use super::{Action, Definition, Lookup, NodeState, Plan, RecipeState};
+use super::{Action, Definition, Lookup, NodeState, Plan, RecipeState, Size};
 
 struct OneJobType;
 
@@ -20,7 +20,7 @@ impl Lookup for OneJobType {
         Some((Interface::default(), Interface::default()))
     }
 
-    fn recipe_type(&self, _: &str, _: u32) -> Option<(Interface, u32)> {
+    fn recipe_type(&self, _: &str, _: u32) -> Option<(Interface, Size)> {
         None
     }
 }

@@ -19,7 +19,7 @@ use crate::model::{
     Data, Doc, DocKey, JobId, JobOutput, JobStatus, JobTypeId, RECIPE_PART_NODES, Recipe, RecipeCounts,
     RecipeId, RecipeNodeRow, RecipePart, RecipeTypeId, RecipeTypeRevision, kind,
 };
-use crate::recipe::{Action, Definition, Lookup, NodeState, Plan, RecipeState};
+use crate::recipe::{Action, Definition, Lookup, NodeState, Plan, RecipeState, Size};
 
 /// A definition with its shape.
 #[derive(Clone, Debug)]
@@ -136,10 +136,10 @@ impl Lookup for Types<'_> {
         Some((manifest.inputs().clone(), manifest.outputs().clone()))
     }
 
-    fn recipe_type(&self, name: &str, revision: u32) -> Option<(crate::model::Interface, u32)> {
+    fn recipe_type(&self, name: &str, revision: u32) -> Option<(crate::model::Interface, Size)> {
         let id = self.0.recipe_type_named(name)?;
         let known = self.0.definition(id, revision)?;
-        Some((known.definition.input().clone(), known.definition.depth()))
+        Some((known.definition.input().clone(), known.definition.size()))
     }
 }
 
@@ -230,7 +230,7 @@ impl State {
     /// Takes note of a revision of a recipe type, where all that it refers to is known.
     fn note_definition(&mut self, doc: &RecipeTypeRevision) {
         let value = serde_json::from_str(&doc.definition).ok();
-        let definition = value.and_then(|value| Definition::read(&value, &Types(self)).ok());
+        let definition = value.and_then(|value| Definition::on_record(&value, &Types(self)).ok());
         if let Some(definition) = definition {
             let plan = Plan::of(&definition);
             let key = (doc.recipe_type, doc.revision);

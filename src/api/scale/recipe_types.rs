@@ -385,7 +385,7 @@ pub(in crate::api) async fn validate(
             }
             let known = name.and_then(|name| view.catalog.recipe_type_named(name));
             let known = known.map(|kind| document(self::definition(kind, &view.catalog)));
-            if let Some(known) = known.and_then(|known| Definition::read(&known, &types).ok()) {
+            if let Some(known) = known.and_then(|known| Definition::on_record(&known, &types).ok()) {
                 diff = diff_to_value(&known, &definition);
                 if diff["can_be_reprocessed"] == false {
                     let text = "This recipe cannot be reprocessed after updating.";

@@ -18,14 +18,14 @@ use crate::engine::look::LookError;
 use crate::engine::shell::Engine;
 use crate::engine::ticket::{Ticket, TicketError};
 use crate::intake::IntakeError;
-use crate::limits::{BATCH_STEP_RECIPES, CATALOG_DOCS_MAX, CATALOG_TEXT_BYTES_MAX};
+use crate::limits::{BATCH_STEP_NODES, BATCH_STEP_RECIPES, CATALOG_DOCS_MAX, CATALOG_TEXT_BYTES_MAX};
 use crate::model::{
     Batch, BatchId, Data, Dataset, Doc, DocKey, EventId, FileParameter, Interface, JobStatus, NodeCounts,
     Recipe, RecipeId, RecipeTypeId, Timestamp, kind,
 };
 use crate::recipe::{
-    BatchConfiguration, BatchDefinition, BatchDocumentError, Definition, ForcedNodes, NodeKind,
-    check_connection, diff, read_interface,
+    BatchConfiguration, BatchDefinition, BatchDocumentError, Definition, ForcedNodes, check_connection, diff,
+    read_interface,
 };
 
 use super::recipes::{Origin, RecipeError};
@@ -198,6 +198,22 @@ const STEP_WAIT: Duration = Duration::from_secs(20);
 /// Recipes that are looked at at a time for those that are made anew.
 const LOOK: usize = 1_000;
 
+/// A batch of which recipes are still to be made.
+struct NextBatch {
+    batch: Batch,
+    /// Its data set, which may be large: the document itself.
+    dataset: Option<Arc<Doc>>,
+    /// How many recipes one command makes.
+    n_recipes: usize,
+}
+
+fn dataset_in(doc: &Doc) -> Option<&Dataset> {
+    match doc {
+        Doc::Dataset(dataset) => Some(dataset),
+        _ => None,
+    }
+}
+
 /// Whether a recipe has to be made anew.
 type Wanted = Box<dyn Fn(&Recipe) -> bool>;
 
@@ -263,14 +279,14 @@ impl Engine {
     /// Cost: a thousand recipes looked at, or a commit.
     pub fn batch_step(&self) -> Result<bool, NewBatchError> {
         let next = self.0.enter().core.next_batch();
-        let Some((batch, dataset)) = next else { return Ok(false) };
+        let Some(NextBatch { batch, dataset, n_recipes }) = next else { return Ok(false) };
         // What is not seen is passed over for good.
         self.caught_up()?;
-        let definition = definition_of(&batch);
+        let (definition, dataset) = (definition_of(&batch), dataset.as_deref().and_then(dataset_in));
         if batch.is_superseding {
-            self.renew_step(&batch, &definition, dataset.as_deref())?;
+            self.renew_step(&batch, &definition, dataset)?;
         } else if let Some(dataset) = dataset {
-            self.member_step(&batch, &definition, &dataset)?;
+            self.member_step(&batch, &definition, dataset, n_recipes)?;
         } else {
             self.move_batch(&batch, batch.cursor, true)?;
         }
@@ -360,9 +376,10 @@ impl Engine {
         batch: &Batch,
         definition: &BatchDefinition,
         dataset: &Dataset,
+        n_recipes: usize,
     ) -> Result<(), NewBatchError> {
         let from = usize::try_from(batch.cursor).unwrap_or(usize::MAX);
-        let members = dataset.members.iter().skip(from).take(BATCH_STEP_RECIPES);
+        let members = dataset.members.iter().skip(from).take(n_recipes);
         let covered = if definition.supersedes == Some(true) { Some(self.made_anew(batch)?) } else { None };
         let configuration = configuration_of(batch);
         let parameter = configuration.input_for(&dataset.parameter);
@@ -475,6 +492,9 @@ impl Core {
             return Err(NewBatchError::Inactive(name));
         }
         let known = self.state.definition(new.recipe_type, revision).cloned().ok_or(unknown)?;
+        if known.definition.size().is_too_large() {
+            return Err(unsettled(&RecipeError::TooLarge));
+        }
         let former = definition.root_batch.map(|root| self.newest_batch(root)).transpose()?.cloned();
         let recipes_estimated = match &former {
             Some(former) => {
@@ -597,27 +617,12 @@ impl Core {
         if recipe.input().files.iter().all(|file| file.name != parameter) {
             return Ok(0);
         }
-        Ok(dataset.members.len() as u64 * (1 + self.recipes_within(recipe)))
-    }
-
-    /// Sub-recipes of a definition, with those within them. Bounded by how deep they may be.
-    fn recipes_within(&self, definition: &Definition) -> u64 {
-        let within = |kind: &NodeKind| match kind {
-            NodeKind::Recipe { name, revision } => {
-                let id = self.state.recipe_type_named(name);
-                let known = id.and_then(|id| self.state.definition(id, *revision));
-                1 + known.map_or(0, |known| self.recipes_within(&known.definition))
-            }
-            _ => 0,
-        };
-        definition.nodes().iter().map(|node| within(&node.kind)).fold(0, u64::saturating_add)
+        let n_each = recipe.size().recipes.saturating_add(1);
+        Ok((dataset.members.len() as u64).saturating_mul(n_each))
     }
 
     fn dataset(&self, id: u64) -> Option<&Dataset> {
-        match &**self.state.docs().get(kind::DATASET, id)? {
-            Doc::Dataset(dataset) => Some(dataset),
-            _ => None,
-        }
+        dataset_in(self.state.docs().get(kind::DATASET, id)?)
     }
 
     fn edit_batch(&mut self, id: BatchId, change: BatchChange, now: Timestamp) -> Result<(), NewBatchError> {
@@ -639,12 +644,16 @@ impl Core {
         Ok(())
     }
 
-    /// The oldest batch of which recipes are still to be made, with its data set.
-    fn next_batch(&self) -> Option<(Batch, Option<Arc<Dataset>>)> {
+    /// The oldest batch of which recipes are still to be made.
+    fn next_batch(&self) -> Option<NextBatch> {
         let batch = self.state.batch(self.state.creating_batch()?)?;
         let dataset = definition_of(batch).dataset.filter(|_| batch.superseded_batch.is_none());
-        let dataset = dataset.and_then(|id| self.dataset(id)).cloned().map(Arc::new);
-        Some((batch.clone(), dataset))
+        let dataset = dataset.and_then(|id| self.state.docs().get(kind::DATASET, id)).cloned();
+        let known = self.state.definition(batch.recipe_type, batch.revision);
+        let n_nodes = known.map_or(1, |known| known.definition.size().nodes.max(1));
+        let n_recipes = usize::try_from(BATCH_STEP_NODES / n_nodes).unwrap_or(BATCH_STEP_RECIPES);
+        let n_recipes = n_recipes.clamp(1, BATCH_STEP_RECIPES);
+        Some(NextBatch { batch: batch.clone(), dataset, n_recipes })
     }
 
     /// Moves the cursor of a batch down.
@@ -687,6 +696,10 @@ impl Core {
         if batch.is_creation_done || batch.is_superseding || batch.cursor != cursor {
             return Ok(());
         }
+        let known = self.state.definition(batch.recipe_type, batch.revision);
+        let n_nodes = known.map_or(0, |known| known.definition.size().nodes);
+        let n_nodes = n_nodes.saturating_mul(inputs.len() as u64);
+        self.check_queue(n_nodes).map_err(|error| unsettled(&error))?;
         let revision = Some(batch.revision);
         let mut made = Vec::with_capacity(inputs.len());
         for (data, files) in inputs {

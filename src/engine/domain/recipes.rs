@@ -15,7 +15,9 @@ use crate::engine::shell::Engine;
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
 use crate::job::data::{DataError, FileInfo, input_size_mib, read_data, validate, without_unknown};
-use crate::limits::{CATALOG_TEXT_BYTES_MAX, DATA_BYTES_MAX, FACTS_BYTES_MAX, REPROCESS_NODES_MAX};
+use crate::limits::{
+    CATALOG_TEXT_BYTES_MAX, DATA_BYTES_MAX, FACTS_BYTES_MAX, QUEUED_MAX, REPROCESS_NODES_MAX,
+};
 use crate::model::{
     BatchId, Data, Doc, DocKey, Event, EventId, FileFact, Given, JobId, JobRequest, JobStatus, JobTypeId,
     Json, NodeResources, Quantity, RECIPE_PART_NODES, Recipe, RecipeCounts, RecipeId, RecipeNodeRow,
@@ -75,7 +77,7 @@ pub enum RecipeError {
     #[error("{0}")]
     InvalidNodes(String),
     /// It and all within it have more nodes than [`REPROCESS_NODES_MAX`](crate::limits).
-    #[error("more than {REPROCESS_NODES_MAX} nodes in all cannot be made anew at once")]
+    #[error("more than {REPROCESS_NODES_MAX} nodes in all cannot be made at once")]
     TooLarge,
     /// Its input is not what the revision asked for takes.
     #[error("recipe {id} cannot be reprocessed: {reason}")]
@@ -399,11 +401,13 @@ impl Core {
         let revision = revision.unwrap_or(kind.revision);
         let known = self.state.definition(recipe_type, revision).ok_or_else(|| unknown(revision))?;
         let invalid = |error: DataError| RecipeError::InvalidData(error.to_string());
+        let size = known.definition.size();
+        if size.is_too_large() {
+            return Err(RecipeError::TooLarge);
+        }
         let data = fits(&known.definition, data, &files).map_err(invalid)?;
         let configuration = check_configuration(configuration)?;
-        if self.state.queue.len() + known.plan.len() > crate::limits::QUEUED_MAX {
-            return Err(RecipeError::QueueFull);
-        }
+        self.check_queue(size.nodes)?;
         let input_mib = size_of(&data, &files);
         let input = data.to_value().to_string();
         if input.len() > DATA_BYTES_MAX {
@@ -415,6 +419,12 @@ impl Core {
             return Err(RecipeError::InvalidData(error));
         }
         Ok(Checked { recipe_type, revision, input: input.into(), files, input_mib, configuration })
+    }
+
+    /// Refuses what may be as many jobs where the queue has no room for them.
+    pub(in crate::engine) fn check_queue(&self, n_nodes: u64) -> Result<(), RecipeError> {
+        let n = n_nodes.saturating_add(self.state.queue.len() as u64);
+        if n > QUEUED_MAX as u64 { Err(RecipeError::QueueFull) } else { Ok(()) }
     }
 
     /// Puts a recipe on record with nodes that stand already; what follows comes with `settle_recipes`.

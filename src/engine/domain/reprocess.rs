@@ -219,6 +219,11 @@ impl Core {
             let what = "Unable to reprocess recipe. Errors in validating forced_nodes:";
             return Err(RecipeError::InvalidNodes(format!("{what} [{errors}]")));
         }
+        let size = known.definition.size();
+        if size.is_too_large() {
+            return Err(RecipeError::TooLarge);
+        }
+        self.check_queue(size.nodes)?;
         let configuration = match &order.configuration {
             Some(configuration) => check_configuration(Some(configuration))?,
             None => old.configuration.clone(),
