@@ -642,3 +642,25 @@ fn a_recipe_type_with_too_many_nodes_in_all_is_refused() {
     let Err(TicketError::Refused(error)) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains("404040 nodes with those of its sub-recipes"), "{error}");
 }
+
+#[test]
+fn a_recipe_that_is_completed_while_it_is_superseded_stays_so() {
+    let engine = Engine::in_memory(Options::default());
+    job_type(&engine, "plain", &[], &[]);
+    let definition = json!({"input": {}, "nodes": {"x": job_node("plain", &[], &json!({}))}});
+    let kind_of = recipe_type(&engine, "single", &definition);
+    let old = recipe(&engine, kind_of, json!({}));
+    start(&engine, job_ids(&engine, old)[0]);
+    let (name, when) = (engine.running()[0].name, engine.now());
+    let mut new = NewRecipe::new(kind_of, json!({}));
+    new.superseded_recipe = Some(old);
+    // It is read now, and its turn comes after the end of the job.
+    let ticket = engine.queue_new_recipe(new.clone()).expect("room");
+    let state = TaskState::Ended { outcome: DONE, usage: Usage::default() };
+    engine.report(StatusUpdate { name, state, when }).expect("room");
+    assert_eq!(ticket.wait_durable(WAIT), Err(TicketError::Refused(RecipeError::Changing(old))));
+    assert!(engine.recipe_record(old).expect("there").completed.is_some());
+    let id = engine.queue_new_recipe(new).expect("room").wait_durable(WAIT).expect("a recipe");
+    let record = engine.recipe_record(old).expect("there");
+    assert!(record.completed.is_some() && record.superseded_by == Some(id), "{record:?}");
+}

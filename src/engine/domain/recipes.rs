@@ -285,6 +285,11 @@ pub(in crate::engine) fn chain_of(old: &Recipe) -> (RecipeId, RecipeId) {
     (old.id, old.root_superseded.unwrap_or(old.id))
 }
 
+/// True for a recipe that does not go on.
+pub(in crate::engine) fn is_over(recipe: &Recipe) -> bool {
+    recipe.completed.is_some() || recipe.superseded.is_some()
+}
+
 /// A configuration as it is kept; empty where there is none.
 pub(in crate::engine) fn check_configuration(given: Option<&Value>) -> Result<Json, RecipeError> {
     let Some(value) = given.filter(|value| !value.is_null()) else { return Ok("".into()) };
@@ -330,8 +335,7 @@ impl Core {
         superseded: Option<Recipe>,
         now: Timestamp,
     ) -> Result<RecipeId, RecipeError> {
-        // As it is now, where it goes on.
-        let superseded = superseded.map(|old| self.state.recipe_doc(old.id).cloned().unwrap_or(old));
+        let superseded = superseded.map(|old| self.as_it_is_now(old)).transpose()?;
         if let Some(old) = &superseded
             && (old.superseded_by.is_some() || self.state.was_superseded(old.id))
         {
@@ -363,6 +367,16 @@ impl Core {
             self.put(Doc::Recipe(old));
         }
         Ok(id)
+    }
+
+    /// A recipe that was read before its turn came: as it is now, where it goes on. One that went on when it was
+    /// read, and does no more, is another one now.
+    fn as_it_is_now(&self, read: Recipe) -> Result<Recipe, RecipeError> {
+        match self.state.recipe_doc(read.id) {
+            Some(known) => Ok(known.clone()),
+            None if is_over(&read) => Ok(read),
+            None => Err(RecipeError::Changing(read.id)),
+        }
     }
 
     /// The event of somebody who asked.

@@ -27,7 +27,7 @@ use crate::recipe::{Definition, Fate, ForcedNodes, ForcedNodesError, NodeKind, d
 use crate::state::{Gone, Known, data_of};
 use crate::store::Facts;
 
-use super::recipes::{Checked, Origin, RecipeError, chain_of, check_configuration, fits, size_of};
+use super::recipes::{Checked, Origin, RecipeError, chain_of, check_configuration, fits, is_over, size_of};
 
 /// A recipe to be made in place of another one.
 #[derive(Clone, Debug)]
@@ -297,7 +297,6 @@ impl Core {
         if let (Some(open), Some(doc)) = (self.state.open_recipe(id), self.state.recipe_doc(id)) {
             return Ok((doc.clone(), open.rows.clone(), open.known.clone()));
         }
-        let is_over = |doc: &Recipe| doc.completed.is_some() || doc.superseded.is_some();
         let found = former.recipes.get(&id).filter(|(doc, _)| is_over(doc));
         let (doc, rows) = found.ok_or(RecipeError::Changing(id))?;
         let unknown = RecipeError::UnknownType { id: doc.recipe_type, revision: doc.revision };
