@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use weighbridge::{PassPick, Policy, Scheduler, SchedulingNode, Score};
+use weighbridge::{PassPick, Policy, Reserving, Scheduler, SchedulingNode, Score, Timestamp};
 
 use workload::{Draw, Four, Node, Size, Waiting};
 
@@ -57,6 +57,9 @@ const GOALS: [(&str, &str, f64, f64, bool); 7] = [
 
 /// Executions that a pass places where a million are to be placed: they are launched before the next.
 const PASS: usize = 10_000;
+
+/// Passes of one key are at one instant.
+const NOW: Timestamp = Timestamp(0);
 
 #[derive(Default)]
 struct Arguments {
@@ -132,7 +135,7 @@ impl Setting {
 }
 
 fn policy(score: Score) -> Policy {
-    Policy::default().with_score(score)
+    Policy::default().with_score(score).with_reserving(Reserving::Never)
 }
 
 /// A whole pass of each score against plain loops.
@@ -140,7 +143,7 @@ fn check_whole() {
     let setting = Setting::new(300, 5_000, 20, Size::Whole, 7);
     for score in [Score::Scale, Score::BestFit, Score::Spread] {
         let mut picks = Vec::new();
-        setting.scheduler(policy(score)).pass(usize::MAX, &mut picks);
+        setting.scheduler(policy(score)).pass(NOW, usize::MAX, &mut picks);
         assert!(picks.len() > 1_000, "only {} were placed", picks.len());
         setting.check(score, &picks, usize::MAX);
     }
@@ -161,7 +164,7 @@ fn decisions_per_s(arguments: &Arguments) -> Figure {
         let setting = Setting::new(nodes, queued, types, Size::Whole, seed);
         let mut scheduler = setting.scheduler(policy(Score::Scale));
         let mut picks = Vec::with_capacity(1_000);
-        let (taken, summary) = seconds(|| scheduler.pass(usize::MAX, &mut picks));
+        let (taken, summary) = seconds(|| scheduler.pass(NOW, usize::MAX, &mut picks));
         if seed < 5 {
             setting.check(Score::Scale, &picks, 1_000);
         }
@@ -182,7 +185,7 @@ fn decisions_per_s_warm(arguments: &Arguments) -> Figure {
     let mut setting = Setting::new(nodes, queued, types, Size::Whole, 3);
     let mut scheduler = setting.scheduler(policy(Score::Scale));
     let mut picks = Vec::with_capacity(1_000);
-    scheduler.pass(usize::MAX, &mut picks);
+    scheduler.pass(NOW, usize::MAX, &mut picks);
     let (mut rates, mut first, mut n_placed) = (Vec::new(), queued + 1, 0);
     for _ in 0..200 {
         launch(&mut scheduler, &picks);
@@ -195,7 +198,7 @@ fn decisions_per_s_warm(arguments: &Arguments) -> Figure {
         let more = workload::waiting(queued, first, &setting.types, &mut setting.draw);
         first += queued;
         workload::enqueue(&mut scheduler, &more);
-        let (taken, summary) = seconds(|| scheduler.pass(usize::MAX, &mut picks));
+        let (taken, summary) = seconds(|| scheduler.pass(NOW, usize::MAX, &mut picks));
         n_placed += summary.n_placed;
         #[expect(clippy::cast_precision_loss, reason = "small")]
         rates.push(summary.n_tried as f64 / taken);
@@ -221,7 +224,7 @@ fn ns_per_placed(arguments: &Arguments, score: Score) -> Figure {
     let mut scheduler = setting.scheduler(policy(score));
     let (mut picks, mut taken, mut n_placed, mut hash) = (Vec::with_capacity(PASS), 0.0, 0, 0);
     loop {
-        let (pass, summary) = seconds(|| scheduler.pass(PASS, &mut picks));
+        let (pass, summary) = seconds(|| scheduler.pass(NOW, PASS, &mut picks));
         taken += pass;
         if n_placed == 0 {
             hash = setting.check(score, &picks, 1_000);
@@ -248,14 +251,14 @@ fn blocked_head_ms(arguments: &Arguments) -> Figure {
     setting.waiting.extend(workload::unplaceable(n, n + 1, 200, types));
     let mut scheduler = setting.scheduler(policy(Score::BestFit));
     let mut picks = Vec::with_capacity(1_000);
-    let (cold, summary) = seconds(|| scheduler.pass(1_000, &mut picks));
+    let (cold, summary) = seconds(|| scheduler.pass(NOW, 1_000, &mut picks));
     assert_eq!(summary.n_placed, 1_000, "a thousand");
     let hash = setting.check(Score::BestFit, &picks, 1_000);
     let mut times = Vec::new();
     for _ in 0..100 {
         launch(&mut scheduler, &picks);
         picks.clear();
-        let (taken, summary) = seconds(|| scheduler.pass(1_000, &mut picks));
+        let (taken, summary) = seconds(|| scheduler.pass(NOW, 1_000, &mut picks));
         assert_eq!(summary.n_placed, 1_000, "a thousand");
         times.push(taken * 1e3);
     }
@@ -280,15 +283,15 @@ fn unchanged_us(arguments: &Arguments) -> Figure {
     }
     let mut scheduler = setting.scheduler(Policy::scale().with_score(Score::BestFit));
     let mut picks = Vec::new();
-    let (first, _) = seconds(|| scheduler.pass(usize::MAX, &mut picks));
+    let (first, _) = seconds(|| scheduler.pass(NOW, usize::MAX, &mut picks));
     launch(&mut scheduler, &picks);
     picks.clear();
-    let summary = scheduler.pass(usize::MAX, &mut picks);
+    let summary = scheduler.pass(NOW, usize::MAX, &mut picks);
     assert!(summary.n_placed == 0 && !summary.reserved.is_empty(), "reservations");
     let n_waiting = scheduler.queue().len();
     let mut times = Vec::new();
     for _ in 0..1_000 {
-        let (taken, again) = seconds(|| scheduler.pass(usize::MAX, &mut picks));
+        let (taken, again) = seconds(|| scheduler.pass(NOW, usize::MAX, &mut picks));
         assert!(again.n_placed == 0 && again.reserved == summary.reserved, "the same");
         times.push(taken * 1e6);
     }
@@ -299,7 +302,7 @@ fn unchanged_us(arguments: &Arguments) -> Figure {
         let mut node: SchedulingNode = setting.nodes[0].state();
         node.offered = workload::named([0; 4]);
         scheduler.set_node(node);
-        let (taken, again) = seconds(|| scheduler.pass(usize::MAX, &mut picks));
+        let (taken, again) = seconds(|| scheduler.pass(NOW, usize::MAX, &mut picks));
         assert!(again.n_placed == 0 && !again.is_unchanged, "looked again");
         touched.push(taken * 1e6);
     }

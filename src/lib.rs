@@ -52,9 +52,10 @@ mod workload;
 pub use api::{ApiState, ServeError, Server, ServerOptions, read_instant};
 pub use clock::{Clock, SystemClock};
 pub use decision::{
-    Blocker, INVALID_RESOURCES, PassPick, PassSummary, Place, Placement, Placing, Policy, Reserving,
-    RunningShare, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, Scheduler,
-    SchedulingNode, Score, Shortage, UNKNOWN_JOB_TYPE, WaitNode, Why,
+    Blocker, Constraint, Demand, INVALID_RESOURCES, PassPick, PassSummary, Passed, Place, Placement, Placing,
+    Policy, Reservation, Reserving, RunningShare, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules,
+    ScaleType, Scheduler, SchedulingNode, Score, Shortage, Starvation, TypePolicy, UNKNOWN_JOB_TYPE,
+    WaitNode, Why,
 };
 #[cfg(feature = "local")]
 pub use driver::{

@@ -50,6 +50,12 @@ pub const NODES_MAX: usize = 100_000;
 /// Bytes of the scores that are kept of nodes for requests: some 5,000 requests at 10,000 nodes.
 pub const SCORES_BYTES_MAX: usize = 256 << 20;
 
+/// Executions that are passed over and of which it is known since when and how often.
+pub const WATCHED_MAX: usize = 4_096;
+
+/// Nodes that are kept for executions at once; never more than half of all.
+pub const RESERVATIONS_MAX: usize = 1_000;
+
 /// Picks of one offer.
 pub const PICKS_MAX: usize = 10_000;
 

@@ -65,9 +65,8 @@ pub(crate) fn scheduler<'a>(
     let sum = |sets: &[NodeResources]| sets.iter().fold(NodeResources::new(), |sum, set| sum.plus(set));
     for node in nodes {
         let share = |running: &ModelRunning| RunningShare {
-            priority: running.priority,
-            asks: running.resources.clone(),
             is_current: running.is_current,
+            ..RunningShare::new(running.priority, running.resources.clone())
         };
         let mut state = SchedulingNode::idle(node.id, &node.watermark);
         (state.is_ready, state.offered) = (node.is_ready, node.offered.clone());
@@ -76,7 +75,8 @@ pub(crate) fn scheduler<'a>(
         // What was placed before is given away, and counts as what is about to run.
         for (priority, asks) in &node.placed {
             state.given = state.given.plus(asks);
-            state.running.push(RunningShare { priority: *priority, asks: asks.clone(), is_current: false });
+            let share = RunningShare::new(*priority, asks.clone());
+            state.running.push(RunningShare { is_current: false, ..share });
         }
         scheduler.set_node(state);
     }

@@ -1,8 +1,8 @@
 //! Nodes and executions, made from a seed.
 
 use weighbridge::{
-    Amounts, Entry, ExeId, JobId, JobTypeId, NodeId, NodeResources, Policy, Quantity, Scheduler,
-    SchedulingNode, Timestamp,
+    Amounts, Entry, ExeId, JobId, JobTypeId, NodeId, NodeResources, Policy, Quantity, RunningShare,
+    Scheduler, SchedulingNode, Timestamp,
 };
 
 /// Numbers that look random and are the same on every machine (splitmix64).
@@ -74,7 +74,7 @@ impl Node {
         node.offered = named(self.free);
         // What is not free runs.
         let in_use = std::array::from_fn(|at| self.total[at] - self.free[at]);
-        node.running.push(weighbridge::RunningShare { priority: 50, asks: named(in_use), is_current: true });
+        node.running.push(RunningShare::new(50, named(in_use)));
         node
     }
 }
@@ -170,7 +170,7 @@ pub(crate) fn scheduler(policy: Policy, nodes: &[Node], types: &[Four], waiting:
     }
     enqueue(&mut scheduler, waiting);
     // Brings the nodes in; nothing is placed and no score is made.
-    scheduler.pass(0, &mut Vec::new());
+    scheduler.pass(Timestamp(0), 0, &mut Vec::new());
     scheduler
 }
 

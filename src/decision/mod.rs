@@ -12,7 +12,8 @@ pub(crate) use decide::decide;
 pub(crate) use explain::explain;
 pub use explain::{Blocker, Shortage, WaitNode, Why};
 pub use pass::{
-    PassPick, PassSummary, Placing, Policy, Reserving, RunningShare, Scheduler, SchedulingNode, Score,
+    Constraint, Demand, PassPick, PassSummary, Passed, Placing, Policy, Reservation, Reserving, RunningShare,
+    Scheduler, SchedulingNode, Score, Starvation, TypePolicy,
 };
 pub use place::{Place, Placement};
 pub use scale_rules::{

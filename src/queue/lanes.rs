@@ -111,7 +111,7 @@ impl Entry {
         }
     }
 
-    fn key(&self) -> SortKey {
+    pub(crate) fn key(&self) -> SortKey {
         SortKey::new(self.priority, self.queued, self.id)
     }
 }

@@ -24,6 +24,7 @@ mod verdict;
 
 pub use amounts::Amounts;
 pub use error::InsertError;
+pub(crate) use key::SortKey;
 pub(crate) use lanes::Walk;
 pub use lanes::{Entry, Position, PositionSearch, Queue, TypeStatus};
 pub use verdict::{Lack, LaneVerdict, Verdict};

@@ -6,9 +6,14 @@
 //! F3  Whoever saw the log up to a position and then sees the nodes named after it again knows
 //!     them all; a new `generation` means that positions and places mean nothing any more.
 
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
+
 use super::machine::{COLUMN_LEN, Column, Machine};
 use super::need::{Need, Signed, amounts, has};
-use crate::model::{NodeId, NodeResources, RESOURCES_MAX};
+use super::rules::{RuleId, Rules};
+use crate::model::{JobTypeId, NodeId, NodeResources, RESOURCES_MAX, Timestamp};
 use crate::queue::{Amounts, Queue};
 
 /// Nodes of a block.
@@ -26,6 +31,17 @@ pub struct RunningShare {
     pub asks: NodeResources,
     /// False between two steps: it uses nothing now, and its next step asks for this.
     pub is_current: bool,
+    /// Of which job type, where that is known.
+    pub job_type: Option<JobTypeId>,
+    /// When it ends, where that can be told.
+    pub ends: Option<Timestamp>,
+}
+
+impl RunningShare {
+    /// What runs now.
+    pub fn new(priority: i32, asks: NodeResources) -> Self {
+        Self { priority, asks, is_current: true, job_type: None, ends: None }
+    }
 }
 
 /// A node at the beginning of a pass.
@@ -45,6 +61,8 @@ pub struct SchedulingNode {
     pub other: NodeResources,
     /// What was given away of the offer before the pass.
     pub given: NodeResources,
+    /// What it is like, by name.
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl SchedulingNode {
@@ -78,6 +96,32 @@ struct Slot {
     /// Whether it is closed for the rest of a pass.
     is_closed: bool,
     holds: Vec<Hold>,
+    /// Job types of executions there that are to be spread.
+    spread: Vec<JobTypeId>,
+}
+
+/// Requests of which is known whether an empty node could take them.
+const EVER_MAX: usize = 1 << 14;
+
+/// Where a request would fit if nothing ran.
+#[derive(Clone, Copy, Debug)]
+enum Ever {
+    On(u32),
+    /// Nowhere, after nodes grew so often.
+    No(u64),
+}
+
+/// Which nodes meet a rule.
+#[derive(Clone, Debug, Default)]
+struct Suited {
+    /// By block.
+    suits: Vec<u64>,
+    /// By node: soft demands that it does not meet.
+    unmet: Vec<u8>,
+    /// By node: a number for the value of the attribute over which is spread.
+    group: Vec<u16>,
+    /// The numbers.
+    groups: BTreeMap<String, u16>,
 }
 
 /// See the file.
@@ -105,6 +149,14 @@ pub(super) struct Fleet {
     largest: Signed,
     /// Whether what is given away is kept by priority, for reservations.
     keeps_holds: bool,
+    /// What is known of requests and empty nodes.
+    ever: HashMap<(Need, RuleId), Ever>,
+    /// How often a node came, or has more or other things than before.
+    n_grown: u64,
+    /// By rule.
+    suited: Vec<Suited>,
+    /// Executions of a job type on nodes of a group.
+    spread: HashMap<(JobTypeId, u16), u32>,
 }
 
 fn plus(sum: &mut Signed, amount: &Signed) {
@@ -146,9 +198,8 @@ impl Fleet {
         self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
     }
 
-    /// Takes note of how a node stands. Cost: a search; a new node that is not the last one is sorted
-    /// in before the next pass.
-    pub(super) fn set(&mut self, node: &SchedulingNode, queue: &Queue) {
+    /// What a node has by the slots of the queue, and what of it who holds.
+    fn row_of(&self, node: &SchedulingNode, queue: &Queue) -> (Row, Vec<Hold>) {
         // What a node does not have at all is not taken from it either.
         let dense = |set: &NodeResources, has: &[bool; RESOURCES_MAX]| {
             let mut amounts = amounts(&queue.lookup(set));
@@ -172,15 +223,150 @@ impl Fleet {
                 less(&mut row.room, &asks);
             }
         }
+        (row, holds)
+    }
+
+    /// Takes note of how a node stands. Cost: a search; a new node that is not the last one is sorted
+    /// in before the next pass.
+    pub(super) fn set(&mut self, node: &SchedulingNode, queue: &Queue, rules: &Rules) {
+        let (row, holds) = self.row_of(node, queue);
         self.note(&node.watermark, queue);
-        let slot = Slot { id: node.id, is_ready: node.is_ready, is_closed: false, holds };
+        let is_spread = |job_type: &JobTypeId| rules.get(rules.of(*job_type)).spread_over().is_some();
+        let running = node.running.iter().filter_map(|share| share.job_type);
+        let spread: Vec<JobTypeId> = running.filter(is_spread).collect();
+        let slot = Slot { id: node.id, is_ready: node.is_ready, is_closed: false, holds, spread: Vec::new() };
         let at = self.find(node.id).unwrap_or_else(|| {
             self.is_unsorted |= self.slots.last().is_some_and(|last| last.id > node.id);
             self.push(slot.clone())
         });
-        self.slots[at] = slot;
+        let is_more = |(have, had): (&i64, &i64)| have > had;
+        let has_grown =
+            row.base.iter().zip(&self.base(at)).any(is_more) || node.is_ready != self.slots[at].is_ready;
+        self.n_grown += u64::from(has_grown || rules.iter().len() > 1);
+        self.count_spread(at, rules, -1);
+        self.slots[at] = Slot { spread, ..slot };
+        self.suit(at, &node.attributes, rules);
+        self.count_spread(at, rules, 1);
         self.put(at, &row);
         self.change(at);
+    }
+
+    /// Puts nodes in order, forgets those that are gone, and counts so many resources from now on. What
+    /// was given away since a node was set stays given away.
+    pub(super) fn rebuild(
+        &mut self,
+        n_resources: usize,
+        nodes: &BTreeMap<NodeId, SchedulingNode>,
+        (queue, rules): (&Queue, &Rules),
+    ) {
+        let n_before = self.n_resources;
+        let mut all: Vec<(Slot, Row)> = Vec::with_capacity(self.slots.len());
+        for at in 0..self.slots.len() {
+            let (mut slot, mut row) = (self.slots[at].clone(), self.row(at));
+            let Some(node) = nodes.get(&slot.id) else { continue };
+            // Nobody asked for the others before, so nothing of them was given away.
+            let (fresh, holds) = self.row_of(node, queue);
+            row.left[n_before..].copy_from_slice(&fresh.left[n_before..]);
+            row.room[n_before..].copy_from_slice(&fresh.room[n_before..]);
+            row.base[n_before..].copy_from_slice(&fresh.base[n_before..]);
+            for fresh in holds {
+                let known = slot.holds.iter_mut().find(|hold| hold.priority == fresh.priority);
+                if let Some(known) = known {
+                    known.sum[n_before..].copy_from_slice(&fresh.sum[n_before..]);
+                }
+            }
+            slot.is_closed = false;
+            all.push((slot, row));
+        }
+        all.sort_by_key(|(slot, _)| slot.id);
+        let generation = self.generation + 1;
+        let mut suited = std::mem::take(&mut self.suited);
+        for suited in &mut suited {
+            (suited.suits, suited.unmet, suited.group) = (Vec::new(), Vec::new(), Vec::new());
+        }
+        let (largest, keeps_holds) = (self.largest, self.keeps_holds);
+        let n_grown = self.n_grown + 1;
+        let spread = std::mem::take(&mut self.spread);
+        *self = Self {
+            n_resources,
+            generation,
+            largest,
+            keeps_holds,
+            n_grown,
+            suited,
+            spread,
+            ..Self::default()
+        };
+        for (slot, row) in all {
+            let node = &nodes[&slot.id];
+            self.note(&node.watermark, queue);
+            let at = self.push(slot);
+            self.suit(at, &node.attributes, rules);
+            self.put(at, &row);
+            self.change(at);
+        }
+        self.log.clear();
+        self.named.fill(0);
+    }
+
+    /// Takes note of which rules a node meets.
+    fn suit(&mut self, at: usize, attributes: &BTreeMap<String, String>, rules: &Rules) {
+        let (block, bit) = (at / BLOCK_LEN, 1 << (at % BLOCK_LEN));
+        self.suited.resize_with(rules.iter().len(), Suited::default);
+        for (rule, suited) in rules.iter().zip(&mut self.suited).filter(|(rule, _)| !rule.is_plain()) {
+            suited.suits.resize(self.open.len(), 0);
+            suited.unmet.resize(self.slots.len(), 0);
+            suited.group.resize(self.slots.len(), 0);
+            let unmet = rule.unmet(attributes);
+            if unmet.is_some() {
+                suited.suits[block] |= bit;
+            } else {
+                suited.suits[block] &= !bit;
+            }
+            suited.unmet[at] = u8::try_from(unmet.unwrap_or(0)).unwrap_or(u8::MAX);
+            let value = rule.spread_over().and_then(|attribute| attributes.get(attribute));
+            suited.group[at] = value.map_or(0, |value| {
+                let next = u16::try_from(suited.groups.len() + 1).unwrap_or(u16::MAX);
+                *suited.groups.entry(value.clone()).or_insert(next)
+            });
+        }
+    }
+
+    /// Counts the executions of a node that are to be spread, in or out.
+    fn count_spread(&mut self, at: usize, rules: &Rules, sign: i32) {
+        for job_type in &self.slots[at].spread {
+            let rule = usize::from(rules.of(*job_type));
+            let group = self.suited.get(rule).and_then(|suited| suited.group.get(at));
+            let n = self.spread.entry((*job_type, group.copied().unwrap_or(0))).or_default();
+            *n = n.saturating_add_signed(sign);
+        }
+    }
+
+    /// An execution that is to be spread goes to a node.
+    pub(super) fn spread_to(&mut self, at: usize, job_type: JobTypeId, rule: RuleId) {
+        *self.spread.entry((job_type, self.group(at, rule))).or_default() += 1;
+        self.slots[at].spread.push(job_type);
+    }
+
+    /// The group of a node, and how many executions of a job type its group has.
+    pub(super) fn n_spread(&self, at: usize, job_type: JobTypeId, rule: RuleId) -> u32 {
+        self.spread.get(&(job_type, self.group(at, rule))).copied().unwrap_or(0)
+    }
+
+    fn group(&self, at: usize, rule: RuleId) -> u16 {
+        self.suited.get(usize::from(rule)).and_then(|suited| suited.group.get(at)).copied().unwrap_or(0)
+    }
+
+    /// The nodes of a block that meet a rule.
+    pub(super) fn suiting(&self, block: usize, rule: RuleId) -> u64 {
+        let suited = self.suited.get(usize::from(rule)).filter(|suited| !suited.suits.is_empty());
+        suited.map_or(u64::MAX, |suited| suited.suits.get(block).copied().unwrap_or(0))
+    }
+
+    /// Soft demands of a rule that a node does not meet.
+    pub(super) fn unmet(&self, at: usize, rule: RuleId) -> u32 {
+        let unmet = self.suited.get(usize::from(rule)).and_then(|suited| suited.unmet.get(at));
+        unmet.copied().unwrap_or(0).into()
     }
 
     /// Takes note of what a node has in all.
@@ -188,12 +374,6 @@ impl Fleet {
         for (largest, have) in self.largest.iter_mut().zip(amounts(&queue.lookup(watermark))) {
             *largest = (*largest).max(have);
         }
-    }
-
-    /// Forgets all nodes, but not how large they were, and counts so many resources from now on.
-    pub(super) fn reset(&mut self, n_resources: usize) {
-        let Self { largest, keeps_holds, .. } = *self;
-        *self = Self { n_resources, largest, keeps_holds, ..Self::default() };
     }
 
     /// Forgets a node.
@@ -378,6 +558,45 @@ impl Fleet {
         self.is_open(at) && fits(&self.left(at), need, self.n_resources)
     }
 
+    /// Whether what is needed is there on some node that takes executions and meets the rule, once
+    /// nothing runs there. Cost: a look-up, and all nodes where one of them grew since.
+    pub(super) fn could_ever(&mut self, need: &Need, rule: RuleId) -> bool {
+        let covers = |fleet: &Self, at: usize| {
+            let is_there = at < fleet.len() && fleet.is_ready(at) && fleet.suits(at, rule);
+            is_there && fits(&fleet.base(at), need, fleet.n_resources)
+        };
+        if let Some(known) = self.ever.get(&(*need, rule)) {
+            match *known {
+                Ever::On(at) if covers(self, at as usize) => return true,
+                Ever::No(n_grown) if n_grown == self.n_grown => return false,
+                _ => {}
+            }
+        }
+        let found = (0..self.len()).find(|at| covers(self, *at));
+        let ever = found
+            .map_or(Ever::No(self.n_grown), |at| Ever::On(u32::try_from(at).expect("at most NODES_MAX")));
+        if self.ever.len() >= EVER_MAX {
+            self.ever.clear();
+        }
+        self.ever.insert((*need, rule), ever);
+        found.is_some()
+    }
+
+    /// Whether a node is there and takes new executions, closed or not.
+    pub(super) fn is_ready(&self, at: usize) -> bool {
+        self.slots[at].is_ready
+    }
+
+    /// Whether a node has what is needed, closed or not.
+    pub(super) fn has(&self, at: usize, need: &Need) -> bool {
+        fits(&self.left(at), need, self.n_resources)
+    }
+
+    /// Whether a node meets a rule.
+    pub(super) fn suits(&self, at: usize, rule: RuleId) -> bool {
+        self.suiting(at / BLOCK_LEN, rule) >> (at % BLOCK_LEN) & 1 == 1
+    }
+
     /// The position of the log.
     pub(super) fn position(&self) -> usize {
         self.log.len()
@@ -391,29 +610,11 @@ impl Fleet {
             .filter_map(|(at, position)| (self.named[at] == position).then_some(at))
     }
 
-    /// To be called before a pass: puts nodes in order, forgets those that are gone, cuts the log.
-    pub(super) fn settle(&mut self) {
+    /// Whether it has to be built anew: nodes are in disorder, more than a quarter is gone, or the log is
+    /// long.
+    pub(super) fn is_untidy(&self) -> bool {
         let is_long = self.log.len() > 16 * self.slots.len().max(1_000);
-        if !self.is_unsorted && self.n_gone * 4 <= self.slots.len() && !is_long {
-            return;
-        }
-        let mut all: Vec<(Slot, Row)> = Vec::with_capacity(self.slots.len());
-        for at in 0..self.slots.len() {
-            let slot = &self.slots[at];
-            if slot.is_ready || !slot.is_closed {
-                all.push((slot.clone(), self.row(at)));
-            }
-        }
-        all.sort_by_key(|(slot, _)| slot.id);
-        let Self { n_resources, largest, keeps_holds, generation, .. } = *self;
-        *self = Self { n_resources, largest, keeps_holds, generation: generation + 1, ..Self::default() };
-        for (slot, row) in all {
-            let at = self.push(slot);
-            self.put(at, &row);
-            self.change(at);
-        }
-        self.log.clear();
-        self.named.fill(0);
+        self.is_unsorted || self.n_gone * 4 > self.slots.len() || is_long
     }
 
     /// Holds F1 and F2 against what is there.

@@ -5,16 +5,23 @@
 
 mod counting;
 mod fleet;
+mod kept;
 mod machine;
 mod need;
 mod placer;
 mod policy;
 mod ranked;
+mod rules;
+mod run;
 mod scheduler;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use fleet::{RunningShare, SchedulingNode};
-pub use policy::{Policy, Reserving, Score};
-pub use scheduler::{PassPick, PassSummary, Placing, Scheduler};
+pub use kept::Reservation;
+pub use policy::{Constraint, Demand, Policy, Reserving, Score, Starvation, TypePolicy};
+pub use run::{PassPick, PassSummary};
+pub use scheduler::{Placing, Scheduler};
+pub use watch::Passed;

@@ -34,6 +34,11 @@ impl Need {
         self.0.map(|amount| amount.max(0))
     }
 
+    /// Whether `have` covers it.
+    pub(super) fn is_met(&self, have: &Signed) -> bool {
+        have.iter().zip(&self.0).all(|(have, need)| have >= need)
+    }
+
     /// The same of a named request: a name that is asked for with nothing is looked at too. `None`
     /// where it asks for something that no queue entry ever did, so that no node is known to have it.
     pub(super) fn of_named(queue: &Queue, asks: &NodeResources) -> Option<Self> {

@@ -1,10 +1,15 @@
-//! How a pass chooses: data, not code.
+//! How passes choose: data, not code.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::JobTypeId;
+
 /// Which node suits an execution best among those that can run it now. The lower score wins, of
 /// equal ones the lower node id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Score {
@@ -26,41 +31,208 @@ pub enum Score {
 #[non_exhaustive]
 pub enum Reserving {
     /// It waits.
-    #[default]
     Never,
     /// A node that could take it once less important executions ended is closed to everything
     /// behind it for the rest of the pass: Scale's.
     PerPass,
+    /// Once it was passed over too often or too long ([`Starvation`]), the node that lacks least of what
+    /// it asks for is closed until it starts there.
+    #[default]
+    Held,
 }
 
-/// How a pass chooses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// How long an execution may be passed over that an empty node could take, before a node is
+/// kept for it: whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Starvation {
+    /// How many executions behind it may start.
+    pub overtaken: u32,
+    /// Seconds.
+    pub seconds: u32,
+}
+
+impl Default for Starvation {
+    fn default() -> Self {
+        Self { overtaken: 1_000, seconds: 300 }
+    }
+}
+
+impl Starvation {
+    /// Seconds as a duration.
+    pub(super) fn wait(self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}
+
+/// How passes choose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Policy {
     /// Which node.
     pub score: Score,
     /// What becomes of an execution that fits nowhere now.
     pub reserving: Reserving,
+    /// When a node is kept for one.
+    pub starvation: Starvation,
+    /// For how many seconds a node is kept at most before another may be chosen.
+    pub hold_seconds: u32,
+    /// Nothing starts while something more important waits that an empty node could take.
+    pub is_strict: bool,
+    /// What is different for some job types.
+    pub job_types: BTreeMap<JobTypeId, TypePolicy>,
+}
+
+/// What is different for one job type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TypePolicy {
+    /// Which node.
+    pub score: Option<Score>,
+    /// When a node is kept for one of its executions.
+    pub starvation: Option<Starvation>,
+    /// How many seconds an execution runs, as far as one can tell: where it would end before a node
+    /// is needed by whom it is kept for, it may run there (backfill).
+    pub estimate_seconds: Option<u32>,
+    /// What a node has to be like.
+    pub constraints: Vec<Constraint>,
+}
+
+/// A demand on the attributes of a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Constraint {
+    /// Which attribute.
+    pub attribute: String,
+    /// What of it.
+    pub is: Demand,
+    /// True: nodes that meet it come first, the others do too.
+    #[serde(default)]
+    pub is_soft: bool,
+}
+
+/// What an attribute has to be. A node without the attribute meets `NotIn` alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Demand {
+    /// This value.
+    Equals(String),
+    /// One of these.
+    In(Vec<String>),
+    /// None of these.
+    NotIn(Vec<String>),
+    /// As few executions of the job type as possible on nodes with the same value.
+    Spread,
+}
+
+impl Constraint {
+    /// Whether a node with these attributes meets it. Whether executions are spread is no matter of
+    /// one node.
+    pub fn is_met(&self, attributes: &BTreeMap<String, String>) -> bool {
+        let value = attributes.get(&self.attribute);
+        match &self.is {
+            Demand::Equals(wanted) => value == Some(wanted),
+            Demand::In(wanted) => value.is_some_and(|value| wanted.contains(value)),
+            Demand::NotIn(refused) => !value.is_some_and(|value| refused.contains(value)),
+            Demand::Spread => true,
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            score: Score::default(),
+            reserving: Reserving::default(),
+            starvation: Starvation::default(),
+            hold_seconds: 3_600,
+            is_strict: false,
+            job_types: BTreeMap::new(),
+        }
+    }
 }
 
 impl Policy {
     /// Scale's: its score, and a reservation for each execution that fits nowhere, for one pass.
-    pub const fn scale() -> Self {
-        Self { score: Score::Scale, reserving: Reserving::PerPass }
+    pub fn scale() -> Self {
+        Self::default().with_score(Score::Scale).with_reserving(Reserving::PerPass)
     }
 
     /// The same with another score.
     #[must_use]
-    pub const fn with_score(mut self, score: Score) -> Self {
+    pub fn with_score(mut self, score: Score) -> Self {
         self.score = score;
         self
     }
 
     /// The same with another way to reserve.
     #[must_use]
-    pub const fn with_reserving(mut self, reserving: Reserving) -> Self {
+    pub fn with_reserving(mut self, reserving: Reserving) -> Self {
         self.reserving = reserving;
+        self
+    }
+
+    /// The same with another bound for being passed over.
+    #[must_use]
+    pub fn with_starvation(mut self, overtaken: u32, seconds: u32) -> Self {
+        self.starvation = Starvation { overtaken, seconds };
+        self
+    }
+
+    /// The same, strict or not.
+    #[must_use]
+    pub fn strict(mut self, is_strict: bool) -> Self {
+        self.is_strict = is_strict;
+        self
+    }
+
+    /// The same with what is different for a job type.
+    #[must_use]
+    pub fn with_job_type(mut self, job_type: JobTypeId, policy: TypePolicy) -> Self {
+        self.job_types.insert(job_type, policy);
+        self
+    }
+
+    /// The bound for a job type.
+    pub(super) fn starvation_of(&self, job_type: JobTypeId) -> Starvation {
+        self.of(job_type).and_then(|own| own.starvation).unwrap_or(self.starvation)
+    }
+
+    /// What is different for a job type.
+    pub(super) fn of(&self, job_type: JobTypeId) -> Option<&TypePolicy> {
+        self.job_types.get(&job_type)
+    }
+}
+
+impl TypePolicy {
+    /// With a score of its own.
+    #[must_use]
+    pub fn with_score(mut self, score: Score) -> Self {
+        self.score = Some(score);
+        self
+    }
+
+    /// With a bound of its own.
+    #[must_use]
+    pub fn with_starvation(mut self, overtaken: u32, seconds: u32) -> Self {
+        self.starvation = Some(Starvation { overtaken, seconds });
+        self
+    }
+
+    /// With so many seconds as what its executions take.
+    #[must_use]
+    pub fn with_estimate(mut self, seconds: u32) -> Self {
+        self.estimate_seconds = Some(seconds);
+        self
+    }
+
+    /// With one more demand on nodes.
+    #[must_use]
+    pub fn with_constraint(mut self, constraint: Constraint) -> Self {
+        self.constraints.push(constraint);
         self
     }
 }

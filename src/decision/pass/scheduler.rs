@@ -1,40 +1,17 @@
 //! Queue and nodes together, in memory: what a scheduler loop without a store calls.
 
 use std::borrow::BorrowMut;
-use std::collections::BTreeMap;
 
 use super::fleet::SchedulingNode;
+use super::kept::Reservation;
 use super::need::Need;
-use super::placer::{Placed, Placer};
-use super::policy::{Policy, Reserving};
+use super::placer::{Asked, Placed};
+use super::policy::Policy;
+use super::run::{Pass, PassPick, PassSummary};
+use super::watch::Passed;
 use crate::decision::place::{Place, Placement};
-use crate::model::{ExeId, JobTypeId, NodeId, NodeResources};
-use crate::queue::{Entry, Queue, Walk};
-
-/// An execution and its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PassPick {
-    /// Which execution; it is set aside in the queue until [`Queue::launch`] or
-    /// [`Queue::put_back`].
-    pub entry: Entry,
-    /// Where it is to run.
-    pub node: NodeId,
-    /// The score of that node.
-    pub score: u32,
-}
-
-/// What a pass did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PassSummary {
-    /// Executions for which nodes were looked for.
-    pub n_tried: usize,
-    /// Executions that were placed.
-    pub n_placed: usize,
-    /// Nodes closed, each with the execution for which it was.
-    pub reserved: Vec<(ExeId, NodeId)>,
-    /// True where nothing changed since the pass before, so nothing was looked at.
-    pub is_unchanged: bool,
-}
+use crate::model::{ExeId, JobTypeId, NodeId, NodeResources, Timestamp};
+use crate::queue::Queue;
 
 /// A pass that is under way; over when it is dropped. What it placed stays placed.
 pub struct Placing<S: BorrowMut<Scheduler>> {
@@ -43,9 +20,11 @@ pub struct Placing<S: BorrowMut<Scheduler>> {
 
 impl<S: BorrowMut<Scheduler>> Place for Placing<S> {
     fn place(&mut self, asks: &NodeResources, priority: i32) -> Placement {
-        let Scheduler { placer, queue, .. } = self.scheduler.borrow_mut();
+        let Scheduler { pass, queue } = self.scheduler.borrow_mut();
         let Some(need) = Need::of_named(queue, asks) else { return Placement::Nowhere };
-        match placer.place(&need, priority) {
+        let placer = pass.placer();
+        // No job type has this id, so the rule is that of all.
+        match placer.place(&Asked { need, priority, job_type: JobTypeId(u32::MAX) }) {
             Placed::Run { at, score } => Placement::Run { node: placer.fleet.id(at), score },
             Placed::Reserve { at, score } => Placement::Reserve { node: placer.fleet.id(at), score },
             Placed::Nowhere => Placement::Nowhere,
@@ -55,36 +34,42 @@ impl<S: BorrowMut<Scheduler>> Place for Placing<S> {
 
 impl<S: BorrowMut<Scheduler>> Drop for Placing<S> {
     fn drop(&mut self) {
-        self.scheduler.borrow_mut().placer.end();
+        self.scheduler.borrow_mut().pass.end();
     }
 }
 
 /// A queue and the nodes it runs on.
+///
+/// ```
+/// use weighbridge::{Entry, ExeId, JobId, JobTypeId, NodeId, NodeResources, Policy, Scheduler, SchedulingNode, Timestamp};
+/// let mut scheduler = Scheduler::new(Policy::default());
+/// for id in 1..=2 {
+///     let total = NodeResources::new().cpus("4")?.mem_mib(8_192);
+///     scheduler.set_node(SchedulingNode::idle(NodeId(id), &total));
+/// }
+/// let asks = scheduler.queue_mut().intern(&NodeResources::new().cpus("3")?.mem_mib(512));
+/// for id in 1..=3 {
+///     let (job, job_type) = (JobId(id), JobTypeId(1));
+///     let (tenant, constraints) = Default::default();
+///     let (priority, queued) = (100, Timestamp(0));
+///     let entry = Entry { id: ExeId(id), job, job_type, tenant, constraints, priority, queued, asks };
+///     scheduler.queue_mut().insert(entry)?;
+/// }
+/// let mut picks = Vec::new();
+/// scheduler.pass(Timestamp(0), 100, &mut picks);
+/// let placed: Vec<_> = picks.iter().map(|pick| (pick.entry.id.0, pick.node.0)).collect();
+/// assert_eq!(placed, [(1, 1), (2, 2)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Scheduler {
     queue: Queue,
-    placer: Placer,
-    policy: Policy,
-    nodes: BTreeMap<NodeId, SchedulingNode>,
-    types: BTreeMap<JobTypeId, NodeResources>,
-    walk: Walk,
-    /// Queue and nodes after a pass that left nothing to do, and what it reserved.
-    seen: Option<(u64, u64, usize)>,
-    reserved: Vec<(ExeId, NodeId)>,
+    pass: Pass,
 }
 
 impl Scheduler {
     /// Without entries and nodes.
     pub fn new(policy: Policy) -> Self {
-        Self {
-            queue: Queue::default(),
-            placer: Placer::new(policy),
-            policy,
-            nodes: BTreeMap::new(),
-            types: BTreeMap::new(),
-            walk: Walk::default(),
-            seen: None,
-            reserved: Vec::new(),
-        }
+        Self { queue: Queue::default(), pass: Pass::new(policy) }
     }
 
     /// The queue.
@@ -98,129 +83,81 @@ impl Scheduler {
     }
 
     /// What a job type asks for in general, as far as the score counts types. Cost: all scores are
-    /// made anew.
+    /// made anew, once before the next pass.
     pub fn set_type(&mut self, job_type: JobTypeId, asks: NodeResources) {
         self.queue.intern(&asks);
-        self.types.insert(job_type, asks);
-        self.placer.reset(0);
-        self.seen = None;
+        self.pass.set_type(job_type, Some(asks));
     }
 
-    /// How a node stands now. Cost: a search.
+    /// How a node stands now: what was picked for it before counts no more. Cost: a search.
     pub fn set_node(&mut self, node: SchedulingNode) {
-        if self.is_current() {
-            self.placer.fleet.set(&node, &self.queue);
-        } else {
-            self.placer.fleet.note(&node.watermark, &self.queue);
-        }
-        self.nodes.insert(node.id, node);
+        self.pass.set_node(node, &self.queue);
     }
 
     /// A node is gone.
     pub fn remove_node(&mut self, id: NodeId) {
-        self.nodes.remove(&id);
-        self.placer.fleet.remove(id);
+        self.pass.remove_node(id);
     }
 
-    /// Whether the placer counts the resources that the queue counts.
-    fn is_current(&self) -> bool {
-        self.placer.fleet.n_resources == self.queue.dims().len()
+    /// Nodes that are kept for executions.
+    pub fn reservations(&self) -> impl ExactSizeIterator<Item = &Reservation> {
+        self.pass.kept().iter()
     }
 
-    fn renew(&mut self) {
-        self.seen = None;
-        let Self { placer, queue, nodes, types, .. } = self;
-        placer.reset(queue.dims().len());
-        placer.set_types(types.values().filter_map(|asks| Need::of_named(queue, asks)));
-        for node in nodes.values() {
-            placer.fleet.set(node, queue);
-        }
+    /// Since when, and how often, an execution was passed over that could have run on an empty node.
+    pub fn passed_over(&self, exe: ExeId) -> Option<Passed> {
+        self.pass.passed(exe)
     }
 
     /// Places at most `most` executions, in the order of the queue, each on the node that suits it
-    /// best; appends them to `picks`.
+    /// best; appends them to `picks`. `now` never runs back.
     ///
     /// Cost: the lanes of the queue once; for each execution that is looked at, the nodes that
     /// changed since one that asks for the same was; nothing where nothing changed since the pass
-    /// before.
-    pub fn pass(&mut self, most: usize, picks: &mut Vec<PassPick>) -> PassSummary {
-        self.begin();
-        let mut summary = PassSummary::default();
-        if self.seen == Some(self.state()) {
-            summary.is_unchanged = true;
-            summary.reserved.clone_from(&self.reserved);
-            return summary;
-        }
-        let Self { queue, placer, walk, policy, .. } = self;
-        let free = match policy.reserving {
-            Reserving::Never => placer.fleet.envelope(),
-            Reserving::PerPass => placer.fleet.largest(),
-        };
-        queue.walk(walk, &free);
-        while summary.n_placed < most {
-            let Some(shown) = queue.walk_next(walk) else { break };
-            summary.n_tried += 1;
-            match placer.place(&Need::of(&shown.entry.asks), shown.entry.priority) {
-                Placed::Run { at, score } => {
-                    let entry = queue.walk_take(walk, &shown);
-                    picks.push(PassPick { entry, node: placer.fleet.id(at), score });
-                    summary.n_placed += 1;
-                }
-                Placed::Reserve { at, .. } => {
-                    summary.reserved.push((shown.entry.id, placer.fleet.id(at)));
-                    queue.walk_refuse(walk, &shown);
-                }
-                Placed::Nowhere => queue.walk_refuse(walk, &shown),
-            }
-        }
-        placer.end();
-        // What a pass placed may move the reservations of the next.
-        self.seen = (summary.n_placed == 0 && most > 0).then(|| self.state());
-        self.reserved.clone_from(&summary.reserved);
-        summary
+    /// before and nobody became due.
+    pub fn pass(&mut self, now: Timestamp, most: usize, picks: &mut Vec<PassPick>) -> PassSummary {
+        self.pass.run(&mut self.queue, now, most, picks)
     }
 
     /// Begins a pass whose executions come from elsewhere, one by one. Names that they ask for and
     /// nothing in the queue ever did have to be [interned](Queue::intern) before.
     pub fn placing(&mut self) -> Placing<&mut Self> {
-        self.begin();
+        self.pass.begin(&self.queue);
         Placing { scheduler: self }
     }
 
     /// The same, and the scheduler is done with after it.
     pub fn into_placing(mut self) -> Placing<Self> {
-        self.begin();
+        self.pass.begin(&self.queue);
         Placing { scheduler: self }
-    }
-
-    fn begin(&mut self) {
-        if !self.is_current() {
-            self.renew();
-        }
-        self.placer.begin();
     }
 
     /// A node offers something: picks what runs there, in the order of the queue, at most `most`.
     /// Cost: that of one decision for each pick, beside the taking in of the node.
     pub fn offer(&mut self, node: &SchedulingNode, most: usize, picks: &mut Vec<PassPick>) {
-        let mut left = self.queue.lookup(&node.offered);
-        let Self { queue, .. } = self;
-        let n_before = picks.len();
-        while picks.len() < n_before + most {
-            let Some(entry) = queue.take_first_fit(&mut left) else { break };
+        let offered = self.queue.lookup(&node.offered);
+        let (mut left, n_before) = (offered, picks.len());
+        if let Some(exe) = self.pass.may_start(node.id) {
+            // It is kept: what it is kept for goes first, or nothing does.
+            let fits = self.queue.get(exe).is_some_and(|entry| left.covers(&entry.asks));
+            let Some(entry) = fits.then(|| self.queue.pick(exe)).flatten() else { return };
+            left = left.minus_or_zero(&entry.asks);
             picks.push(PassPick { entry, node: node.id, score: 0 });
         }
+        while picks.len() < n_before + most {
+            let Some(entry) = self.queue.take_first_fit(&mut left) else { break };
+            picks.push(PassPick { entry, node: node.id, score: 0 });
+        }
+        for pick in &picks[n_before..] {
+            self.pass.started(&pick.entry, &self.queue);
+        }
         let given = picks[n_before..].iter().map(|pick| pick.entry);
-        self.placer.offered(node.id, &self.queue.lookup(&node.offered), given);
+        self.pass.offered(node.id, &offered, given);
     }
 
     #[cfg(test)]
     pub(super) fn check_invariants(&mut self) {
         self.queue.check_invariants();
-        self.placer.check_invariants();
-    }
-
-    fn state(&self) -> (u64, u64, usize) {
-        (self.queue.version(), self.placer.fleet.generation, self.placer.fleet.position())
+        self.pass.check_invariants();
     }
 }

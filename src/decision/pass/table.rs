@@ -7,6 +7,7 @@
 
 use super::fleet::{BLOCK_LEN, Fleet};
 use super::need::{Need, Signed};
+use super::rules::RuleId;
 
 /// The score of a node that does not do.
 pub(super) const NONE: u32 = u32::MAX;
@@ -25,14 +26,21 @@ pub(super) enum Kind {
 pub(super) struct Request {
     pub(super) need: Need,
     pub(super) kind: Kind,
+    pub(super) rule: RuleId,
 }
 
 /// Gives a node that does a score, by what would be left of it.
 pub(super) trait Scorer {
-    fn score(&self, fleet: &Fleet, at: usize, rest: &Signed) -> u32;
+    fn score(&self, fleet: &Fleet, at: usize, rest: &Signed, rule: RuleId) -> u32;
 
     /// The scores of all nodes of a block, each less `asks`, where that is cheaper than one by one.
-    fn score_block(&self, fleet: &Fleet, block: usize, asks: &Signed) -> Option<[u32; BLOCK_LEN]>;
+    fn score_block(
+        &self,
+        fleet: &Fleet,
+        block: usize,
+        asks: &Signed,
+        rule: RuleId,
+    ) -> Option<[u32; BLOCK_LEN]>;
 }
 
 /// See the file.
@@ -64,7 +72,7 @@ impl Table {
             Kind::Run => fleet.covers(at, &self.request.need),
             Kind::Reserve(_) => fleet.is_open(at),
         };
-        if does { self.score_of_open(fleet, scorer, at) } else { NONE }
+        if does && fleet.suits(at, self.request.rule) { self.score_of_open(fleet, scorer, at) } else { NONE }
     }
 
     /// The score of a node that is open, and covers the request where it is to run now.
@@ -83,7 +91,7 @@ impl Table {
         for (rest, asks) in rest.iter_mut().zip(&self.asks) {
             *rest -= asks;
         }
-        scorer.score(fleet, at, &rest)
+        scorer.score(fleet, at, &rest, self.request.rule)
     }
 
     fn is_any_covering(&self, fleet: &Fleet, mut nodes: impl Iterator<Item = usize>) -> bool {
@@ -124,11 +132,13 @@ impl Table {
             let mut open = match self.request.kind {
                 Kind::Run => fleet.covering(block, &self.request.need),
                 Kind::Reserve(_) => fleet.open_bits(block),
-            };
+            } & fleet.suiting(block, self.request.rule);
             let mut min = NONE;
             // One by one where only a few do.
             let of_block = match self.request.kind {
-                Kind::Run if open.count_ones() > 8 => scorer.score_block(fleet, block, &self.asks),
+                Kind::Run if open.count_ones() > 8 => {
+                    scorer.score_block(fleet, block, &self.asks, self.request.rule)
+                }
                 _ => None,
             };
             while open != 0 {
@@ -160,6 +170,13 @@ impl Table {
         } else if before == min {
             self.mins[block] = self.of_block(block).iter().fold(NONE, |least, score| least.min(*score));
         }
+    }
+
+    /// The node that comes first by what `first_by` says, then by its score, then by its id. Cost: all
+    /// nodes.
+    pub(super) fn best_by(&self, first_by: impl Fn(usize) -> u32) -> Option<(usize, u32)> {
+        let all = self.scores.iter().enumerate().filter(|(_, score)| **score != NONE);
+        all.map(|(at, score)| (at, *score)).min_by_key(|(at, score)| (first_by(*at), *score, *at))
     }
 
     /// The node with the lowest score, the first of equals. Cost: a word per block, and a block.

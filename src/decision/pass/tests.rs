@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::fleet::{RunningShare, SchedulingNode};
 use super::policy::{Policy, Reserving, Score};
-use super::scheduler::{PassPick, Scheduler};
+use super::run::PassPick;
+use super::scheduler::Scheduler;
 use crate::model::{
     ConstraintSetId, ExeId, JobId, JobTypeId, NodeId, NodeResources, Quantity, QueueMode, TenantId, Timestamp,
 };
@@ -244,11 +245,7 @@ fn state(id: u32, node: &Node) -> SchedulingNode {
             set.with(name, Quantity(amount.unsigned_abs() * 1_000)).expect("a name")
         })
     };
-    let running = node.running.iter().map(|(priority, asks)| RunningShare {
-        priority: *priority,
-        asks: all(*asks),
-        is_current: true,
-    });
+    let running = node.running.iter().map(|(priority, asks)| RunningShare::new(*priority, all(*asks)));
     SchedulingNode {
         id: NodeId(id),
         is_ready: node.is_ready,
@@ -266,7 +263,7 @@ fn run(policy: Policy, steps: Vec<Step>) {
             (at, [n % 3 + 1, n * 2 % 5, n % 4, i64::from(at == 4), i64::from(at == 5)])
         })
         .collect();
-    let mut scheduler = Scheduler::new(policy);
+    let mut scheduler = Scheduler::new(policy.clone());
     for (id, asks) in &types {
         scheduler.set_type(JobTypeId(*id), named(*asks));
     }
@@ -346,7 +343,7 @@ fn run(policy: Policy, steps: Vec<Step>) {
             }
             Step::Pass { most } => {
                 let mut picks: Vec<PassPick> = Vec::new();
-                let summary = scheduler.pass(most, &mut picks);
+                let summary = scheduler.pass(Timestamp(0), most, &mut picks);
                 let found: Vec<(u64, u32)> =
                     picks.iter().map(|pick| (pick.entry.id.0, pick.node.0)).collect();
                 let reserved: Vec<(u64, u32)> =
@@ -378,7 +375,8 @@ fn policies() -> impl Strategy<Value = Policy> {
         Just(Score::DominantShare)
     ];
     let reserving = prop_oneof![Just(Reserving::Never), Just(Reserving::PerPass)];
-    (score, reserving).prop_map(|(score, reserving)| Policy { score, reserving })
+    (score, reserving)
+        .prop_map(|(score, reserving)| Policy::default().with_score(score).with_reserving(reserving))
 }
 
 proptest! {

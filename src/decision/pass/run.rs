@@ -1,0 +1,387 @@
+//! One pass: what is queued, in order, against all nodes.
+//!
+//! N1  A node is promised no more than it offered, less what was promised of it since.
+//! N2  On a node that is kept starts only the execution it is kept for, or one that ends before that
+//!     one can start.
+//! N3  Nodes and queue that did not change, at a time at which nobody became due, give nothing new.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::fleet::SchedulingNode;
+use super::kept::{Kept, Reservation};
+use super::need::{Need, amounts};
+use super::placer::{Asked, Placed, Placer};
+use super::policy::{Policy, Reserving};
+use super::watch::{Passed, Watch};
+use crate::limits::RESERVATIONS_MAX;
+use crate::model::{ExeId, JobTypeId, NodeId, NodeResources, Timestamp};
+use crate::queue::{Entry, Queue, Walk};
+
+/// An execution and its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassPick {
+    /// Which execution; it is set aside in the queue until [`Queue::launch`] or
+    /// [`Queue::put_back`].
+    pub entry: Entry,
+    /// Where it is to run.
+    pub node: NodeId,
+    /// The score of that node.
+    pub score: u32,
+}
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PassSummary {
+    /// Executions for which nodes were looked for.
+    pub n_tried: usize,
+    /// Executions that were placed.
+    pub n_placed: usize,
+    /// Those of them that run on a node kept for another, since they end before it is needed.
+    pub n_backfilled: usize,
+    /// Nodes closed at the end of the pass, each with the execution for which it is.
+    pub reserved: Vec<(ExeId, NodeId)>,
+    /// True where nothing changed since the pass before, so nothing was looked at.
+    pub is_unchanged: bool,
+}
+
+/// What a pass left behind when nothing more could be done.
+#[derive(Clone, Debug)]
+struct Seen {
+    queue: u64,
+    generation: u64,
+    position: usize,
+    until: Option<Timestamp>,
+    reserved: Vec<(ExeId, NodeId)>,
+}
+
+/// Passes over the nodes of one owner.
+#[derive(Default)]
+pub(crate) struct Pass {
+    policy: Policy,
+    placer: Placer,
+    nodes: BTreeMap<NodeId, SchedulingNode>,
+    types: BTreeMap<JobTypeId, NodeResources>,
+    are_types_new: bool,
+    walk: Walk,
+    watch: Watch,
+    kept: Kept,
+    seen: Option<Seen>,
+}
+
+fn asked(entry: &Entry) -> Asked {
+    Asked { need: Need::of(&entry.asks), priority: entry.priority, job_type: entry.job_type }
+}
+
+impl Pass {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self { placer: Placer::new(&policy), policy, ..Self::default() }
+    }
+
+    /// What a job type asks for in general, as far as the score counts types. Cost: all scores are
+    /// made anew, once before the next pass.
+    pub(crate) fn set_type(&mut self, job_type: JobTypeId, asks: Option<NodeResources>) {
+        let before = match asks {
+            Some(asks) => {
+                self.types.insert(job_type, asks.clone()).as_ref().is_none_or(|before| *before != asks)
+            }
+            None => self.types.remove(&job_type).is_some(),
+        };
+        self.are_types_new |= before;
+    }
+
+    /// How a node stands now: what was given away of it before counts no more. Cost: a search.
+    pub(crate) fn set_node(&mut self, node: SchedulingNode, queue: &Queue) {
+        self.placer.set_node(&node, queue);
+        self.nodes.insert(node.id, node);
+    }
+
+    /// A node is gone.
+    pub(crate) fn remove_node(&mut self, id: NodeId) {
+        self.nodes.remove(&id);
+        self.placer.fleet.remove(id);
+        if let Some(exe) = self.kept.on(id).map(|kept| kept.exe) {
+            self.kept.release(exe);
+        }
+    }
+
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Since when, and how often, an execution was passed over.
+    pub(crate) fn passed(&self, exe: ExeId) -> Option<Passed> {
+        self.watch.get(exe)
+    }
+
+    /// To be called before executions are placed.
+    pub(super) fn begin(&mut self, queue: &Queue) {
+        if self.are_types_new || self.placer.is_outdated(queue.dims().len()) {
+            let types = self.types.values().filter_map(|asks| Need::of_named(queue, asks));
+            self.placer.rebuild(&self.nodes, queue, types);
+            self.are_types_new = false;
+        }
+        self.placer.begin();
+    }
+
+    /// To be called after executions were placed.
+    pub(super) fn end(&mut self) {
+        self.placer.end();
+    }
+
+    pub(super) fn placer(&mut self) -> &mut Placer {
+        &mut self.placer
+    }
+
+    /// Places at most `most` executions, in the order of the queue, each on the node that suits it
+    /// best; appends them to `picks`.
+    ///
+    /// Cost: the lanes of the queue once; for each execution that is looked at, the nodes that
+    /// changed since one that asks for the same was; nothing where nothing changed since the pass
+    /// before and nobody became due.
+    pub(crate) fn run(
+        &mut self,
+        queue: &mut Queue,
+        now: Timestamp,
+        most: usize,
+        picks: &mut Vec<PassPick>,
+    ) -> PassSummary {
+        self.begin(queue);
+        let placer = &self.placer;
+        if let Some(seen) = self.seen.as_ref().filter(|seen| seen.is_of(queue, placer, now)) {
+            return PassSummary {
+                reserved: seen.reserved.clone(),
+                is_unchanged: true,
+                ..PassSummary::default()
+            };
+        }
+        self.watch.begin();
+        self.watch.retain(|exe| queue.get(exe).is_some());
+        let mut summary = PassSummary::default();
+        self.start_kept(queue, now, most, picks, &mut summary);
+        let free = match self.policy.reserving {
+            Reserving::Never if !self.policy.is_strict => self.placer.fleet.envelope(),
+            _ => self.placer.fleet.largest(),
+        };
+        queue.walk(&mut self.walk, &free);
+        while summary.n_placed < most {
+            let Some(shown) = queue.walk_next(&mut self.walk) else { break };
+            summary.n_tried += 1;
+            let asked = asked(&shown.entry);
+            match self.place(&asked, now) {
+                Found::Run { at, score, is_backfill } => {
+                    let entry = queue.walk_take(&mut self.walk, &shown);
+                    picks.push(PassPick { entry, node: self.placer.fleet.id(at), score });
+                    summary.n_placed += 1;
+                    summary.n_backfilled += usize::from(is_backfill);
+                    if !self.watch.is_empty() {
+                        self.watch.forget(entry.id);
+                        self.kept.release(entry.id);
+                    }
+                }
+                Found::Reserve { at } => {
+                    summary.reserved.push((shown.entry.id, self.placer.fleet.id(at)));
+                    queue.walk_refuse(&mut self.walk, &shown);
+                }
+                Found::Nowhere => {
+                    queue.walk_refuse(&mut self.walk, &shown);
+                    let could = self.pass_over(&shown.entry, &asked, queue, summary.n_placed, now);
+                    if could && self.policy.is_strict {
+                        break;
+                    }
+                }
+            }
+        }
+        self.placer.end();
+        self.watch.end(summary.n_placed);
+        if self.policy.reserving == Reserving::Held {
+            summary.reserved = self.kept.iter().map(|kept| (kept.exe, kept.node)).collect();
+        }
+        // What a pass placed may move the reservations of the next.
+        self.seen = (summary.n_placed == 0 && most > 0).then(|| Seen {
+            queue: queue.version(),
+            generation: self.placer.fleet.generation,
+            position: self.placer.fleet.position(),
+            until: self.next_due(queue),
+            reserved: summary.reserved.clone(),
+        });
+        summary
+    }
+
+    /// Where an execution goes.
+    fn place(&mut self, asked: &Asked, now: Timestamp) -> Found {
+        match self.placer.place(asked) {
+            Placed::Run { at, score } => Found::Run { at, score, is_backfill: false },
+            Placed::Reserve { at, .. } => Found::Reserve { at },
+            Placed::Nowhere => self.backfill(asked, now).map_or(Found::Nowhere, |at| {
+                self.placer.give(at, asked);
+                Found::Run { at, score: 0, is_backfill: true }
+            }),
+        }
+    }
+
+    /// The first node kept for another that an execution can have until it is needed.
+    fn backfill(&self, asked: &Asked, now: Timestamp) -> Option<usize> {
+        let seconds = self.policy.of(asked.job_type)?.estimate_seconds?;
+        let ends = now + std::time::Duration::from_secs(seconds.into());
+        let rule = self.placer.rules().of(asked.job_type);
+        let can = |kept: &Reservation| {
+            let at = self.placer.fleet.find(kept.node)?;
+            let is_in_time = kept.starts.is_some_and(|starts| ends <= starts);
+            let suits = self.placer.fleet.suits(at, rule) && self.placer.fleet.has(at, &asked.need);
+            (is_in_time && suits).then_some(at)
+        };
+        self.kept.iter().find_map(can)
+    }
+
+    /// Starts what nodes are kept for, closes the nodes that are still kept, and gives up those
+    /// whose execution does not wait any more or that were kept for too long.
+    fn start_kept(
+        &mut self,
+        queue: &mut Queue,
+        now: Timestamp,
+        most: usize,
+        picks: &mut Vec<PassPick>,
+        summary: &mut PassSummary,
+    ) {
+        let hold = std::time::Duration::from_secs(self.policy.hold_seconds.into());
+        let mut all: Vec<(Option<Entry>, Reservation)> =
+            self.kept.iter().map(|kept| (queue.get(kept.exe), *kept)).collect();
+        all.sort_by_key(|(entry, kept)| (entry.map(|entry| entry.key()), kept.exe));
+        for (entry, kept) in all {
+            let at = self.placer.fleet.find(kept.node).filter(|at| self.placer.fleet.is_ready(*at));
+            let (Some(entry), Some(at), true) = (entry, at, now < kept.since + hold) else {
+                self.kept.release(kept.exe);
+                continue;
+            };
+            let asked = asked(&entry);
+            let (is_paused, is_at_limit) = queue.held_by(entry.job_type);
+            let is_held = is_at_limit || (is_paused && !queue.is_let_through(entry.id));
+            if summary.n_placed < most && !is_held && self.placer.fleet.has(at, &asked.need) {
+                let entry = queue.pick(entry.id).expect("it is in its lane");
+                self.placer.give(at, &asked);
+                picks.push(PassPick { entry, node: kept.node, score: 0 });
+                (summary.n_placed, summary.n_tried) = (summary.n_placed + 1, summary.n_tried + 1);
+                self.kept.release(kept.exe);
+                self.watch.forget(kept.exe);
+                continue;
+            }
+            self.kept.set_starts(kept.exe, self.starts(at, &asked, queue));
+            self.placer.close(at);
+        }
+    }
+
+    /// An execution fits nowhere now. Keeps a node for it where it is due. False where no empty node
+    /// could take it.
+    fn pass_over(
+        &mut self,
+        entry: &Entry,
+        asked: &Asked,
+        queue: &Queue,
+        n_placed: usize,
+        now: Timestamp,
+    ) -> bool {
+        if self.policy.reserving != Reserving::Held && !self.policy.is_strict {
+            return true;
+        }
+        if !self.placer.could_ever(asked) {
+            return false;
+        }
+        let key = entry.key().seen(queue.mode());
+        let passed = self.watch.passed((entry.id, key), n_placed, now);
+        let bound = self.policy.starvation_of(entry.job_type);
+        let n_most = RESERVATIONS_MAX.min(self.nodes.len().div_ceil(2));
+        let is_due = passed.is_some_and(|passed| passed.is_due(bound, now));
+        if self.policy.reserving == Reserving::Held
+            && is_due
+            && self.kept.of(entry.id).is_none()
+            && self.kept.iter().len() < n_most
+            && let Some(at) = self.placer.find_keep(asked)
+        {
+            let (node, starts) = (self.placer.fleet.id(at), self.starts(at, asked, queue));
+            self.kept.keep(Reservation { exe: entry.id, node, since: now, starts });
+            self.placer.close(at);
+        }
+        true
+    }
+
+    /// When a node has what is asked for, by the ends of what runs there; `None` where those are not
+    /// known.
+    fn starts(&self, at: usize, asked: &Asked, queue: &Queue) -> Option<Timestamp> {
+        if self.policy.job_types.is_empty() {
+            return None;
+        }
+        let node = self.nodes.get(&self.placer.fleet.id(at))?;
+        let mut ends: Vec<_> = node.running.iter().filter(|share| share.is_current).collect();
+        ends.sort_by_key(|share| share.ends.unwrap_or(Timestamp(i64::MAX)));
+        let mut left = self.placer.fleet.left(at);
+        for share in ends {
+            for (left, more) in left.iter_mut().zip(amounts(&queue.lookup(&share.asks))) {
+                *left = left.saturating_add(more);
+            }
+            if asked.need.is_met(&left) {
+                return share.ends;
+            }
+        }
+        None
+    }
+
+    fn next_due(&self, queue: &Queue) -> Option<Timestamp> {
+        let hold = std::time::Duration::from_secs(self.policy.hold_seconds.into());
+        let kept = self.kept.iter().map(|kept| kept.since + hold).min();
+        if self.policy.reserving != Reserving::Held {
+            return None;
+        }
+        let waits = |exe| {
+            let entry = queue.get(exe).filter(|_| self.kept.of(exe).is_none())?;
+            Some(self.policy.starvation_of(entry.job_type))
+        };
+        [kept, self.watch.next_due(waits)].into_iter().flatten().min()
+    }
+
+    /// A node offers something, and is decided on alone: what may start there. `None` where it is kept
+    /// and nothing may.
+    pub(crate) fn may_start(&self, node: NodeId) -> Option<ExeId> {
+        self.kept.on(node).map(|kept| kept.exe)
+    }
+
+    /// An execution started outside of a pass.
+    pub(crate) fn started(&mut self, entry: &Entry, queue: &Queue) {
+        if !self.watch.is_empty() {
+            self.watch.started(entry.key().seen(queue.mode()));
+            self.watch.forget(entry.id);
+            self.kept.release(entry.id);
+        }
+    }
+
+    /// What was decided on a node outside of a pass.
+    pub(super) fn offered(
+        &mut self,
+        id: NodeId,
+        offered: &crate::queue::Amounts,
+        given: impl Iterator<Item = Entry>,
+    ) {
+        self.placer.offered(id, offered, given);
+    }
+
+    #[cfg(test)]
+    pub(super) fn check_invariants(&mut self) {
+        self.placer.check_invariants();
+    }
+}
+
+/// Where an execution goes.
+enum Found {
+    Run { at: usize, score: u32, is_backfill: bool },
+    Reserve { at: usize },
+    Nowhere,
+}
+
+impl Seen {
+    fn is_of(&self, queue: &Queue, placer: &Placer, now: Timestamp) -> bool {
+        let Self { generation, position, until, .. } = *self;
+        let state = (queue.version(), placer.fleet.generation, placer.fleet.position());
+        (self.queue, generation, position) == state && until.is_none_or(|until| now < until)
+    }
+}
