@@ -13,8 +13,8 @@ use crate::job::Verdict;
 use crate::limits::EVENT_JOBS_MAX;
 use crate::load::Thinned;
 use crate::model::{
-    Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobRange, JobState, JobStatus, JobTypeId, LaunchName, NodeId,
-    Outcome, Timestamp, Usage, kind,
+    Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobState, JobStatus, JobTypeId, LaunchName, NodeId, Outcome,
+    Timestamp, Usage, kind,
 };
 use crate::offer::{Nodes, Offer};
 use crate::queue::{Amounts, Entry};
@@ -240,8 +240,7 @@ impl Core {
 
     pub(super) fn queue_listed(&mut self, jobs: &[JobId], when: Timestamp) {
         for jobs in in_events(jobs) {
-            let first_exe = self.next_exe();
-            self.emit(Event::JobsQueued { first_exe, jobs: JobRange::List(jobs), priority: None, when });
+            self.queue_jobs_now(jobs, None, when);
         }
     }
 

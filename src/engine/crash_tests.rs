@@ -106,6 +106,7 @@ fn name_of(event: &Event) -> &'static str {
         Event::LoadPut { .. } => "past load",
         Event::LoadDropped { .. } => "no load",
         Event::JobsLetThrough { .. } => "let through",
+        Event::JobsAsk { .. } => "asks",
     }
 }
 

@@ -221,6 +221,13 @@ pub enum Event {
         /// When.
         when: Timestamp,
     },
+    /// Queued jobs ask for something else of their nodes.
+    JobsAsk {
+        /// Which.
+        jobs: Vec<JobId>,
+        /// For what.
+        resources: NodeResources,
+    },
 }
 
 /// Counts of one job type at one instant, as an event tells them.

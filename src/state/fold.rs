@@ -234,7 +234,7 @@ impl State {
     }
 
     /// Changes a job and keeps hash, counters and delta true.
-    fn change(&mut self, id: JobId, change: impl FnOnce(&mut JobState)) {
+    pub(super) fn change(&mut self, id: JobId, change: impl FnOnce(&mut JobState)) {
         let Some(held) = self.jobs.get_mut(id.0) else { return };
         let job = &mut held.job;
         let (before, was_open, kind) = (digest(id, job), job.is_open(), Kind::of(job));
@@ -480,6 +480,13 @@ impl State {
                     self.set(*id, job);
                 }
             }
+            Event::JobsAsk { jobs, resources } => {
+                self.queue.dims_mut().intern(resources);
+                let resources = self.shared(resources.clone());
+                for &job in jobs {
+                    self.ask(job, &resources);
+                }
+            }
             Event::JobsLetThrough { jobs, when } => {
                 self.pass(*when);
                 for &job in jobs {
@@ -493,34 +500,6 @@ impl State {
                     }
                 }
             }
-        }
-    }
-
-    fn process_input(&mut self, id: JobId, input_mib: u64, resources: Option<&NodeResources>) {
-        let resources = resources.map(|resources| {
-            self.queue.dims_mut().intern(resources);
-            self.shared(resources.clone())
-        });
-        self.change(id, |job| {
-            let more = job.more();
-            (more.extra.input_mib, more.extra.lacks_input) = (Some(input_mib), false);
-            job.resources = resources.unwrap_or_else(|| job.resources.clone());
-        });
-    }
-
-    /// Puts an entry into the queue, past a pause of its type where it was let through.
-    pub(super) fn put_entry(&mut self, entry: Entry, is_let_through: bool) {
-        self.queue.put(entry);
-        if is_let_through {
-            self.queue.let_through(entry.id);
-        }
-    }
-
-    fn let_through(&mut self, id: JobId) {
-        let queued = self.job(id).filter(|job| job.status == JobStatus::Queued);
-        let Some(exe) = queued.and_then(|job| job.exe) else { return };
-        if self.queue.let_through(exe) {
-            self.change(id, |job| job.more().is_let_through = true);
         }
     }
 
@@ -651,7 +630,7 @@ impl State {
     }
 
     /// The jobs of several requests in a row often ask for the same.
-    fn shared(&mut self, resources: NodeResources) -> Arc<NodeResources> {
+    pub(super) fn shared(&mut self, resources: NodeResources) -> Arc<NodeResources> {
         if *self.last_resources != resources {
             self.last_resources = Arc::new(resources);
         }

@@ -6,6 +6,7 @@
 mod batches;
 mod delta;
 mod docs;
+mod entries;
 mod fold;
 mod paged;
 mod recipes;

@@ -6,8 +6,10 @@ use crate::engine::shell::{Engine, Inner};
 use crate::engine::ticket::Ticket;
 use crate::intake::IntakeError;
 use crate::job::{blocks_children, can_be_queued, can_be_requeued, can_be_uncanceled};
-use crate::model::{Event, JobId, JobRange, JobState, JobStatus, LaunchName, Timestamp};
+use crate::model::{Event, JobId, JobRange, JobState, JobStatus, LaunchName, NodeResources, Timestamp};
 use crate::store::Facts;
+
+use super::recipes::resources_of;
 
 /// What a requeue did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -152,8 +154,37 @@ impl Core {
         };
         let kills: Vec<Order> = jobs.iter().filter_map(launch_of).collect();
         let first_exe = self.next_exe();
+        let asks = self.newest_asks(&jobs);
         self.emit(Event::JobsQueued { first_exe, jobs: JobRange::List(jobs), priority, when });
         self.out.orders.extend(kills);
+        for (resources, jobs) in asks {
+            self.emit(Event::JobsAsk { jobs, resources });
+        }
+    }
+
+    /// What those of `jobs` ask for that ask for something else since their types were changed.
+    ///
+    /// Cost: a look-up each, and more for those whose types were.
+    fn newest_asks(&self, jobs: &[JobId]) -> Vec<(NodeResources, Vec<JobId>)> {
+        let mut asks: Vec<(NodeResources, Vec<JobId>)> = Vec::new();
+        for id in jobs {
+            let Some(resources) = self.state.job(*id).and_then(|job| self.newest_ask(job)) else { continue };
+            match asks.iter_mut().find(|(known, _)| *known == resources) {
+                Some((_, jobs)) => jobs.push(*id),
+                None => asks.push((resources, vec![*id])),
+            }
+        }
+        asks
+    }
+
+    /// What a job asks for by the newest revision of its type, if it asks for something else by an older one.
+    /// What it was given itself stays.
+    fn newest_ask(&self, job: &JobState) -> Option<NodeResources> {
+        let newest = self.details(job.job_type).filter(|details| details.revision != job.revision)?.revision;
+        let input_mib = job.extra().input_mib.unwrap_or_default();
+        let of = |revision| Some(resources_of(self.state.manifest(job.job_type, revision)?, input_mib));
+        let asks = of(newest).filter(|asks| *asks != *job.resources)?;
+        (1..newest).rev().any(|revision| of(revision).as_ref() == Some(&*job.resources)).then_some(asks)
     }
 
     /// Takes jobs back that were canceled before they were ever queued, after [`Core::chosen_again`].

@@ -109,6 +109,9 @@ impl Core {
     fn process_job(&mut self, id: JobId, made: Made, when: Timestamp) -> Option<JobId> {
         let job = self.state.job(id)?;
         let manifest = self.state.manifest(job.job_type, job.revision).cloned();
+        // What it asks for is what its type says by now.
+        let newest = self.details(job.job_type).map_or(job.revision, |details| details.revision);
+        let newest = self.state.manifest(job.job_type, newest).or(manifest.as_ref()).cloned();
         let fitting = made.ok().and_then(|(data, files)| {
             let Some(manifest) = manifest.as_deref() else { return Some((data, files)) };
             validate(manifest.inputs(), &data, info_of(&files)).ok()?;
@@ -123,7 +126,7 @@ impl Core {
             return None;
         };
         let input_mib = size_of(&data, &files);
-        let resources = manifest.as_deref().map(|manifest| resources_of(manifest, input_mib));
+        let resources = newest.as_deref().map(|manifest| resources_of(manifest, input_mib));
         if !data.is_empty() {
             self.put(Doc::JobInput(JobInput { job: id, input: text.into() }));
         }

@@ -11,11 +11,12 @@ use super::{
     revision_id,
 };
 use crate::api::job_facts::JobFacts;
+use crate::catalog::manifest::Manifest;
 use crate::engine::View;
 use crate::launch::placeholders;
 use crate::model::{
     EventId, Job, JobStatus, JobType, JobTypeDetails, JobTypeRevision, JobTypeSpec, NodeResources, Outcome,
-    Timestamp, USER_EVENT,
+    Quantity, Timestamp, USER_EVENT,
 };
 
 /// A status, in Scale's spelling.
@@ -312,12 +313,25 @@ pub(in crate::api) fn job_details(
     JobDetails {
         line,
         superseded_by_job: facts.replacing(job).map(|new| JobBase::new(new, view)),
-        resources: Resources::from(&*job.resources),
+        resources: Resources::from(&newest_ask(job, kind, view).unwrap_or_else(|| (*job.resources).clone())),
         input: if facts.input.is_empty() { input_of_values(job) } else { facts.input.to_value() },
         output: output.map_or_else(no_data, Output::data),
         configuration: configuration(job, kind),
         execution,
     }
+}
+
+/// What a job asks for by the newest revision of its type, where it asks for what an older one says.
+fn newest_ask(job: &Job, kind: Kind<'_>, view: &View) -> Option<NodeResources> {
+    let details = kind.details.filter(|details| details.revision != job.revision)?;
+    let of = |manifest: &str| {
+        let manifest = Manifest::read(&document(manifest)).ok()?;
+        Some(manifest.resources(Quantity::whole(job.input_mib.unwrap_or_default())))
+    };
+    let older = |revision| of(&view.catalog.job_type_revision(job.job_type, revision)?.manifest);
+    let is_of_type =
+        || (1..details.revision).rev().any(|revision| older(revision).as_ref() == Some(&*job.resources));
+    of(&details.manifest).filter(|_| is_of_type())
 }
 
 /// When a job ended by itself: being canceled is no end.
