@@ -66,6 +66,14 @@ pub enum RecipeColumn {
     Event,
     /// The size of its input.
     InputSize,
+    /// Whether all was done.
+    IsCompleted,
+    /// Whether it is superseded.
+    IsSuperseded,
+    /// The outermost recipe that it is within.
+    Root,
+    /// How many jobs there are in it.
+    JobsTotal,
 }
 
 /// Which recipes are wanted; none: all.
@@ -112,10 +120,11 @@ impl RecipeQuery {
         Self { len, ..Self::default() }
     }
 
-    fn takes(&self, doc: &Recipe) -> bool {
+    /// `modified`: when it last changed, or how far it is.
+    fn takes(&self, doc: &Recipe, modified: Timestamp) -> bool {
         let has = |wanted: Option<bool>, is: bool| wanted.is_none_or(|wanted| wanted == is);
-        self.started.is_none_or(|started| doc.last_modified >= started)
-            && self.ended.is_none_or(|ended| doc.last_modified <= ended)
+        self.started.is_none_or(|started| modified >= started)
+            && self.ended.is_none_or(|ended| modified <= ended)
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&doc.id))
             && self.types.as_ref().is_none_or(|types| types.contains(&doc.recipe_type))
             && self.roots.as_ref().is_none_or(|roots| roots.contains(&doc.root))
@@ -123,6 +132,14 @@ impl RecipeQuery {
             && has(self.is_superseded, doc.superseded.is_some())
             && has(self.is_completed, doc.completed.is_some())
     }
+}
+
+/// How far a recipe is.
+#[derive(Clone, Copy)]
+struct Now {
+    /// When it last changed, or this did.
+    modified: Timestamp,
+    n_jobs: u32,
 }
 
 /// What is kept of a recipe while a list is sorted.
@@ -135,8 +152,8 @@ fn small<T: TryInto<i64>>(number: T) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 
-/// What a column says of a recipe; what is not there comes last.
-fn key(doc: &Recipe, column: RecipeColumn, names: &HashMap<RecipeTypeId, usize>) -> i64 {
+/// What a column says of a recipe, how far it is by now; what is not there comes last.
+fn key(doc: &Recipe, now: Now, column: RecipeColumn, names: &HashMap<RecipeTypeId, usize>) -> i64 {
     let time = |when: Option<Timestamp>| when.map_or(i64::MAX, |when| when.0);
     match column {
         RecipeColumn::Id => small(doc.id.0),
@@ -145,9 +162,13 @@ fn key(doc: &Recipe, column: RecipeColumn, names: &HashMap<RecipeTypeId, usize>)
         RecipeColumn::Created => doc.created.0,
         RecipeColumn::Completed => time(doc.completed),
         RecipeColumn::Superseded => time(doc.superseded),
-        RecipeColumn::LastModified => doc.last_modified.0,
+        RecipeColumn::LastModified => now.modified.0,
         RecipeColumn::Batch => doc.batch.map_or(i64::MAX, |batch| small(batch.0)),
         RecipeColumn::Event => small(doc.event.0),
+        RecipeColumn::IsCompleted => i64::from(doc.completed.is_some()),
+        RecipeColumn::IsSuperseded => i64::from(doc.superseded.is_some()),
+        RecipeColumn::Root => small(doc.root.0),
+        RecipeColumn::JobsTotal => i64::from(now.n_jobs),
         RecipeColumn::InputSize => doc.input_mib.map_or(i64::MAX, small),
     }
 }
@@ -163,8 +184,10 @@ impl Engine {
     fn open_recipe(&self, id: RecipeId) -> Option<RecipeView> {
         let owned = self.0.enter();
         let state = &owned.core.state;
-        let counts = state.open_recipe(id)?.counts;
-        Some(RecipeView { recipe: state.recipe_doc(id)?.clone(), counts })
+        let open = state.open_recipe(id)?;
+        let mut recipe = state.recipe_doc(id)?.clone();
+        recipe.last_modified = recipe.last_modified.max(open.changed);
+        Some(RecipeView { recipe, counts: open.counts })
     }
 
     /// The same, looking at so many nodes at most.
@@ -250,17 +273,19 @@ impl Engine {
     pub fn list_recipes(&self, query: &RecipeQuery) -> RecipePage {
         let names = self.ranks();
         let mut lines = Vec::new();
-        let mut take = |doc: &Recipe| {
-            if query.takes(doc) {
-                let keys = query.order.iter().map(|(column, _)| key(doc, *column, &names)).collect();
-                lines.push(Line { id: doc.id, keys });
+        let mut take = |docs: &[&Recipe]| {
+            for (doc, now) in docs.iter().zip(self.how_far(docs)) {
+                if query.takes(doc, now.modified) {
+                    let key = |(column, _): &(RecipeColumn, bool)| key(doc, now, *column, &names);
+                    lines.push(Line { id: doc.id, keys: query.order.iter().map(key).collect() });
+                }
             }
         };
         if let Some(ids) = &query.ids {
             let mut ids = ids.clone();
             ids.sort_unstable();
             ids.dedup();
-            ids.into_iter().filter_map(|id| self.recipe_record(id)).for_each(|doc| take(&doc));
+            ids.into_iter().filter_map(|id| self.recipe_record(id)).for_each(|doc| take(&[&doc]));
         } else {
             self.each_recipe(&mut take);
         }
@@ -279,18 +304,29 @@ impl Engine {
         RecipePage { recipes, total: lines.len() }
     }
 
-    /// The newest recipes.
-    fn each_recipe(&self, take: &mut impl FnMut(&Recipe)) {
+    fn how_far(&self, docs: &[&Recipe]) -> Vec<Now> {
+        let owned = self.0.enter();
+        let of = |doc: &&Recipe| match owned.core.state.open_recipe(doc.id) {
+            Some(open) => {
+                Now { modified: open.changed.max(doc.last_modified), n_jobs: open.counts.jobs_total() }
+            }
+            None => Now { modified: doc.last_modified, n_jobs: doc.counts.jobs_total() },
+        };
+        docs.iter().map(of).collect()
+    }
+
+    /// The newest recipes, some at a time.
+    fn each_recipe(&self, take: &mut impl FnMut(&[&Recipe])) {
         let key = |id| DocKey { kind: kind::RECIPE, id, sub: 0 };
         let (mut last, mut n_left) = (u64::MAX, RECIPES_LISTED_MAX);
         while n_left > 0 {
             let len = CHUNK.min(n_left);
             let found = self.docs((key(0), key(last)), true, len);
-            for doc in &found {
-                if let Doc::Recipe(doc) = &**doc {
-                    take(doc);
-                }
-            }
+            let recipes = found.iter().filter_map(|doc| match &**doc {
+                Doc::Recipe(doc) => Some(doc),
+                _ => None,
+            });
+            take(&recipes.collect::<Vec<_>>());
             n_left -= found.len();
             match found.last().map(|doc| doc.key().id) {
                 Some(id) if found.len() == len && id > 0 => last = id - 1,

@@ -11,7 +11,7 @@ use foldhash::HashMap;
 use super::fold::State;
 use crate::model::{
     BATCH_PART_NODES, Batch, BatchCounts, BatchId, Doc, DocKey, JobId, JobStatus, NodeCounts, Recipe,
-    RecipeId, kind,
+    RecipeId, Timestamp, kind,
 };
 
 /// Jobs of one node that are not over: PENDING, BLOCKED, QUEUED, RUNNING.
@@ -24,6 +24,8 @@ pub(crate) struct Batches {
     creating: BTreeSet<BatchId>,
     /// By node of the batch's recipe type; of the batch as a whole under none.
     open: HashMap<(BatchId, Option<u32>), OpenJobs>,
+    /// When its counts last changed. Not on record: after a restart, as far as recipes tell that go on.
+    changed: HashMap<BatchId, Timestamp>,
 }
 
 /// The part that a node stands in, and its place there.
@@ -57,6 +59,18 @@ impl State {
             Doc::Batch(batch) => Some(batch),
             _ => None,
         }
+    }
+
+    /// When a batch last changed, or how far it is.
+    pub(crate) fn batch_changed(&self, batch: &Batch) -> Timestamp {
+        let counts = self.recipes.batches.changed.get(&batch.id).copied();
+        counts.map_or(batch.last_modified, |counts| counts.max(batch.last_modified))
+    }
+
+    /// Takes note that the counts of a batch changed.
+    pub(super) fn batch_changed_at(&mut self, id: BatchId, when: Timestamp) {
+        let known = self.recipes.batches.changed.entry(id).or_insert(when);
+        *known = when.max(*known);
     }
 
     /// Of a batch, how many recipes were made and how many are completed.
@@ -153,6 +167,9 @@ impl State {
     /// Counts the jobs that are not over, once jobs and recipes are back.
     pub(super) fn recount_batches(&mut self) {
         self.recipes.batches.open.clear();
+        for (batch, changed) in self.batches_of_open() {
+            self.batch_changed_at(batch, changed);
+        }
         for (id, at) in self.jobs_in_recipes() {
             let Some(job) = self.job(id).filter(|job| job.is_open()) else { continue };
             let (status, Some(batch)) = (job.status, job.extra().batch) else { continue };

@@ -16,8 +16,8 @@ use super::fold::State;
 use crate::catalog::manifest::Manifest;
 use crate::limits::INTAKE_LEN_MAX;
 use crate::model::{
-    Data, Doc, DocKey, JobId, JobOutput, JobStatus, JobTypeId, RECIPE_PART_NODES, Recipe, RecipeCounts,
-    RecipeId, RecipeNodeRow, RecipePart, RecipeTypeId, RecipeTypeRevision, kind,
+    BatchId, Data, Doc, DocKey, JobId, JobOutput, JobStatus, JobTypeId, RECIPE_PART_NODES, Recipe,
+    RecipeCounts, RecipeId, RecipeNodeRow, RecipePart, RecipeTypeId, RecipeTypeRevision, Timestamp, kind,
 };
 use crate::recipe::{Action, Definition, Lookup, NodeState, Plan, RecipeState, Size};
 
@@ -42,6 +42,9 @@ pub(crate) struct OpenRecipe {
     n_bad: u32,
     /// Its jobs and sub-recipes, with those within them.
     pub(crate) counts: RecipeCounts,
+    /// When they last changed, or its record did. Not on record: after a restart, as far as jobs tell that are
+    /// not over.
+    pub(crate) changed: Timestamp,
     /// What it was given, as it is read.
     pub(crate) input: Arc<Data>,
 }
@@ -341,7 +344,10 @@ impl State {
         let shares = (0..).zip(&rows).map(|(node, row)| self.share_of(*row, state.state(node)));
         let counts = shares.fold(RecipeCounts::default(), RecipeCounts::plus);
         let input = Arc::new(data_of(&doc.input));
-        let open = OpenRecipe { known, rows, state, jobs, recipes, outputs, n_bad, counts, input };
+        let of_jobs = jobs.keys().filter_map(|job| Some(self.job(*job)?.last_status_change));
+        let of_recipes = recipes.keys().filter_map(|id| Some(self.recipes.open.get(id)?.changed));
+        let changed = of_jobs.chain(of_recipes).fold(doc.last_modified, Timestamp::max);
+        let open = OpenRecipe { known, rows, state, jobs, recipes, outputs, n_bad, counts, changed, input };
         self.recipes.open.insert(doc.id, open);
         self.recipes.actions.extend(actions.into_iter().map(|action| (doc.id, action)));
     }
@@ -371,7 +377,13 @@ impl State {
         while let Some(id) = at {
             let Some(open) = self.recipes.open.get_mut(&id) else { return };
             open.counts = open.counts.minus(less).plus(more);
-            at = self.recipe_doc(id).and_then(|doc| doc.parent);
+            open.changed = self.now;
+            let doc = self.recipe_doc(id);
+            let batch = doc.filter(|doc| doc.parent.is_none()).and_then(|doc| doc.batch);
+            at = doc.and_then(|doc| doc.parent);
+            if let Some(batch) = batch {
+                self.batch_changed_at(batch, self.now);
+            }
         }
     }
 
@@ -569,6 +581,12 @@ impl State {
             at = self.recipe_doc(parent).and_then(|doc| doc.parent);
         }
         depth
+    }
+
+    /// Batches of recipes that go on, each with when the recipe last changed.
+    pub(super) fn batches_of_open(&self) -> Vec<(BatchId, Timestamp)> {
+        let of = |(id, open): (&RecipeId, &OpenRecipe)| Some((self.recipe_doc(*id)?.batch?, open.changed));
+        self.recipes.open.iter().filter_map(of).collect()
     }
 
     /// Jobs of recipes that go on, each with its place there.

@@ -20,7 +20,7 @@ use super::super::state::ApiState;
 use super::super::views::scale::{BatchLine, batch_details};
 use super::recipes::event_of;
 use crate::engine::{BatchChange, BatchJobs, BatchProgress, Engine, NewBatch, NewBatchError};
-use crate::model::{Batch, BatchId, RecipeTypeId, Timestamp, TriggerEvent};
+use crate::model::{BatchId, JobStatus, RecipeTypeId, Timestamp, TriggerEvent};
 
 /// What batches can be ordered by.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +32,16 @@ enum Column {
     IsCreationDone,
     IsSuperseded,
     RecipesEstimated,
+    RecipesTotal,
+    RecipesCompleted,
+    /// Those in that status; none: all.
+    Jobs(Option<JobStatus>),
     Created,
     Superseded,
     LastModified,
 }
 
-const COLUMNS: [(&str, Column); 11] = [
+const COLUMNS: [(&str, Column); 21] = [
     ("id", Column::Id),
     ("title", Column::Title),
     ("description", Column::Description),
@@ -46,6 +50,16 @@ const COLUMNS: [(&str, Column); 11] = [
     ("is_creation_done", Column::IsCreationDone),
     ("is_superseded", Column::IsSuperseded),
     ("recipes_estimated", Column::RecipesEstimated),
+    ("recipes_total", Column::RecipesTotal),
+    ("recipes_completed", Column::RecipesCompleted),
+    ("jobs_total", Column::Jobs(None)),
+    ("jobs_pending", Column::Jobs(Some(JobStatus::Pending))),
+    ("jobs_blocked", Column::Jobs(Some(JobStatus::Blocked))),
+    ("jobs_queued", Column::Jobs(Some(JobStatus::Queued))),
+    ("jobs_running", Column::Jobs(Some(JobStatus::Running))),
+    ("jobs_failed", Column::Jobs(Some(JobStatus::Failed))),
+    ("jobs_completed", Column::Jobs(Some(JobStatus::Completed))),
+    ("jobs_canceled", Column::Jobs(Some(JobStatus::Canceled))),
     ("created", Column::Created),
     ("superseded", Column::Superseded),
     ("last_modified", Column::LastModified),
@@ -54,19 +68,28 @@ const COLUMNS: [(&str, Column); 11] = [
 /// Most characters of a title.
 const TITLE_LEN_MAX: usize = 50;
 
-fn compare(column: Column, a: &Batch, b: &Batch) -> Ordering {
+fn compare(column: Column, a: &BatchProgress, b: &BatchProgress) -> Ordering {
     /// What is not there comes last.
     fn time(when: Option<Timestamp>) -> i64 {
         when.map_or(i64::MAX, |when| when.0)
     }
+    /// Without regard to case, and what is not there last.
+    fn words(text: Option<&String>) -> (bool, String) {
+        (text.is_none(), text.map(|text| text.to_lowercase()).unwrap_or_default())
+    }
+    let (progress_a, progress_b, a, b) = (a, b, &a.batch, &b.batch);
     match column {
         Column::Id => a.id.cmp(&b.id),
-        Column::Title => a.title.cmp(&b.title),
-        Column::Description => a.description.cmp(&b.description),
+        Column::Title => words(a.title.as_ref()).cmp(&words(b.title.as_ref())),
+        Column::Description => words(a.description.as_ref()).cmp(&words(b.description.as_ref())),
         Column::RecipeType => a.recipe_type.cmp(&b.recipe_type),
         Column::IsCreationDone => a.is_creation_done.cmp(&b.is_creation_done),
         Column::IsSuperseded => a.superseded.is_some().cmp(&b.superseded.is_some()),
         Column::RecipesEstimated => a.recipes_estimated.cmp(&b.recipes_estimated),
+        Column::RecipesTotal => progress_a.recipes_total.cmp(&progress_b.recipes_total),
+        Column::RecipesCompleted => progress_a.recipes_completed.cmp(&progress_b.recipes_completed),
+        Column::Jobs(None) => progress_a.jobs.total().cmp(&progress_b.jobs.total()),
+        Column::Jobs(Some(status)) => progress_a.jobs.of(status).cmp(&progress_b.jobs.of(status)),
         Column::Created => a.created.cmp(&b.created),
         Column::Superseded => time(a.superseded).cmp(&time(b.superseded)),
         Column::LastModified => a.last_modified.cmp(&b.last_modified),
@@ -160,7 +183,7 @@ pub(in crate::api) async fn list(
     let is_done = params.boolean("is_creation_done")?;
     let is_superseded = params.boolean("is_superseded")?;
     let order = params.order(&COLUMNS)?;
-    let takes = |batch: &&Batch| {
+    let takes = |BatchProgress { batch, .. }: &BatchProgress| {
         started.is_none_or(|started| batch.last_modified >= started)
             && ended.is_none_or(|ended| batch.last_modified <= ended)
             && types.as_ref().is_none_or(|types| types.contains(&u64::from(batch.recipe_type.0)))
@@ -168,25 +191,25 @@ pub(in crate::api) async fn list(
             && is_done.is_none_or(|is_done| is_done == batch.is_creation_done)
             && is_superseded.is_none_or(|wanted| wanted == batch.superseded.is_some())
     };
-    let view = api.view().await;
-    let mut found: Vec<&Batch> = view.catalog.batches().filter(takes).collect();
+    let mut found = api.ask(Engine::batches).await;
+    found.retain(takes);
     if order.is_empty() {
         found.sort_by(|a, b| compare(Column::LastModified, a, b));
     } else {
-        sort(&mut found, &order, |column, a, b| compare(column, a, b));
+        sort(&mut found, &order, compare);
     }
     let n_found = found.len();
     let window = window(&params, async || Ok::<_, ScaleError>(n_found)).await?;
-    let page: Vec<BatchId> = found.iter().skip(window.skip).take(window.len).map(|batch| batch.id).collect();
+    let page: Vec<BatchProgress> = found.into_iter().skip(window.skip).take(window.len).collect();
     let look = move |engine: &Engine| {
-        let one = |id: &BatchId| {
-            let progress = engine.batch(*id)?;
+        let with_event = |progress: BatchProgress| {
             let event = event_of(engine, progress.batch.event);
-            Some((progress, event))
+            (progress, event)
         };
-        page.iter().filter_map(one).collect::<Vec<(BatchProgress, Option<TriggerEvent>)>>()
+        page.into_iter().map(with_event).collect::<Vec<(BatchProgress, Option<TriggerEvent>)>>()
     };
     let read = api.ask(look).await;
+    let view = api.view().await;
     let lines: Vec<BatchLine> = read
         .iter()
         .map(|(progress, event)| BatchLine::new(progress, event.as_ref(), &view.catalog))

@@ -24,7 +24,7 @@ use crate::model::{
 };
 
 /// What recipes can be ordered by.
-const COLUMNS: [(&str, RecipeColumn); 13] = [
+const COLUMNS: [(&str, RecipeColumn); 18] = [
     ("id", RecipeColumn::Id),
     ("recipe_type", RecipeColumn::RecipeType),
     ("recipe_type_id", RecipeColumn::RecipeType),
@@ -38,6 +38,11 @@ const COLUMNS: [(&str, RecipeColumn); 13] = [
     ("event", RecipeColumn::Event),
     ("event_id", RecipeColumn::Event),
     ("input_file_size", RecipeColumn::InputSize),
+    ("is_completed", RecipeColumn::IsCompleted),
+    ("is_superseded", RecipeColumn::IsSuperseded),
+    ("root_recipe", RecipeColumn::Root),
+    ("root_recipe_id", RecipeColumn::Root),
+    ("jobs_total", RecipeColumn::JobsTotal),
 ];
 
 /// Parameters by which no recipe can be found: none has what they ask for.
@@ -216,7 +221,8 @@ pub(in crate::api) async fn reprocess(
     let members = members::object_with_members(&body::bytes(&headers, body, BODY_BYTES_MAX).await?)?;
     let members = members::with_params(members, &params);
     let forced = members::required(members::dictionary(&members, "forced_nodes")?, "forced_nodes")?;
-    let revision = members::integer(&members, "revision_num")?;
+    // Scale takes 0 for none: the newest one.
+    let revision = members::integer(&members, "revision_num")?.filter(|revision| *revision != 0);
     let mut order = Reprocess::new(id, Value::Object(forced.clone()));
     // A number that no revision can be is one that is not there.
     order.revision = revision.map(|revision| u32::try_from(revision).unwrap_or(u32::MAX));

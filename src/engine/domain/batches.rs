@@ -268,6 +268,13 @@ impl Engine {
         self.0.enter().core.batch_progress(id)
     }
 
+    /// How far all batches are. May be ahead of the disk.
+    pub fn batches(&self) -> Vec<BatchProgress> {
+        let owned = self.0.enter();
+        let all = owned.core.state.docs().of_kind(kind::BATCH);
+        all.filter_map(|doc| owned.core.batch_progress(BatchId(doc.key().id))).collect()
+    }
+
     /// Jobs by node of a batch, in the order of the definition of its recipe type; those of sub-recipes stand
     /// under no node. May be ahead of the disk.
     pub fn batch_nodes(&self, id: BatchId) -> Vec<(String, BatchJobs)> {
@@ -727,7 +734,8 @@ impl Core {
     }
 
     fn batch_progress(&self, id: BatchId) -> Option<BatchProgress> {
-        let batch = self.state.batch(id)?.clone();
+        let mut batch = self.state.batch(id)?.clone();
+        batch.last_modified = self.state.batch_changed(&batch);
         let (recipes_total, recipes_completed) = self.state.batch_recipes(id);
         let (open, over) = self.state.batch_jobs(id, None);
         Some(BatchProgress { batch, recipes_total, recipes_completed, jobs: BatchJobs::new(open, over) })

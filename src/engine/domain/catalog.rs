@@ -312,6 +312,7 @@ impl Core {
         if let Some(max_scheduled) = change.max_scheduled {
             self.limit(id, Some(max_scheduled), now)?;
         }
+        self.touch_job_type(id, now);
         let old = match details {
             Some(details) => details,
             None if change.manifest.is_some() => self.no_details(id),
@@ -336,6 +337,16 @@ impl Core {
             self.put(Doc::JobType(new));
         }
         Ok(())
+    }
+
+    /// An order to change a job type counts as a change, whatever it says.
+    fn touch_job_type(&mut self, id: JobTypeId, now: Timestamp) {
+        let when = self.clamp(now);
+        let Some(known) = self.state.catalog.get(id).filter(|known| known.last_modified < when) else {
+            return;
+        };
+        let max_scheduled = known.spec.max_scheduled;
+        self.emit(Event::JobTypeLimited { id, max_scheduled, when });
     }
 
     /// What a type has that was made without a manifest.
@@ -409,8 +420,8 @@ impl Core {
             new.is_active = is_active;
             new.deprecated = (!is_active).then_some(when);
         }
+        // As in Scale, it is no change of its record.
         if new != *old {
-            new.last_modified = when;
             self.put(Doc::Node(new));
         }
         Ok(())

@@ -186,6 +186,7 @@ impl RecipeLine {
         let mut made = Self::new(view, refs, catalog);
         (made.counts, made.input_file_size) = (Counts::default(), None);
         (made.is_completed, made.completed) = (false, None);
+        made.last_modified = made.created;
         made
     }
 }
