@@ -12,8 +12,8 @@ use std::time::Duration;
 use http::{Answer, Client};
 use serde_json::{Value, json};
 use weighbridge::{
-    ApiState, Engine, JobId, JobRequest, JobTypeId, NodeId, NodeResources, Offer, Options, Server, Service,
-    Submission, SubmissionId,
+    ApiState, Dataset, Engine, FileRecord, JobId, JobRequest, JobTypeId, NodeId, NodeResources, Offer,
+    Options, Server, Service, Submission, SubmissionId,
 };
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -201,7 +201,22 @@ fn bad_job_types_are_refused_in_words_that_clients_know_and_leave_nothing() {
     check(body(manifest("validation")), "Unable to create job type named \"validation\"");
     let mut files = manifest("step");
     files["job"]["interface"]["outputs"] = json!({"files": [{"name": "O", "pattern": "*"}]});
-    check(body(files.clone()), "Job type configuration invalid: Missing workspace for outputs 'O'");
+    check(body(files.clone()), "Job type configuration invalid: Missing workspace for outputs '[u'O']'");
+    let manifest_with = |pointer: &str, member: &str, twice: Value| {
+        let mut manifest = manifest("step");
+        manifest.pointer_mut(pointer).expect(pointer)[member] = json!([twice, twice]);
+        body(manifest)
+    };
+    let mount = json!({"name": "M", "path": "/m"});
+    check(
+        manifest_with("/job/interface", "mounts", mount),
+        "Seed Manifest invalid: Mount names must be unique.",
+    );
+    let error = json!({"code": 1, "name": "e", "category": "job"});
+    check(manifest_with("/job", "errors", error), "Seed Manifest invalid: Error names must be unique.");
+    let collision = "Seed Manifest invalid: Collisions are not allowed between reserved keywords, resources, \
+                     settingsand input names.";
+    check(manifest_with("/job/interface", "settings", json!({"name": "S"})), collision);
     let mut early = manifest("step");
     early["job"]["jobVersion"] = "1.0.0-rc".into();
     check(body(early), "Seed Manifest invalid: Version '1.0.0-rc' is a pre-release");
@@ -211,7 +226,15 @@ fn bad_job_types_are_refused_in_words_that_clients_know_and_leave_nothing() {
     assert!(patch(json!({"name": "x"})).starts_with("name is not a valid field."));
     let other = patch(json!({"manifest": manifest("other")}));
     assert_eq!(other, "Manifest name other does not match current Job Type name step.");
-    assert_eq!(patch(json!({"manifest": files})), "Missing workspace for outputs 'O'");
+    assert_eq!(patch(json!({"manifest": files})), "Missing workspace for outputs '[u'O']'");
+    for priority in [0, -3] {
+        let said =
+            daemon.patch("/v6/job-types/step/1.0.0/", &json!({"configuration": {"priority": priority}}));
+        assert_eq!(said.expect(400), json!({"detail": "Priority must be a positive integer"}));
+    }
+    let unknown = daemon.patch("/v6/job-types/step/1.0.0/", &json!({"configuration": {"foo": 0}}));
+    assert_eq!(unknown.expect(200)["is_valid"], true, "what a change does not know it leaves out");
+    assert_eq!(daemon.detail("step")["configuration"]["priority"], 100);
     assert_eq!(daemon.patch("/v6/job-types/nope/1.0.0/", &json!({"is_paused": true})).status, 404);
     assert_eq!(daemon.detail("step")["revision_num"], 1);
     let validation = |manifest: &Value| {
@@ -354,6 +377,12 @@ fn bad_recipe_types_are_refused_in_words_that_clients_know() {
     check(recipe_type("a", late), text);
     check(json!([]), "Missing required parameter: \"title\"");
     check(json!("title"), "Missing required parameter: \"title\"");
+    let bare = json!({"input": {}, "nodes": {"a": {}}});
+    check(recipe_type("a", bare), "Issue with nodes: 'dependencies' is a required property");
+    let mut odd = definition("step", None);
+    odd["nodes"]["a"]["x"] = json!(1);
+    let text = "Issue with nodes: Additional properties are not allowed ('x' was unexpected)";
+    check(recipe_type("a", odd), text);
     let mut circle = definition("step", None);
     circle["nodes"]["a"]["dependencies"] = json!([{"name": "a"}]);
     check(recipe_type("a", circle), "Recipe node 'a' has a circular dependency on itself");
@@ -499,6 +528,127 @@ fn what_is_in_a_recipe_is_as_young_as_the_recipe() {
             assert!(row["created"].as_str() >= Some(when.as_str()), "{list}: {row}");
         }
     }
+}
+
+/// Waits until an instant tells itself from those before.
+fn tick() {
+    std::thread::sleep(Duration::from_millis(3));
+}
+
+#[test]
+fn any_change_of_a_job_type_is_one_of_its_record_and_none_of_a_node() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    let modified = || daemon.detail("step")["last_modified"].as_str().expect("a time").to_owned();
+    let mut last = modified();
+    for change in [json!({}), json!({"icon_code": "f"}), json!({"docker_image": "image:2"}), json!({})] {
+        tick();
+        daemon.patch("/v6/job-types/step/1.0.0/", &change).expect(200);
+        assert!(modified() > last, "{change}");
+        last = modified();
+    }
+    let node = daemon.engine.put_node("node-1").expect("room").wait_durable(WAIT).expect("a node");
+    let path = format!("/v6/nodes/{}/", node.0);
+    tick();
+    daemon.engine.fresh_view(WAIT);
+    let paused = daemon.patch(&path, &json!({"is_paused": true, "pause_reason": "x"}));
+    assert_eq!(paused.status, 204, "{}", paused.body);
+    let shown = daemon.client.get(&path).expect(200);
+    assert_eq!((&shown["is_paused"], &shown["last_modified"]), (&json!(true), &shown["created"]));
+}
+
+#[test]
+fn recipes_are_modified_with_every_job_in_them() {
+    let daemon = Daemon::new();
+    daemon.put("step");
+    let made = daemon.client.post("/v6/recipe-types/", &recipe_type("in", definition("step", None)));
+    let inner = made.expect(201)["id"].clone();
+    let made =
+        daemon.client.post("/v6/recipe-types/", &recipe_type("out", definition("step", Some(("in", 1)))));
+    let outer = made.expect(201)["id"].clone();
+    let recipe = |kind: &Value| {
+        tick();
+        let body = json!({"recipe_type_id": kind, "input": {"json": {"N": 1}}});
+        let made = daemon.client.post("/v6/recipes/", &body).expect(201);
+        assert_eq!(made["last_modified"], made["created"]);
+        made["id"].as_u64().expect("an id")
+    };
+    let (first, second) = (recipe(&outer), recipe(&inner));
+    let ids = |query: &str| {
+        let page = daemon.client.get(&format!("/v6/recipes/?{query}")).expect(200);
+        page["results"].as_array().expect("a list").iter().map(|row| row["id"].as_u64()).collect::<Vec<_>>()
+    };
+    let within = second - 1;
+    let all = [first, within, second];
+    assert_eq!(ids(""), all.map(Some));
+    let jobs = daemon.client.get(&format!("/v6/jobs/?recipe_id={within}")).expect(200);
+    tick();
+    let body = json!({"job_ids": [jobs["results"][0]["id"]]});
+    assert_eq!(daemon.client.post("/v6/jobs/cancel/", &body).status, 202);
+    assert_eq!(
+        ids(""),
+        [second, first, within].map(Some),
+        "a job within a recipe is one of the outer one too"
+    );
+    let since = daemon.client.get(&format!("/v6/recipes/{first}/")).expect(200)["last_modified"].clone();
+    assert_eq!(ids(&format!("started={}", since.as_str().expect("a time"))), [first, within].map(Some));
+    assert_eq!(ids("order=-jobs_total&order=id"), all.map(Some));
+    assert_eq!(ids("order=-root_recipe&order=-id"), [second, within, first].map(Some));
+    assert_eq!(ids("order=is_completed&order=is_superseded&order=id"), all.map(Some));
+    let again = json!({"forced_nodes": {"all": true}, "revision_num": 0});
+    assert_eq!(daemon.client.post(&format!("/v6/recipes/{second}/reprocess/"), &again).status, 202);
+    assert_eq!(ids("order=-is_superseded&order=id")[0], Some(second));
+}
+
+#[test]
+fn batches_are_ordered_by_their_words_and_by_how_far_they_are() {
+    let daemon = Daemon::new();
+    let mut reader = manifest("reader");
+    reader["job"]["interface"]["inputs"] = json!({"files": [{"name": "IN"}]});
+    daemon.client.post("/v6/job-types/", &body(reader)).expect(201);
+    let mut files = definition("reader", None);
+    files["input"] = json!({"files": [{"name": "F"}]});
+    files["nodes"]["a"]["input"] = json!({"IN": {"type": "recipe", "input": "F"}});
+    let kind = daemon.client.post("/v6/recipe-types/", &recipe_type("files", files)).expect(201);
+    let file = || {
+        let file = FileRecord::new("a.txt", "text/plain", 1);
+        daemon.engine.put_file(file).expect("room").wait_durable(WAIT).expect("a file")
+    };
+    let make = |title: Option<&str>, n_files: usize| {
+        let members = (0..n_files).map(|_| file()).collect::<Vec<_>>();
+        let set = Dataset::new("set", "F", members);
+        let set = daemon.engine.put_dataset(set).expect("room").wait_durable(WAIT).expect("a set");
+        let body = json!({"recipe_type_id": kind["id"], "title": title, "definition": {"dataset": set}});
+        tick();
+        let made = daemon.client.post("/v6/batches/", &body).expect(201);
+        let path = format!("/v6/batches/{}/", made["id"]);
+        while daemon.client.get(&path).expect(200)["is_creation_done"] != true {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        made["id"].as_u64().expect("an id")
+    };
+    let (b, none, a) = (make(Some("beta"), 3), make(None, 1), make(Some("Alpha"), 2));
+    let ids = |query: &str| {
+        let page = daemon.client.get(&format!("/v6/batches/?{query}")).expect(200);
+        page["results"].as_array().expect("a list").iter().map(|row| row["id"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("order=title"), [a, b, none].map(Some), "case does not matter, and none comes last");
+    assert_eq!(ids("order=jobs_total"), [none, a, b].map(Some));
+    assert_eq!(ids("order=-recipes_total"), [b, a, none].map(Some));
+    assert_eq!(ids("order=-jobs_queued"), [b, a, none].map(Some));
+    assert_eq!(ids(""), [b, none, a].map(Some));
+    let jobs = daemon.client.get(&format!("/v6/jobs/?batch_id={b}")).expect(200);
+    tick();
+    let canceled = json!({"job_ids": [jobs["results"][0]["id"]]});
+    assert_eq!(daemon.client.post("/v6/jobs/cancel/", &canceled).status, 202);
+    assert_eq!(ids(""), [none, a, b].map(Some), "it changed last");
+    let since = daemon.client.get(&format!("/v6/batches/{b}/")).expect(200)["last_modified"].clone();
+    assert_eq!(ids(&format!("started={}", since.as_str().expect("a time"))), [Some(b)]);
+    let orders = ["batch", "-batch_id"].map(|order| {
+        let page = daemon.client.get(&format!("/v6/jobs/?order={order}")).expect(200);
+        page["results"][0]["batch"]["id"].as_u64()
+    });
+    assert_eq!(orders, [Some(b), Some(a)]);
 }
 
 #[test]

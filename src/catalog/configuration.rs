@@ -49,7 +49,7 @@ pub(crate) enum ConfigurationError {
         name: String,
     },
     /// Files without a place to go.
-    #[error("Missing workspace for outputs '{}'", .outputs.join(", "))]
+    #[error("Missing workspace for outputs '{}'", list_text(.outputs))]
     NoWorkspace {
         /// Names of the outputs.
         outputs: Vec<String>,
@@ -112,14 +112,16 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
+    /// What a document may state.
+    pub(crate) const MEMBERS: [&str; 5] = ["version", "mounts", "output_workspaces", "priority", "settings"];
+
     /// Checks a document. `null` states nothing.
     pub(crate) fn read(document: &Value) -> Result<Self, ConfigurationError> {
         if document.is_null() {
             return Ok(Self::default());
         }
         let place = Place::root(document);
-        let members =
-            place.object(&[], &["version", "mounts", "output_workspaces", "priority", "settings"])?;
+        let members = place.object(&[], &Self::MEMBERS)?;
         check_version(&members)?;
         let stated = |name| members.get(name);
         Ok(Self {
@@ -261,6 +263,12 @@ fn update<T: Clone>(own: &mut Option<BTreeMap<String, T>>, other: Option<&BTreeM
     if let Some(other) = other {
         own.get_or_insert_default().extend(other.clone());
     }
+}
+
+/// Names in a list, in the words that clients know from Scale.
+fn list_text(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("u'{name}'")).collect();
+    format!("[{}]", names.join(", "))
 }
 
 /// What is among `these` and not among `those`.
@@ -437,7 +445,7 @@ mod tests {
         };
         let check = |given: Value| read(&given).check(&manifest(), workspaces);
         let refused = |given: Value, text: &str| assert_eq!(check(given).expect_err(text).to_string(), text);
-        refused(json!({}), "Missing workspace for outputs 'O'");
+        refused(json!({}), "Missing workspace for outputs '[u'O']'");
         refused(json!({ "output_workspaces": { "default": "x" } }), "No workspace named 'x'");
         let mount = json!({ "M": { "type": "host", "host_path": "m" } });
         refused(json!({ "mounts": mount }), "Host mount M must use an absolute host path");

@@ -444,7 +444,8 @@ fn read_node(name: &str, value: &Value, places: &HashMap<&str, u32>) -> Result<N
     known(node, &place, &["dependencies", "input", "node_type"])?;
     let mut parents: Vec<(u32, bool)> = Vec::new();
     let mut seen: HashMap<u32, usize> = HashMap::default();
-    for dependency in array(node, &place, "dependencies")? {
+    for (at, dependency) in array(node, &place, "dependencies")?.iter().enumerate() {
+        let place = format!("dependencies.{at}");
         let dependency = object(dependency, &place)?;
         known(dependency, &place, &["name", "acceptance"])?;
         let parent = text(dependency, &place, "name")?;
@@ -457,10 +458,11 @@ fn read_node(name: &str, value: &Value, places: &HashMap<&str, u32>) -> Result<N
     let input = node.get("input").ok_or_else(|| DocumentError::missing(&place, "input"))?;
     let connections = object(input, &place)?
         .iter()
-        .map(|(name, value)| Ok((name.clone(), read_connection(value, &place)?)))
+        .map(|(name, value)| Ok((name.clone(), read_connection(value, &format!("input.{name}"))?)))
         .collect::<Result<_, DocumentError>>()?;
     let kind = node.get("node_type").ok_or_else(|| DocumentError::missing(&place, "node_type"))?;
-    Ok(Node { name: name.to_owned(), parents, connections, kind: read_kind(name, kind, &place)? })
+    let kind = read_kind(name, kind, &format!("{name}.node_type"))?;
+    Ok(Node { name: name.to_owned(), parents, connections, kind })
 }
 
 fn read_connection(value: &Value, place: &str) -> Result<Connection, DocumentError> {
@@ -511,6 +513,10 @@ fn read_kind(name: &str, value: &Value, place: &str) -> Result<NodeKind, Definit
     }
 }
 
+/// Where a file and a value of an interface stand.
+const FILES: &str = "files.";
+const JSON: &str = "json.";
+
 /// Reads an interface: what may be left out is filled in.
 pub(crate) fn read_interface(value: &Value) -> Result<Interface, DefinitionError> {
     let fields = object(value, "input")?;
@@ -518,21 +524,21 @@ pub(crate) fn read_interface(value: &Value) -> Result<Interface, DefinitionError
     let mut interface = Interface::default();
     let mut seen = HashSet::default();
     for file in optional_array(fields, "files")? {
-        let file = object(file, "input.files")?;
-        known(file, "input.files", &["name", "media_types", "required", "multiple"])?;
-        let mut parameter = FileParameter::new(parameter_name(file, "input.files", &mut seen)?);
-        parameter.is_required = boolean(file, "input.files", "required", true)?;
-        parameter.is_multiple = boolean(file, "input.files", "multiple", false)?;
-        parameter.media_types = names(file, "input.files", "media_types")?;
+        let file = object(file, FILES)?;
+        known(file, FILES, &["name", "media_types", "required", "multiple"])?;
+        let mut parameter = FileParameter::new(parameter_name(file, FILES, &mut seen)?);
+        parameter.is_required = boolean(file, FILES, "required", true)?;
+        parameter.is_multiple = boolean(file, FILES, "multiple", false)?;
+        parameter.media_types = names(file, FILES, "media_types")?;
         interface.files.push(parameter);
     }
     for value in optional_array(fields, "json")? {
-        let value = object(value, "input.json")?;
-        known(value, "input.json", &["name", "type", "required"])?;
-        let kind = JsonType::of(text(value, "input.json", "type")?)
-            .ok_or_else(|| DocumentError::wrong("input.json", "type", "a JSON type"))?;
-        let mut parameter = JsonParameter::new(parameter_name(value, "input.json", &mut seen)?, kind);
-        parameter.is_required = boolean(value, "input.json", "required", true)?;
+        let value = object(value, JSON)?;
+        known(value, JSON, &["name", "type", "required"])?;
+        let kind = JsonType::of(text(value, JSON, "type")?)
+            .ok_or_else(|| DocumentError::wrong(JSON, "type", "a JSON type"))?;
+        let mut parameter = JsonParameter::new(parameter_name(value, JSON, &mut seen)?, kind);
+        parameter.is_required = boolean(value, JSON, "required", true)?;
         interface.json.push(parameter);
     }
     Ok(interface)

@@ -5,14 +5,19 @@ use serde_json::{Map, Value};
 /// Why a document is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DocumentError {
-    #[error("Issue with {place}: '{field}' is a required property")]
+    #[error("Issue with {}: '{field}' is a required property", above(.place))]
     Missing { place: String, field: String },
-    #[error("Issue with {place}: '{field}' must be {what}")]
+    #[error("Issue with {}: '{field}' must be {what}", .place.trim_end_matches('.'))]
     Wrong { place: String, field: String, what: &'static str },
-    #[error("Issue with {place}: '{field}' is not known here")]
+    #[error("Issue with {}: Additional properties are not allowed ('{field}' was unexpected)", above(.place))]
     Unknown { place: String, field: String },
-    #[error("Issue with {place}: it must be an object")]
+    #[error("Issue with {}: it must be an object", .place.trim_end_matches('.'))]
     NoObject { place: String },
+}
+
+/// What stands above a place: `nodes` for `nodes.a`. Scale names that.
+fn above(place: &str) -> &str {
+    place.rsplit_once('.').map_or(place, |(above, _)| above)
 }
 
 impl DocumentError {

@@ -57,6 +57,8 @@ struct Asked {
     is_paused: Option<bool>,
     manifest: Option<Manifest>,
     configuration: Option<Configuration>,
+    /// A change states a priority below the least one; it is refused once the job type is known.
+    has_no_priority: bool,
     /// Recipe types that hold it take its new revision.
     auto_update: bool,
 }
@@ -104,8 +106,16 @@ fn read_body(members: &Members, is_new: bool) -> Result<Asked, ScaleError> {
     let manifest = manifest.map(|manifest| Manifest::read(&Value::Object(manifest.clone()))).transpose();
     asked.manifest = manifest.map_err(|error| ScaleError::Bad(format!("Seed Manifest invalid: {error}")))?;
     let configuration = members::dictionary(members, "configuration")?.filter(|it| !it.is_empty());
+    let mut configuration = configuration.cloned();
+    if let Some(document) = configuration.as_mut().filter(|_| !is_new) {
+        document.retain(|name, _| Configuration::MEMBERS.contains(&name.as_str()));
+        let stated =
+            document.get("priority").filter(|stated| stated.as_i64().is_some_and(|stated| stated < 1));
+        asked.has_no_priority = stated.is_some();
+        document.retain(|name, _| !asked.has_no_priority || name != "priority");
+    }
     let configuration =
-        configuration.map(|document| Configuration::read(&Value::Object(document.clone()))).transpose();
+        configuration.map(|document| Configuration::read(&Value::Object(document))).transpose();
     asked.configuration = configuration.map_err(|error| invalid_configuration(&error))?;
     Ok(asked)
 }
@@ -237,6 +247,9 @@ async fn edit(
     view: &View,
     invalid: fn(&ConfigurationError) -> ScaleError,
 ) -> Result<Json<Value>, ScaleError> {
+    if asked.has_no_priority {
+        return Err(ScaleError::Bad("Priority must be a positive integer".to_owned()));
+    }
     let details = view.catalog.job_type(kind.id);
     let known = details.and_then(|details| Configuration::read(&document(&details.configuration)).ok());
     let manifest = match (&asked.manifest, details) {

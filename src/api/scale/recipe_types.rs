@@ -9,6 +9,7 @@ use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::api::body;
 use crate::api::definitions::Types;
@@ -36,10 +37,10 @@ const NAME_CHARS_MAX: usize = 30;
 const TITLE_CHARS_MAX: usize = 50;
 const DESCRIPTION_CHARS_MAX: usize = 500;
 
-/// The name of a recipe type of that title: small letters, digits and hyphens.
+/// The name of a recipe type of that title: small letters, digits and hyphens, letters without their accents.
 pub(super) fn name_of(title: &str) -> String {
     let kept = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-' || c.is_ascii_whitespace();
-    let plain: String = title.chars().filter(kept).collect();
+    let plain: String = title.nfkd().filter(kept).collect();
     let mut name = String::new();
     for c in plain.trim().chars() {
         let is_gap = c == '-' || c.is_ascii_whitespace();
@@ -409,5 +410,7 @@ mod tests {
         check("x - - y", "x-y");
         check(&"a".repeat(60), &"a".repeat(30));
         check("!?", "");
+        check("\u{dc}n\u{ef}code N\u{e0}me", "unicode-name");
+        check("\u{fb01}le\u{a0}\u{b2} \u{f8}", "file-2");
     }
 }

@@ -62,7 +62,7 @@ pub(crate) enum ManifestError {
         version: String,
     },
     /// Two values of a job's environment, or one and a reserved word.
-    #[error("Inputs, settings, resources and reserved words must differ in their names: {name} is taken")]
+    #[error("Collisions are not allowed between reserved keywords, resources, settingsand input names.")]
     NameCollision {
         /// As it stands in the environment.
         name: String,
@@ -74,13 +74,13 @@ pub(crate) enum ManifestError {
         name: String,
     },
     /// Two mounts.
-    #[error("Mount names must be unique: '{name}'")]
+    #[error("Mount names must be unique.")]
     DuplicateMount {
         /// Of both.
         name: String,
     },
     /// Two errors.
-    #[error("Error names must be unique: '{name}'")]
+    #[error("Error names must be unique.")]
     DuplicateError {
         /// Of both.
         name: String,

@@ -174,25 +174,24 @@ fn what_is_of_another_form_is_refused() {
 
 #[test]
 fn names_are_taken_once() {
+    const COLLISION: &str =
+        "Collisions are not allowed between reserved keywords, resources, settingsand input names.";
     let inputs = |files: Value, json: Value| {
         with("/job/interface", json!({ "inputs": { "files": files, "json": json } }))
     };
-    refused(
-        &inputs(json!([{ "name": "a-b" }]), json!([{ "name": "A_B", "type": "string" }])),
-        "A_B is taken",
-    );
-    refused(&inputs(json!([{ "name": "output_dir" }]), json!([])), "OUTPUT_DIR is taken");
+    refused(&inputs(json!([{ "name": "a-b" }]), json!([{ "name": "A_B", "type": "string" }])), COLLISION);
+    refused(&inputs(json!([{ "name": "output_dir" }]), json!([])), COLLISION);
     let scalar = json!({ "scalar": [{ "name": "Mem", "value": 1 }, { "name": "mem", "value": 1 }] });
-    refused(&with("/job/resources", scalar), "ALLOCATED_MEM is taken");
+    refused(&with("/job/resources", scalar), COLLISION);
     let file = json!({ "name": "O", "pattern": "*" });
     refused(
         &with("/job/interface", json!({ "outputs": { "files": [file, file] } })),
         "Duplicate parameter 'O'",
     );
     let mount = json!({ "name": "M", "path": "/m" });
-    refused(&with("/job/interface", json!({ "mounts": [mount, mount] })), "Mount names must be unique: 'M'");
+    refused(&with("/job/interface", json!({ "mounts": [mount, mount] })), "Mount names must be unique.");
     let error = json!({ "name": "e", "code": 1 });
-    refused(&with("/job/errors", json!([error, error])), "Error names must be unique: 'e'");
+    refused(&with("/job/errors", json!([error, error])), "Error names must be unique.");
 }
 
 #[test]
