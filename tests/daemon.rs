@@ -61,6 +61,9 @@ fn the_commands_speak_to_a_daemon() {
     ask(&["jobs", "--order", "size"]).expect(2).says("id, created, last_modified");
     ask(&["jobs", "--job-type", "nothing"]).expect(4).says("no job type \"nothing\"");
     ask(&["jobs", "--error", "oops"]).expect(2).says("exit-code, signal, timeout");
+    for error in ["not-started", "6", "lost,4"] {
+        assert_eq!(ask(&["jobs", "--error", error]).expect(0).stdout.trim(), "no such jobs", "{error}");
+    }
     let help = ask(&["jobs", "--help"]).expect(0).stdout;
     assert!(help.contains("--order=-last_modified") && help.contains("Columns to order by"), "{help}");
     let job = ask(&["job", "1"]).expect(0).stdout;

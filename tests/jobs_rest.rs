@@ -14,7 +14,7 @@ use http::{Answer, Client};
 use serde_json::{Value, json};
 use weighbridge::{
     ApiState, Engine, FileRecord, JobStatus, JobTypeChange, JobTypeId, JobTypeSpec, NewJobType, NodeId,
-    NodeResources, Offer, Options, Server, Service,
+    NodeResources, Offer, Options, Outcome, Server, Service, StatusUpdate, TaskState, Usage,
 };
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -69,6 +69,18 @@ impl Daemon {
             is_long_running: false,
         });
         ticket.expect("room").wait_durable(WAIT).expect("a type")
+    }
+
+    /// Gives a type a new revision that asks for other memory.
+    fn put_revision(&self, kind: JobTypeId, mem: f64) {
+        let view = self.engine.fresh_view(WAIT);
+        let details = view.catalog.job_type(kind).expect("a type");
+        let mut manifest: Value = serde_json::from_str(&details.manifest).expect("JSON");
+        manifest["job"]["resources"]["scalar"][0]["value"] = mem.into();
+        let mut body = json!({"manifest": manifest});
+        body["auto_update"] = false.into();
+        let name = manifest["job"]["name"].as_str().expect("a name");
+        self.client.json("PATCH", &format!("/v6/job-types/{name}/1.0.0/"), &body).expect(200);
     }
 
     fn put_file(&self, bytes: u64) -> u64 {
@@ -256,6 +268,58 @@ fn a_job_queued_again_goes_by_what_its_type_says_by_then() {
     assert_eq!(priorities(), [(1, 100), (2, 70)], "what waits stays as it is");
     assert_eq!(daemon.order("requeue", &json!({"status": "QUEUED"})).status, 202);
     assert_eq!(priorities(), [(1, 30), (2, 70)]);
+}
+
+#[test]
+fn a_job_asks_for_what_its_type_says_by_now() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("one");
+    let file = daemon.put_file(105_067_315);
+    let input = json!({"files": {"F": [file]}, "json": {"N": 1}});
+    daemon.post_job(kind, &json!({"input": input})).expect(201);
+    let shown = || daemon.client.get("/v6/jobs/1/").expect(200)["resources"]["resources"]["mem"].clone();
+    let queued = || daemon.engine.queued(&[], 1)[0].resources.get("mem").to_string();
+    let of_execution = |number: u32| {
+        let execution = daemon.client.get(&format!("/v6/jobs/1/executions/{number}/")).expect(200);
+        execution["resources"]["resources"]["mem"].clone()
+    };
+    assert_eq!((shown(), queued()), (json!(468.0), "468".to_owned()));
+    daemon.put_revision(kind, 100.0);
+    assert_eq!((shown(), queued()), (json!(504.0), "468".to_owned()), "what waits stays as it is");
+    daemon.launch(1);
+    daemon.put_revision(kind, 200.0);
+    assert_eq!((shown(), of_execution(1)), (json!(604.0), json!(468.0)));
+    assert_eq!(daemon.order("requeue", &json!({"job_ids": [1]})).status, 202);
+    assert_eq!((shown(), queued()), (json!(604.0), "604".to_owned()));
+    daemon.engine.check_invariants();
+    daemon.launch(1);
+    assert_eq!((of_execution(1), of_execution(2)), (json!(468.0), json!(604.0)));
+    daemon.engine.check_invariants();
+}
+
+#[test]
+fn jobs_without_a_duration_come_last_in_both_directions() {
+    let daemon = Daemon::new();
+    let kind = daemon.put_step("one");
+    let [short, long, queued] = [(); 3].map(|()| daemon.queue(kind));
+    for (job, length) in [(long, 40), (short, 2)] {
+        daemon.launch(job);
+        std::thread::sleep(Duration::from_millis(length));
+        let name = daemon.engine.running()[0].name;
+        let outcome = Outcome::Exited { code: 0 };
+        let state = TaskState::Ended { outcome, usage: Usage::default() };
+        let update = StatusUpdate { name, state, when: daemon.engine.now() };
+        daemon.engine.status(update).expect("room").wait_durable(WAIT).expect("taken");
+    }
+    let ids = |order: &str| {
+        let page = daemon.client.get(&format!("/v6/jobs/?order={order}")).expect(200);
+        page["results"].as_array().expect("jobs").iter().map(|job| job["id"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("duration"), [short, long, queued].map(Some));
+    assert_eq!(ids("-duration"), [long, short, queued].map(Some));
+    assert_eq!(ids("is_superseded&order=-id"), [queued, long, short].map(Some));
+    let wrong = daemon.client.get("/v6/jobs/?order=status_word").expect(400);
+    assert!(!wrong["detail"].as_str().is_some_and(|text| text.ends_with("status_word")), "{wrong}");
 }
 
 #[test]

@@ -226,7 +226,8 @@ fn place(job: &Job, order: &[JobOrder]) -> Vec<i64> {
             JobColumn::JobType => i64::from(job.job_type.0),
             other => panic!("{other:?}"),
         };
-        if order.is_descending { -(i128::from(value)) } else { i128::from(value) }
+        let is_none = order.column == JobColumn::Duration && value == i64::MAX;
+        if order.is_descending && !is_none { -(i128::from(value)) } else { i128::from(value) }
     };
     let parts: Vec<i128> = order.iter().chain([&last]).map(value).collect();
     parts.into_iter().map(|part| i64::try_from(part).expect("within")).collect()

@@ -18,7 +18,7 @@ use crate::model::{
 use crate::store::ListError;
 
 /// What jobs can be ordered by; the first name of a column is ours.
-const COLUMNS: [(JobColumn, &[&str]); 11] = [
+const COLUMNS: [(JobColumn, &[&str]); 12] = [
     (JobColumn::Id, &["id"]),
     (JobColumn::Created, &["created"]),
     (JobColumn::Changed, &["last_modified", "last_status_change"]),
@@ -29,7 +29,8 @@ const COLUMNS: [(JobColumn, &[&str]); 11] = [
     (JobColumn::Priority, &["priority"]),
     (JobColumn::Status, &["status"]),
     (JobColumn::JobType, &["job_type", "job_type_id", "job_type__id", "job_type__name"]),
-    (JobColumn::StatusWord, &["status_word"]),
+    (JobColumn::Batch, &["batch", "batch_id"]),
+    (JobColumn::IsSuperseded, &["is_superseded"]),
 ];
 
 /// Parameters by which no job can be found yet: no job has what they ask for.
@@ -41,6 +42,9 @@ const FOUND_IN_NONE: [&str; 6] = [
     "source_collection",
     "source_task",
 ];
+
+/// Names of errors that an answer tells where one is wrong.
+const ERRORS_TOLD_MAX: usize = 20;
 
 /// A parameter that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +170,32 @@ fn job_types(params: &Params, view: &View, is_scale: bool) -> Result<Option<Vec<
     Ok(found)
 }
 
+/// Errors by id, in our own calls also by name: several types may have one of it.
+fn errors(params: &Params, view: &View, is_scale: bool) -> Result<Option<Vec<ErrorId>>, Wrong> {
+    let small = |id: i64| u32::try_from(id).ok().map(ErrorId);
+    if is_scale {
+        let ids = numbers(params, "error_id", false)?;
+        return Ok(ids.map(|all| all.into_iter().filter_map(small).collect()));
+    }
+    let Some(all) = values(params, "error_id", true) else { return Ok(None) };
+    let mut found = Vec::new();
+    for text in all.into_iter().map(str::trim) {
+        if let Ok(id) = text.parse() {
+            found.extend(small(id));
+            continue;
+        }
+        let n_before = found.len();
+        let named = view.errors().filter(|error| error.name.eq_ignore_ascii_case(text));
+        found.extend(named.map(|error| error.id));
+        if found.len() == n_before {
+            let names = view.errors().map(|error| error.name.as_str());
+            let known: Vec<&str> = names.take(ERRORS_TOLD_MAX).collect();
+            return Err(Wrong::Word { name: "error_id", text: text.to_owned(), known: known.join(", ") });
+        }
+    }
+    Ok(Some(found))
+}
+
 /// Which jobs are asked for.
 pub(super) fn filter(
     params: &Params,
@@ -181,9 +211,7 @@ pub(super) fn filter(
     filter.jobs = numbers(params, "job_id", !is_scale)?.map(|all| ids(all).map(JobId).collect());
     filter.recipes = numbers(params, "recipe_id", !is_scale)?.map(|all| ids(all).map(RecipeId).collect());
     filter.job_types = job_types(params, view, is_scale)?;
-    let errors = numbers(params, "error_id", !is_scale)?;
-    let errors = errors
-        .map(|all| all.into_iter().filter_map(|id| u32::try_from(id).ok().map(ErrorId)).collect::<Vec<_>>());
+    let errors = errors(params, view, is_scale)?;
     let categories = ErrorCategory::ALL.map(|category| (category.as_str().to_owned(), category));
     let categories = words(params, "error_category", is_scale, &categories)?;
     let of_categories = categories.map(|all| {
@@ -210,10 +238,13 @@ pub(super) fn order(params: &Params, is_scale: bool) -> Result<Option<Vec<JobOrd
             Some(name) => (true, name),
             None => (false, text),
         };
-        // Scale's database orders statuses as texts.
-        let name = if is_scale && name == "status" { "status_word" } else { name };
         let found = COLUMNS.iter().find(|(_, names)| names.contains(&name));
-        found.map(|(column, _)| JobOrder { column: *column, is_descending }).ok_or_else(|| {
+        let column = found.map(|(column, _)| match column {
+            // Scale's database orders statuses as texts.
+            JobColumn::Status if is_scale => JobColumn::StatusWord,
+            column => *column,
+        });
+        column.map(|column| JobOrder { column, is_descending }).ok_or_else(|| {
             let known: Vec<&str> = COLUMNS.iter().map(|(_, names)| names[0]).collect();
             Wrong::Word { name: "order", text: text.to_owned(), known: known.join(", ") }
         })
@@ -328,6 +359,7 @@ mod tests {
             Ok(any().statuses([JobStatus::Failed, JobStatus::Queued]))
         );
         assert_eq!(read("job_id=1,2", false), Ok(any().jobs([JobId(1), JobId(2)])));
+        assert_eq!(read("error_id=timeout,4", false), Ok(any().errors([ErrorId(3), ErrorId(4)])));
         assert_eq!(read("job_type=sum", false), Ok(any().job_types([JobTypeId(2), JobTypeId(3)])));
         assert_eq!(read("job_type=sum:1.0", false), Ok(any().job_types([JobTypeId(2)])));
         for (bad, part) in [
@@ -337,6 +369,7 @@ mod tests {
             ("started=yesterday", "started takes an instant"),
             ("is_superseded=maybe", "true or false"),
             ("job_type=none", "no-such-job-type"),
+            ("error_id=oops", "exit-code, signal, timeout, not-started, lost"),
         ] {
             let problem = Problem::from(read(bad, false).expect_err(bad));
             assert!(format!("{problem:?}").contains(part), "{bad}: {problem:?}");
@@ -355,7 +388,9 @@ mod tests {
         assert_eq!(read("order=-last_modified&order=duration", true), Ok(Some(expected.to_vec())));
         assert_eq!(read("order=-last_modified,duration", false), Ok(Some(expected.to_vec())));
         assert!(read("order=size", true).is_err() && read("order=--id", false).is_err());
-        for column in JobColumn::ALL {
+        let wrong = ScaleError::from(read("order=x", true).expect_err("no column"));
+        assert!(!format!("{wrong:?}").contains("status_word") && read("order=status_word", true).is_err());
+        for column in JobColumn::ALL.into_iter().filter(|column| *column != JobColumn::StatusWord) {
             assert!(COLUMNS.iter().any(|(known, _)| *known == column), "{column:?}");
         }
     }

@@ -4,7 +4,7 @@ use super::duration::duration;
 use super::failure::Failure;
 use super::http::segment;
 use super::selectors::{self, Ids};
-use crate::model::{BatchId, ErrorCategory, JobError, JobStatus, RecipeId};
+use crate::model::{BatchId, ErrorCategory, JobStatus, RecipeId};
 
 /// Which jobs.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -25,9 +25,9 @@ pub(super) struct FilterArgs {
     /// Only these: an id such as 7 or a range such as 1-10
     #[arg(long, value_name = "JOBS", value_parser = selectors::ids, value_delimiter = ',')]
     pub(super) id: Vec<Ids>,
-    /// Only those that failed with this: exit-code, signal, timeout, not-started or lost
-    #[arg(long, value_parser = error, value_delimiter = ',')]
-    pub(super) error: Vec<JobError>,
+    /// Only those that failed with this: exit-code, signal, timeout, not-started, lost, or the name or id of an error of the catalog
+    #[arg(long, value_delimiter = ',')]
+    pub(super) error: Vec<String>,
     /// Only those that failed by a fault of: system, algorithm or data
     #[arg(long, value_parser = category, value_delimiter = ',', value_name = "CATEGORY")]
     pub(super) error_category: Vec<ErrorCategory>,
@@ -50,10 +50,6 @@ pub(super) fn word<T: Copy>(text: &str, all: &[T], name: impl Fn(T) -> &'static 
 
 fn status(text: &str) -> Result<JobStatus, String> {
     word(text, &JobStatus::ALL, JobStatus::as_str)
-}
-
-fn error(text: &str) -> Result<JobError, String> {
-    word(text, &JobError::ALL, JobError::code)
 }
 
 fn category(text: &str) -> Result<ErrorCategory, String> {
@@ -97,7 +93,7 @@ impl FilterArgs {
             let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
             pairs.push(("job_id", jobs.join(",")));
         }
-        pairs.extend(self.error.iter().map(|error| ("error_id", error.id().to_string())));
+        pairs.extend(self.error.iter().map(|error| ("error_id", error.clone())));
         let categories = self.error_category.iter();
         pairs.extend(categories.map(|category| ("error_category", category.as_str().to_owned())));
         pairs.extend(self.since.iter().map(|at| ("started", at.clone())));
@@ -128,10 +124,9 @@ mod tests {
     #[test]
     fn words_are_read_in_any_case_and_told_where_they_are_none() {
         assert_eq!(status("Failed"), Ok(JobStatus::Failed));
-        assert_eq!(error("not-started"), Ok(JobError::NotStarted));
         assert_eq!(category("SYSTEM"), Ok(ErrorCategory::System));
-        let told = error("oops").expect_err("none");
-        assert!(told.ends_with("exit-code, signal, timeout, not-started, lost"), "{told}");
+        let told = category("oops").expect_err("none");
+        assert!(told.ends_with("system, algorithm, data"), "{told}");
     }
 
     #[test]
@@ -141,9 +136,11 @@ mod tests {
             status: vec![JobStatus::Failed],
             job_type: vec!["a b".to_owned()],
             id: vec![Ids { first: 1, last: 3 }],
+            error: vec!["three".to_owned(), "6".to_owned()],
             ..FilterArgs::default()
         };
         assert!(!filters.is_empty());
-        assert_eq!(query(&filters.pairs().expect("few")), "status=FAILED&job_type=a%20b&job_id=1%2C2%2C3");
+        let expected = "status=FAILED&job_type=a%20b&job_id=1%2C2%2C3&error_id=three&error_id=6";
+        assert_eq!(query(&filters.pairs().expect("few")), expected);
     }
 }

@@ -27,7 +27,8 @@ Examples:
   weighbridge jobs --status completed --order=-duration         the longest ones first
 
 Columns to order by, the greatest first with a `-` before it:
-  id, created, last_modified, queued, started, ended, duration, priority, status, job_type
+  id, created, last_modified, queued, started, ended, duration, priority, status, job_type,
+  batch, is_superseded
 What a job does not have (no start, no end) comes last. Up to four columns, as --order=status,-ended.";
 
 #[derive(clap::Args)]

@@ -242,7 +242,8 @@ impl JobFilter {
     }
 }
 
-/// What jobs can be ordered by. What a job does not have (no start, no end) comes after all others.
+/// What jobs can be ordered by. What a job does not have (no start, no end) comes after all others; a job without
+/// a duration does so in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JobColumn {
@@ -268,11 +269,15 @@ pub enum JobColumn {
     JobType,
     /// By the word of the status, as a text.
     StatusWord,
+    /// By id of the batch.
+    Batch,
+    /// Those in whose place no other job is, then the others.
+    IsSuperseded,
 }
 
 impl JobColumn {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Id,
         Self::Created,
         Self::Changed,
@@ -284,6 +289,8 @@ impl JobColumn {
         Self::Status,
         Self::JobType,
         Self::StatusWord,
+        Self::Batch,
+        Self::IsSuperseded,
     ];
 }
 

@@ -11,7 +11,7 @@ use crate::model::{BatchId, JobId, JobState, JobTypeId, Outcome, RecipeId};
 pub(super) const COLUMNS: usize = 8;
 
 /// In place of an instant that a job does not have: it comes after all others.
-const NONE: i64 = i64::MAX;
+pub(super) const NONE: i64 = i64::MAX;
 
 /// A job as lists see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

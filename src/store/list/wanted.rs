@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::glance::{Glance, Zone};
+use super::super::glance::{Glance, NONE, Zone};
 use super::super::segment::{KindCount, SegmentInfo};
 use crate::model::{
     BatchId, ErrorId, JobCursor, JobFilter, JobId, JobOrder, JobStatus, JobTypeId, ORDER_LEN_MAX, RecipeId,
@@ -201,9 +201,20 @@ impl Key {
 #[derive(Clone, Debug)]
 pub(super) struct Order(Vec<JobOrder>, Option<Arc<[u32]>>);
 
-/// Turns a value round where the greatest comes first; and back.
+/// Turns a value round where the greatest comes first; and back. No duration comes last all the same.
 const fn turned(order: JobOrder, value: i64) -> i64 {
-    if order.is_descending { !value } else { value }
+    let is_none = matches!(order.column, JobColumn::Duration) && value == NONE;
+    if order.is_descending && !is_none { !value } else { value }
+}
+
+/// The least and the greatest that values within bounds are turned into.
+const fn turned_bounds(order: JobOrder, (low, high): (i64, i64)) -> (i64, i64) {
+    match order.column {
+        // All may be without a duration, or some: then nothing is known of the others.
+        JobColumn::Duration if order.is_descending && high == NONE && low != NONE => (i64::MIN, NONE),
+        _ if order.is_descending => (turned(order, high), turned(order, low)),
+        _ => (low, high),
+    }
 }
 
 const fn place(column: JobColumn) -> usize {
@@ -259,6 +270,10 @@ impl Order {
                 JobColumn::Status => i64::from(glance.status),
                 JobColumn::StatusWord => word_rank(glance.status),
                 JobColumn::JobType => self.type_rank(glance.job_type),
+                JobColumn::Batch => {
+                    glance.batch.map_or(NONE, |BatchId(id)| i64::try_from(id).unwrap_or(NONE))
+                }
+                JobColumn::IsSuperseded => i64::from(glance.is_superseded),
                 column => glance.columns[place(column)],
             };
             *part = turned(*order, value);
@@ -270,14 +285,15 @@ impl Order {
     pub(super) fn bounds(&self, zone: &Zone, job_type: JobTypeId, status: u8) -> (Key, Key) {
         let (mut least, mut greatest) = ([0; ORDER_LEN_MAX + 1], [0; ORDER_LEN_MAX + 1]);
         for (at, order) in self.0.iter().enumerate() {
-            let (low, high) = match order.column {
+            let bounds = match order.column {
                 JobColumn::Status => (i64::from(status), i64::from(status)),
                 JobColumn::StatusWord => (word_rank(status), word_rank(status)),
                 JobColumn::JobType => (self.type_rank(job_type), self.type_rank(job_type)),
+                // Segments keep no bounds of these.
+                JobColumn::Batch | JobColumn::IsSuperseded => (i64::MIN, i64::MAX),
                 column => zone.0[place(column)],
             };
-            let (low, high) = if order.is_descending { (high, low) } else { (low, high) };
-            (least[at], greatest[at]) = (turned(*order, low), turned(*order, high));
+            (least[at], greatest[at]) = turned_bounds(*order, bounds);
         }
         (Key(least), Key(greatest))
     }
