@@ -4,8 +4,8 @@
 //! Scale's REST: date-times as Django reads them, with a zone; or an ISO 8601 duration, which means
 //! so long before now. Beyond Scale, offsets west of Greenwich and weeks are read too.
 
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use crate::model::Timestamp;
 
@@ -16,12 +16,16 @@ const MINUTE_US: i64 = 60 * Timestamp::PER_SECOND;
 const HOUR_US: i64 = 60 * MINUTE_US;
 const DAY_US: i64 = 24 * HOUR_US;
 
+/// The beginning of 1970, from which instants are counted.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// The beginning of the year 1. What lies before it no call takes.
+const FIRST: Timestamp = Timestamp::from_secs(-62_135_596_800);
+
 /// ISO 8601 in UTC, with microseconds only where there are any.
 pub(crate) fn text(at: Timestamp) -> String {
-    let micros = |end: jiff::Timestamp| end.as_second() * Timestamp::PER_SECOND;
-    let within = at.0.clamp(micros(jiff::Timestamp::MIN), micros(jiff::Timestamp::MAX));
-    let known = jiff::Timestamp::from_microsecond(within).expect("it was clamped");
-    let t = Offset::UTC.to_datetime(known);
+    let end = if at.0 < 0 { DateTime::MIN } else { DateTime::MAX };
+    let t = EPOCH.checked_add(SignedDuration::from_micros(at.0)).unwrap_or(end);
     let (year, month, day) = (t.year(), t.month(), t.day());
     let (hour, minute, second) = (t.hour(), t.minute(), t.second());
     let micros = t.subsec_nanosecond() / 1_000;
@@ -55,7 +59,10 @@ pub(crate) fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
         return None;
     }
     match text.strip_prefix('P') {
-        Some(parts) => read_duration(parts).map(|length| Timestamp(now.0.saturating_sub(length))),
+        Some(parts) => {
+            let at = Timestamp(now.0.checked_sub(read_duration(parts)?)?);
+            (at >= FIRST).then_some(at)
+        }
         None => read_date_time(text),
     }
 }
@@ -110,8 +117,8 @@ fn read_date_time(text: &str) -> Option<Timestamp> {
     }
     let offset = read_zone(&mut scan).filter(|_| scan.0.is_empty())?;
     let local = DateTime::new(year, month, day, hour, minute, second, nanos).ok()?;
-    let utc = Offset::UTC.to_timestamp(local).ok()?;
-    Some(Timestamp(utc.as_microsecond() - offset))
+    let since = i64::try_from(local.duration_since(EPOCH).as_micros()).ok()?;
+    (since >= FIRST.0).then_some(Timestamp(since - offset))
 }
 
 /// `Z` or `+hh`, `+hhmm`, `+hh:mm`, in microseconds east.
@@ -135,7 +142,7 @@ fn read_zone(scan: &mut Scan<'_>) -> Option<i64> {
 /// What stands behind the `P` of a duration, in microseconds.
 fn read_duration(parts: &str) -> Option<i64> {
     let (dates, times) = match parts.split_once('T') {
-        Some((_, "")) => return None,
+        Some(("", "")) => return None,
         Some((dates, times)) => (dates, times),
         None if parts.is_empty() => return None,
         None => (parts, ""),
@@ -180,8 +187,8 @@ mod tests {
         check(NOW.0 + 250_000, "2026-07-18T12:00:00.250000Z");
         check(NOW.0 + 1, "2026-07-18T12:00:00.000001Z");
         check(-1, "1969-12-31T23:59:59.999999Z");
-        assert!(text(Timestamp(i64::MAX)).starts_with("9999-12-3"));
-        assert!(text(Timestamp(i64::MIN)).starts_with("-9999-01-0"));
+        assert!(text(Timestamp(i64::MAX)).starts_with("9999-12-31T23:59:59"));
+        assert!(text(Timestamp(i64::MIN)).starts_with("-9999-01-01T00:00:00"));
     }
 
     #[test]
@@ -199,6 +206,8 @@ mod tests {
         check("2015-01-01T00:00:00.5Z", Some("2015-01-01T00:00:00.500000Z"));
         check("2015-01-01T00:00:00.0000019Z", Some("2015-01-01T00:00:00.000001Z"));
         check("2016-02-29T00:00:00Z", Some("2016-02-29T00:00:00Z"));
+        check("9999-12-31T23:59:59Z", Some("9999-12-31T23:59:59Z"));
+        check("0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00Z"));
         for bad in [
             "",
             "yesterday",
@@ -208,6 +217,7 @@ mod tests {
             "2015-01-01t00:00:00Z",
             "2015-02-29T00:00:00Z",
             "2015-13-01T00:00:00Z",
+            "0000-12-31T00:00:00Z",
             "2015-01-01T24:00:00Z",
             "2015-01-01T00:00:60Z",
             "2015-01-01T00:00:00.Z",
@@ -239,12 +249,15 @@ mod tests {
         check("P2W", Some(14.0 * 86_400.0));
         check("P1W1D", Some(8.0 * 86_400.0));
         check("PT0S", Some(0.0));
-        for bad in [
-            "P", "PT", "P1", "P1DT", "P1H", "PT1D", "P1M", "P1Y", "PT1S1M", "P-1D", "P.5D", "P1.D", "PT1s",
-            "p1d",
-        ] {
+        check("P1DT", Some(86_400.0));
+        check("P730000D", Some(730_000.0 * 86_400.0));
+        for bad in
+            ["P", "PT", "P1", "P1H", "PT1D", "P1M", "P1Y", "PT1S1M", "P-1D", "P.5D", "P1.D", "PT1s", "p1d"]
+        {
             check(bad, None);
         }
+        check("P740000D", None);
+        check("P999999D", None);
         check("P99999999999999999D", None);
     }
 
