@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use common::Place;
 use serde_json::{Value, json};
-use weighbridge::{Engine, JobId, JobStatus, LoadFilter, Options, Outcome, Timestamp};
+use weighbridge::{
+    Engine, JobId, JobStatus, JobTypeChange, JobTypeSpec, LoadFilter, NewJobType, Options, Outcome, Timestamp,
+};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -234,6 +236,38 @@ fn the_same_files_again_change_nothing_and_other_jobs_are_refused() {
 }
 
 #[test]
+fn an_import_that_was_interrupted_still_sets_the_switches_of_a_job_type() {
+    let place = place();
+    let engine = open(&place);
+    let document: Value = serde_json::from_str(&manifest("train", "one")).expect("JSON");
+    let new = NewJobType {
+        spec: JobTypeSpec::new("train", "1.0.0"),
+        manifest: document.to_string().into(),
+        docker_image: "image:1".to_owned(),
+        configuration: "{}".into(),
+        is_published: false,
+        icon_code: None,
+        is_long_running: false,
+    };
+    engine.put_manifest(new).expect("room").wait_durable(WAIT).expect("a type");
+    engine.close().expect("closed");
+    import(&place, &[]);
+    let engine = open(&place);
+    let view = engine.fresh_view(WAIT);
+    let train = view.types.iter().find(|kind| kind.job_type.spec.name == "train").expect("it");
+    assert!(train.job_type.spec.is_paused, "{:?}", train.job_type);
+    let id = train.job_type.id;
+    let change = JobTypeChange { is_paused: Some(false), ..JobTypeChange::default() };
+    engine.edit_job_type(id, change).expect("room").wait_durable(WAIT).expect("goes on");
+    engine.close().expect("closed");
+    import(&place, &[]);
+    let engine = open(&place);
+    let view = engine.fresh_view(WAIT);
+    assert!(!view.job_type(id).expect("it").job_type.spec.is_paused, "what was taken over stays as it is");
+    engine.close().expect("closed");
+}
+
+#[test]
 fn a_wrong_row_is_told_with_file_line_and_column_and_nothing_is_made() {
     let place = place();
     let bad = jobs().replace("1003,11,101,PENDING", "1003,12,101,WAITING");
@@ -259,7 +293,7 @@ fn a_wrong_row_is_told_with_file_line_and_column_and_nothing_is_made() {
 fn a_store_with_jobs_of_its_own_is_refused() {
     let place = place();
     let engine = open(&place);
-    let kind = engine.put_job_type(weighbridge::JobTypeSpec::new("own", "1")).expect("room");
+    let kind = engine.put_job_type(JobTypeSpec::new("own", "1")).expect("room");
     let kind = kind.wait_durable(WAIT).expect("a type");
     let id = weighbridge::SubmissionId::new("own").expect("a name");
     let jobs = weighbridge::Submission::new(id).jobs(weighbridge::JobRequest::new(kind));

@@ -225,7 +225,8 @@ impl<'f> Carrying<'f> {
         let (id, view) = find().ok_or_else(|| refused(&what, "it is not there"))?;
         let known =
             view.job_type(id).map(|known| (known.job_type.spec.is_active, known.job_type.spec.is_paused));
-        if n_known == 0 && known != Some((kind.is_active, kind.is_paused)) {
+        // Also where an import before this one ended between the manifest and the switches.
+        if !self.is_over && known != Some((kind.is_active, kind.is_paused)) {
             let mut change = JobTypeChange::default();
             (change.is_active, change.is_paused) = (Some(kind.is_active), Some(kind.is_paused));
             done(&what, engine, || engine.edit_job_type(id, change.clone()))?;
