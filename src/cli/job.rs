@@ -81,6 +81,8 @@ fn shown(job: &Value) -> String {
     }
     if job.pointer("/end/text").is_some() {
         rows.push(("outcome", text(job, "/end/text")));
+    }
+    if launch_of(job).is_some() {
         rows.push((
             "ran for",
             format!("{}, {} of CPU", seconds(job, "/end/wall_s"), seconds(job, "/end/cpu_s")),
@@ -98,10 +100,16 @@ fn shown(job: &Value) -> String {
     fields(&rows)
 }
 
+/// The number of the launch that its newest end is of; none where that waited until it ended.
+fn launch_of(job: &Value) -> Option<&str> {
+    let name = job.pointer("/end/launch").and_then(Value::as_str)?;
+    name.rsplit('.').next().filter(|number| *number != "0")
+}
+
 /// Where its newest execution was started, below a store.
 fn sandbox(job: &Value) -> Option<String> {
-    let (exe_num, launch) = match job.pointer("/end/launch").and_then(Value::as_str) {
-        Some(name) => (number(job, "/end/exe_num"), name.rsplit('.').next()?.to_owned()),
+    let (exe_num, launch) = match launch_of(job) {
+        Some(launch) => (number(job, "/end/exe_num"), launch.to_owned()),
         None if job["status"] == "RUNNING" => (number(job, "/num_exes"), text(job, "/launches")),
         None => return None,
     };
@@ -119,5 +127,17 @@ mod tests {
         check(json!({ "id": 3, "end": { "launch": "9.2", "exe_num": 1 } }), Some("sandbox/3x1.2"));
         check(json!({ "id": 3, "status": "RUNNING", "num_exes": 2, "launches": 1 }), Some("sandbox/3x2.1"));
         check(json!({ "id": 3, "status": "QUEUED", "num_exes": 1 }), None);
+        check(json!({ "id": 3, "status": "CANCELED", "end": { "launch": "9.0", "exe_num": 1 } }), None);
+    }
+
+    #[test]
+    fn what_was_canceled_while_it_waited_never_ran() {
+        let job =
+            |launch: &str| json!({ "id": 3, "end": { "text": "canceled", "launch": launch, "wall_s": 0.0 } });
+        for (launch, ran) in [("9.0", false), ("9.1", true)] {
+            let text = shown(&job(launch));
+            assert!(text.contains("canceled"), "{text}");
+            assert_eq!((text.contains("ran for"), text.contains("sandbox")), (ran, ran), "{text}");
+        }
     }
 }
