@@ -756,6 +756,11 @@ fn what_is_not_there_says_so_in_the_shape_of_its_surface() {
     for path in ["/v6/nothing/", "/v7/", "/v6/jobs/x/", "/v6/jobs/1/", "/v6/jobs/99999999999999999999/"] {
         assert_eq!(client.get(path).expect(404), json!({"detail": "Not found."}), "{path}");
     }
+    for path in ["/v6/job-types/%FF/", "/v7/job-types/step/%C3%28/"] {
+        assert_eq!(client.get(path).expect(404), json!({"detail": "Not found."}), "{path}");
+    }
+    assert_eq!(client.get("/v6/job-types/%C3%A4/").expect(200)["count"], 0, "what is text may be asked for");
+    assert_eq!(code(&client.get("/api/v1/jobs/%FF")), "not-found");
     for path in ["/v8/jobs/", "/", "/api/v1/nothing", "/api/v2/status", "/v66/jobs/"] {
         assert_eq!(code(&client.get(path)), "not-found", "{path}");
     }

@@ -225,7 +225,24 @@ async fn add_slash(uri: Uri, RawQuery(query): RawQuery) -> Response {
     (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location), (CONTENT_TYPE, kind)]).into_response()
 }
 
-async fn not_found(uri: Uri) -> Response {
+/// True for a path that is text once its escapes are read.
+pub(super) fn is_text(path: &str) -> bool {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        if let Some(byte) = digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    std::str::from_utf8(&bytes).is_ok()
+}
+
+pub(super) async fn not_found(uri: Uri) -> Response {
     let is_scale = SCALE_VERSIONS.iter().any(|version| {
         uri.path().strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });

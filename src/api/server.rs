@@ -31,7 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::errors::Problem;
 use super::limits::ANSWER_WAIT_MAX;
-use super::routes;
+use super::routes::{is_text, not_found, router};
 use super::state::ApiState;
 
 /// Threads that handle connections.
@@ -166,7 +166,7 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).map_err(refused)?
         };
         let (stop, stopped) = watch::channel(false);
-        let router = guarded(routes::router(state), options.request_timeout);
+        let router = guarded(router(state), options.request_timeout);
         let accepting = runtime.spawn(accept_all(listener, router, options, stopped));
         Ok(Self { local, stop, running: Some((runtime, accepting)) })
     }
@@ -208,6 +208,9 @@ fn guarded(router: Router, request_timeout: Duration) -> Router {
 async fn guard(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
     if is_foreign(&request) {
         return Problem::foreign_origin().into_response();
+    }
+    if !is_text(request.uri().path()) {
+        return not_found(request.uri().clone()).await;
     }
     let answer = tokio::time::timeout(timeout, next.run(request)).await;
     answer.unwrap_or_else(|_| Problem::timeout().into_response())
