@@ -109,6 +109,20 @@ fn what_matters_more_goes_first_unless_all_are_equal() {
 }
 
 #[test]
+fn arrivals_that_are_compressed_come_closer_and_run_as_long() {
+    let place = Place::new();
+    let path = place.write("log", &log(&[(5, 10, 4, 1), (25, 10, 4, 1), (45, 10, 4, 1)]));
+    let path = path.to_str().expect("text");
+    let wait = |args: &[&str]| {
+        let report = answer(&place, args);
+        (report["wait_s"]["max"].clone(), report["span_s"].clone(), report["setup"]["compress"].clone())
+    };
+    assert_eq!(wait(&[path]), (json!(0.0), json!(50.0), json!(1)));
+    // At 0, 5 and 10 s.
+    assert_eq!(wait(&[path, "--compress", "4"]), (json!(10.0), json!(30.0), json!(4)));
+}
+
+#[test]
 fn parts_of_a_job_start_where_there_is_room() {
     let place = Place::new();
     let answer = answer(&place, &[&ours("small.swf"), "--spread"]);
@@ -204,6 +218,35 @@ fn the_table_has_types_waits_and_what_starved() {
     {
         assert!(table.stdout.contains(part), "{part:?} is missing in {}", table.stdout);
     }
+}
+
+#[test]
+fn a_plot_has_axes_with_units_and_a_line_for_each_resource_and_the_queue() {
+    let place = Place::new();
+    let plot = |name: &str| {
+        answer(&place, &[&ours("small.swf"), "--plot", name]);
+        place.read(name)
+    };
+    let drawn = plot("one.svg");
+    assert_eq!(drawn, plot("other.svg"));
+    assert!(drawn.starts_with("<svg xmlns=") && drawn.ends_with("</svg>\n"));
+    for part in [
+        "minutes since the first arrival",
+        "used (% of all nodes)",
+        "queued (executions)",
+        "cpus (mean 75.0 %)",
+        "queued (mean 1.5, most 3)",
+        ">100</text>",
+        ">2.5</text>",
+    ] {
+        assert!(drawn.contains(part), "{part:?} is missing in {drawn}");
+    }
+    let n = |mark: &str| drawn.matches(mark).count();
+    assert_eq!(n("<text"), n("</text>"));
+    assert_eq!(n("stroke-width=\"1.5\""), 2, "a line for cpus, one for the queue");
+    ran(&place, &[&ours("small.swf"), "--plot", "no/where.svg"])
+        .expect(1)
+        .says("could not write no/where.svg");
 }
 
 /// A folder of real traces beside the repository, where there is one.

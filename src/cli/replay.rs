@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::limits::{TRACE_KINDS_MAX, TRACE_RECORDS_MAX};
 use crate::replay::{
     By, Cluster, ClusterError, Format, NodeGroup, Offers, Progress, Reading, ReplayError, Report, Setup,
-    Told, Trace, TraceError, VirtualClock, machine_file, options, read, run as replay,
+    Told, Trace, TraceError, VirtualClock, machine_file, options, plot, read, run as replay,
 };
 
 /// Between two redraws.
@@ -54,11 +54,11 @@ and seed give the same JSON, but for what stands under `wall`.
 
 Examples:
   weighbridge replay KTH-SP2-1996.swf.gz
-  weighbridge replay openb --first 1000 --by gpu
+  weighbridge replay openb --compress 200 --by gpu
   weighbridge replay log.swf.gz --spread --starved-after 12h
   weighbridge replay log.swf --node 20*cpus:80,mem:517120 --node 48*cpus:12,mem:92160
   weighbridge replay wagap.swf.gz --machines wagap.machines.tsv --spread
-  weighbridge replay log.swf --output json";
+  weighbridge replay log.swf --output json --plot log.svg";
 
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -91,6 +91,9 @@ pub(super) struct Args {
     /// All of one priority
     #[arg(long)]
     no_priorities: bool,
+    /// Let what arrived in N days arrive in one; run times stay as they are
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    compress: u32,
     /// A job of a log is one execution for each node it needs
     #[arg(long)]
     spread: bool,
@@ -109,6 +112,9 @@ pub(super) struct Args {
     /// Put everything on record in a new store here, with syncs, and keep it; else it is in memory alone
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Write a picture of what was used and queued over time, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Show no progress
     #[arg(long)]
     no_progress: bool,
@@ -161,6 +167,7 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
         is_strict: args.strict,
         by: args.by.map(By::from),
         has_priorities: !args.no_priorities,
+        compress: args.compress,
     };
     let trace = read(&args.trace, &reading).map_err(trace_failure)?;
     tell_found(&trace);
@@ -169,6 +176,11 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     match context.output {
         Output::Json => print_json(&report)?,
         Output::Table => print(&shown(&report))?,
+    }
+    if let Some(path) = &args.plot {
+        std::fs::write(path, plot(&report)).map_err(|error| {
+            Failure::failed("plot", format_args!("could not write {}: {error}", path.display()))
+        })?;
     }
     Ok(Exit::Done)
 }
@@ -245,6 +257,7 @@ fn replayed(args: &Args, trace: &Trace, cluster: &mut Cluster) -> Result<Report,
         seed: args.seed,
         starved_after: args.starved_after,
         has_priorities: !args.no_priorities,
+        compress: args.compress,
     };
     let mut display = Display::new(args.no_progress, trace.records.len());
     let mut round = Offers::new(cluster.n_nodes(), args.seed);

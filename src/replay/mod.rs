@@ -9,6 +9,7 @@ mod alibaba;
 mod cluster;
 mod lines;
 mod numbers;
+mod plot;
 mod report;
 mod round;
 mod run;
@@ -17,6 +18,7 @@ mod swf;
 mod trace;
 
 pub(crate) use cluster::{Cluster, ClusterError, NodeGroup, machine_file};
+pub(crate) use plot::plot;
 pub(crate) use report::{Report, Slowdown, Told};
 pub(crate) use round::Offers;
 pub(crate) use run::{Progress, ReplayError, Setup, VirtualClock, options, run};

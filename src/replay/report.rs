@@ -20,7 +20,7 @@ const NEVER_STARTED_TOLD: usize = 10;
 
 /// Decimal places of seconds, of shares and of counts.
 const SECONDS: i32 = 3;
-const SHARES: i32 = 4;
+const SHARES: i32 = 5;
 const COUNTS: i32 = 2;
 
 /// See the file.
@@ -75,6 +75,7 @@ pub(crate) struct SetupReport {
     pub(crate) seed: u64,
     pub(crate) spread: bool,
     pub(crate) priorities: bool,
+    pub(crate) compress: u32,
     pub(crate) types_by: &'static str,
     /// Shares of a graphics processor are amounts of all that a node has, not of single cards.
     pub(crate) gpu_slots: bool,
@@ -266,6 +267,7 @@ pub(super) fn made(trace: &Trace, cluster: &Cluster, setup: &Setup, tally: &Tall
             seed: setup.seed,
             spread: setup.is_spread,
             priorities: setup.has_priorities,
+            compress: setup.compress,
             types_by: trace.by.name(),
             gpu_slots: false,
             gpu_models: false,

@@ -63,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) starved_after: Duration,
     /// For the report alone: the trace was read so.
     pub(crate) has_priorities: bool,
+    /// As above.
+    pub(crate) compress: u32,
 }
 
 /// Why a replay stopped.

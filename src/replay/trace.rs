@@ -83,6 +83,8 @@ pub(crate) struct Reading {
     pub(crate) by: Option<By>,
     /// Queues and classes of service have priorities.
     pub(crate) has_priorities: bool,
+    /// Between arrivals there is one of so many parts of the time there was.
+    pub(crate) compress: u32,
 }
 
 /// What a record asks for, all its parts together.
@@ -369,7 +371,7 @@ impl<'r> Gathered<'r> {
         let first = first.ok_or_else(|| TraceError::Empty { path: path.to_owned() })?;
         let mut records = std::mem::take(&mut self.records);
         for record in &mut records {
-            record.arrival_us -= first;
+            record.arrival_us = (record.arrival_us - first) / u64::from(self.reading.compress.max(1));
         }
         records.sort_by_key(|record| record.arrival_us);
         while let Some(late) = records.pop_if(|last| last.arrival_us > TIME_MAX_US) {
