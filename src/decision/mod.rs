@@ -11,6 +11,7 @@ mod scale_rules;
 pub(crate) use decide::decide;
 pub(crate) use explain::explain;
 pub use explain::{Blocker, Shortage, WaitNode, Why};
+pub(crate) use pass::Pass;
 pub use pass::{
     Constraint, Demand, PassPick, PassSummary, Passed, Placing, Policy, Reservation, Reserving, RunningShare,
     Scheduler, SchedulingNode, Score, Starvation, TypePolicy,

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::decision;
+use crate::decision::{self, Policy};
 use crate::job::Verdict;
 use crate::limits::EVENT_JOBS_MAX;
 use crate::load::Thinned;
@@ -20,6 +20,7 @@ use crate::offer::{Nodes, Offer};
 use crate::queue::{Amounts, Entry};
 
 use super::catalog_view::CatalogView;
+use super::passes::Passes;
 use super::plan::Plan;
 use crate::state::{SHOWN, State};
 
@@ -52,7 +53,7 @@ pub(crate) struct Core {
     pub(super) nodes: Nodes,
     pub(super) out: Output,
     /// What outstanding picks would take of each node.
-    reserved: BTreeMap<NodeId, Amounts>,
+    pub(super) reserved: BTreeMap<NodeId, Amounts>,
     /// Launches that were refused since the engine was made.
     pub(super) n_returned: u64,
     /// When the last of them was, and why.
@@ -61,11 +62,12 @@ pub(crate) struct Core {
     pub(super) thinned: Thinned,
     /// The last one that was made, and of which version of the documents of each kind.
     catalog_view: (BTreeMap<u8, u64>, Arc<CatalogView>),
+    pub(super) passes: Passes,
 }
 
 impl Core {
-    pub(super) fn new(state: State) -> Self {
-        Self { state, ..Self::default() }
+    pub(super) fn new(state: State, policy: Policy) -> Self {
+        Self { state, passes: Passes::new(policy), ..Self::default() }
     }
 
     /// The catalog as readers see it. Cost: the documents of the kinds that changed.
@@ -83,6 +85,7 @@ impl Core {
     }
 
     pub(super) fn emit(&mut self, event: Event) {
+        self.note_for_passes(&event);
         self.state.apply(&event);
         self.out.events.push((event, self.state.hash));
     }
@@ -102,7 +105,13 @@ impl Core {
 
     fn decide(&mut self, node: NodeId, free: Amounts, most: usize, picks: &mut Vec<Entry>) {
         let most = if self.state.is_held(node) { 0 } else { most };
-        decision::decide(&mut self.state.queue, free, most, picks);
+        picks.clear();
+        if most > 0
+            && let Some(left) = self.start_kept(node, free, picks)
+        {
+            decision::decide(&mut self.state.queue, left, most, picks);
+        }
+        self.started(node, picks);
         let reserved = self.reserved.entry(node).or_default();
         *reserved = picks.iter().fold(*reserved, |sum, pick| sum.plus(&pick.asks));
     }
@@ -111,6 +120,7 @@ impl Core {
         if let Some(reserved) = self.reserved.get_mut(&node) {
             *reserved = picks.iter().fold(*reserved, |rest, pick| rest.minus_or_zero(&pick.asks));
         }
+        self.passes.changed(node);
     }
 
     /// Decides on what a declared node has in all, less what runs there.
@@ -158,6 +168,7 @@ impl Core {
         if let Some(left) = left {
             self.nodes.set_free(node, left, now);
         }
+        self.use_offer(node);
         plans
     }
 

@@ -13,6 +13,7 @@ mod fault_tests;
 mod handle;
 mod look;
 mod outbox;
+mod passes;
 mod picks;
 mod plan;
 mod recipe_look;

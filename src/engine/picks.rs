@@ -75,6 +75,11 @@ impl<'e> Picks<'e> {
         Self { engine, node, entries }
     }
 
+    /// For which node.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -153,7 +153,10 @@ fn decide_all(engine: &Engine, node: NodeId, is_stopped: &AtomicBool) {
     // Acquire, with the Release in `stop_threads`.
     let mut n_returned = engine.n_returned();
     while !is_stopped.load(Ordering::Acquire) && engine.failure().is_none() && !engine.is_closed() {
-        engine.offer_declared(node).hand_over();
+        // Those for nodes of others go back to their places.
+        for picks in engine.pass().into_iter().filter(|picks| picks.node() == node) {
+            picks.hand_over();
+        }
         engine.wait_for_work(NAP);
         engine.pump();
         let n_now = engine.n_returned();

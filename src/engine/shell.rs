@@ -49,6 +49,7 @@ use super::reports::Reports;
 use super::ticket::{Promise, Pump, Ticket};
 use super::view::{View, view};
 use crate::clock::{Clock, SystemClock, monotonic};
+use crate::decision::{Policy, Reservation};
 use crate::intake::{Intake, IntakeError};
 use crate::launch::StatusUpdate;
 use crate::limits::{
@@ -95,6 +96,8 @@ pub struct Options {
     /// Which jobs that are over are kept; all of them, where nothing else is said. The others are dropped
     /// with later checkpoints, a bounded number with each.
     pub retention: Retention,
+    /// How passes choose.
+    pub policy: Policy,
     /// Who is told how far the opening of the store is, if anybody; let go once it is open.
     pub on_recovery: Option<Arc<dyn Fn(Recovery) + Send + Sync>>,
 }
@@ -110,6 +113,7 @@ impl Default for Options {
             intake_len: INTAKE_LEN_MAX,
             checkpoint_bytes: RECENT_BYTES,
             retention: Retention::ALL,
+            policy: Policy::default(),
             on_recovery: None,
         }
     }
@@ -120,6 +124,13 @@ impl Options {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets how passes choose.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -570,11 +581,52 @@ impl Engine {
         Picks::new(self, node, std::mem::take(picks))
     }
 
+    /// Decides over all nodes at once: those declared, by what runs there, and those whose offers are
+    /// held. Each execution, in queue order, goes to the node that suits it best by the policy
+    /// ([`Options::policy`]). Gives the picks node by node. Applies the intake first.
+    ///
+    /// Cost: the intake; lanes and nodes that changed since the last pass, picks. No I/O.
+    pub fn pass(&self) -> Vec<Picks<'_>> {
+        let mut owned = self.0.enter();
+        let now = self.0.drain(&mut owned);
+        let core = &mut owned.core;
+        if self.0.log.is_failed() || self.0.is_closed.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let n_taken = core.state.running.len() + core.state.queue.n_picked();
+        let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(n_taken));
+        let (by_node, _) = core.pass(most, now);
+        by_node.into_iter().map(|(node, picks)| Picks::new(self, node, picks)).collect()
+    }
+
+    /// Holds an offer for [`Engine::pass`]: until it is taken back, another one of the node comes, or
+    /// picks on the node are committed, after which nothing of it is left.
+    pub fn hold_offer(&self, offer: &Offer) {
+        let now = self.0.options.clock.now();
+        self.0.enter().core.hold_offer(offer, now);
+        self.0.bell.ring();
+    }
+
+    /// Takes a held offer back. False where there is none. Open picks on it are for whoever holds them
+    /// to drop.
+    pub fn withdraw_offer(&self, node: NodeId) -> bool {
+        self.0.enter().core.withdraw_offer(node)
+    }
+
+    /// Nodes that are kept for executions that were passed over.
+    pub fn reservations(&self) -> Vec<Reservation> {
+        self.0.enter().core.passes.pass.kept().iter().copied().collect()
+    }
+
     /// Declares a node and what it has in all.
     pub fn declare_node(&self, node: NodeId, name: &str, total: &NodeResources) {
-        let offer = Offer::new(node, total.clone()).named(name);
+        self.declare(&Offer::new(node, total.clone()).named(name));
+    }
+
+    /// The same of a node with attributes.
+    pub fn declare(&self, node: &Offer) {
         let now = self.0.options.clock.now();
-        self.0.enter().core.nodes.declared(&offer, now);
+        self.0.enter().core.declare(node, now);
         self.0.bell.ring();
     }
 
@@ -785,7 +837,7 @@ impl Inner {
         lock: Option<StoreLock>,
         n_replayed: u64,
     ) -> Result<Self, OpenError> {
-        let mut core = Core::new(state);
+        let mut core = Core::new(state, options.policy.clone());
         // A switch that was under way: nobody waits yet.
         while !core.state.queue.turn_some(usize::MAX) {}
         let now = core.clamp(options.clock.now());

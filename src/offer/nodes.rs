@@ -17,12 +17,21 @@ pub struct Offer {
     pub name: String,
     /// What is free, net of everything that runs there.
     pub free: NodeResources,
+    /// What the node is like, by name.
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl Offer {
     /// An offer of `free` on `node`, under the name `node-<id>`.
     pub fn new(node: NodeId, free: NodeResources) -> Self {
-        Self { node, name: format!("node-{node}"), free }
+        Self { node, name: format!("node-{node}"), free, attributes: BTreeMap::new() }
+    }
+
+    /// Adds an attribute of the node.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(name.into(), value.into());
+        self
     }
 
     /// Sets the node's name.
@@ -46,6 +55,10 @@ pub struct NodeView {
     pub free: NodeResources,
     /// When it was last offered or declared.
     pub seen: Timestamp,
+    /// What it is like, by name.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it was declared: what it has free follows from what runs there.
+    pub is_declared: bool,
 }
 
 /// All nodes, by id.
@@ -70,16 +83,24 @@ impl Nodes {
             }
             node.free.clone_from(&offer.free);
             node.seen = when;
+            if node.attributes != offer.attributes {
+                node.attributes.clone_from(&offer.attributes);
+            }
         } else {
-            self.declared(offer, when);
+            self.insert(offer, when, false);
         }
     }
 
     /// Takes note of what a node has in all, more or less than before.
     pub(crate) fn declared(&mut self, offer: &Offer, when: Timestamp) {
+        self.insert(offer, when, true);
+    }
+
+    fn insert(&mut self, offer: &Offer, when: Timestamp, is_declared: bool) {
         if self.0.len() < NODES_MAX || self.0.contains_key(&offer.node) {
-            let Offer { node: id, name, free } = offer.clone();
-            self.0.insert(id, NodeView { id, name, total: free.clone(), free, seen: when });
+            let Offer { node: id, name, free, attributes } = offer.clone();
+            let total = free.clone();
+            self.0.insert(id, NodeView { id, name, total, free, seen: when, attributes, is_declared });
         }
     }
 

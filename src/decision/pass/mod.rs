@@ -22,6 +22,7 @@ mod watch;
 pub use fleet::{RunningShare, SchedulingNode};
 pub use kept::Reservation;
 pub use policy::{Constraint, Demand, Policy, Reserving, Score, Starvation, TypePolicy};
+pub(crate) use run::Pass;
 pub use run::{PassPick, PassSummary};
 pub use scheduler::{Placing, Scheduler};
 pub use watch::Passed;

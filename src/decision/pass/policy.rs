@@ -82,6 +82,8 @@ pub struct Policy {
     pub is_strict: bool,
     /// What is different for some job types.
     pub job_types: BTreeMap<JobTypeId, TypePolicy>,
+    /// The same by `name` or `name:version`, for an engine; ids go first.
+    pub named: BTreeMap<String, TypePolicy>,
 }
 
 /// What is different for one job type.
@@ -151,6 +153,7 @@ impl Default for Policy {
             hold_seconds: 3_600,
             is_strict: false,
             job_types: BTreeMap::new(),
+            named: BTreeMap::new(),
         }
     }
 }
@@ -196,6 +199,11 @@ impl Policy {
         self
     }
 
+    /// Whether what runs on a node matters one by one, not only in sum.
+    pub(crate) fn looks_at_each(&self) -> bool {
+        self.reserving == Reserving::PerPass || !self.job_types.is_empty()
+    }
+
     /// The bound for a job type.
     pub(super) fn starvation_of(&self, job_type: JobTypeId) -> Starvation {
         self.of(job_type).and_then(|own| own.starvation).unwrap_or(self.starvation)
@@ -208,6 +216,11 @@ impl Policy {
 }
 
 impl TypePolicy {
+    /// What an execution takes, as far as one can tell.
+    pub(crate) fn estimate(&self) -> Option<Duration> {
+        self.estimate_seconds.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
     /// With a score of its own.
     #[must_use]
     pub fn with_score(mut self, score: Score) -> Self {

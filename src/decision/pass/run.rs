@@ -79,6 +79,18 @@ impl Pass {
         Self { placer: Placer::new(&policy), policy, ..Self::default() }
     }
 
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Another policy from now on. What is kept, and who was passed over, stays. All nodes are to be
+    /// told anew.
+    pub(crate) fn set_policy(&mut self, policy: Policy) {
+        (self.placer, self.policy) = (Placer::new(&policy), policy);
+        self.nodes.clear();
+        (self.are_types_new, self.seen) = (true, None);
+    }
+
     /// What a job type asks for in general, as far as the score counts types. Cost: all scores are
     /// made anew, once before the next pass.
     pub(crate) fn set_type(&mut self, job_type: JobTypeId, asks: Option<NodeResources>) {

@@ -1,0 +1,233 @@
+//! Passes over the nodes the engine knows: those that were declared, and those whose offers are held.
+//!
+//! P1  What a pass knows of a node is what it knew before, less what it gave away, unless the node is
+//!     among `changed`: then it is told anew before the next pass.
+//! P2  A held offer is good for one decision that was committed; what is left of it is no more on offer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::core::Core;
+use crate::decision::{Pass, PassPick, PassSummary, Policy, RunningShare, SchedulingNode, TypePolicy};
+use crate::model::{Doc, Event, JobStatus, LaunchName, NodeId, NodeResources, Timestamp};
+use crate::offer::Offer;
+use crate::queue::{Amounts, Entry};
+
+/// What passes need beside the state.
+#[derive(Default)]
+pub(super) struct Passes {
+    /// As configured; job types may be named.
+    policy: Policy,
+    pub(super) pass: Pass,
+    /// Nodes that are to be told anew.
+    changed: BTreeSet<NodeId>,
+    /// Whether all are.
+    are_all_changed: bool,
+    are_types_changed: bool,
+    /// What is on offer, beside declared nodes.
+    held: BTreeMap<NodeId, NodeResources>,
+}
+
+impl Passes {
+    pub(super) fn new(policy: Policy) -> Self {
+        let pass = Pass::new(policy.clone());
+        Self { policy, pass, are_all_changed: true, are_types_changed: true, ..Self::default() }
+    }
+
+    /// A node does not stand as it did.
+    pub(super) fn changed(&mut self, node: NodeId) {
+        self.changed.insert(node);
+    }
+}
+
+impl Core {
+    /// Takes note of what an event changes for passes; to be called before it is applied.
+    pub(super) fn note_for_passes(&mut self, event: &Event) {
+        let node_of = |launch: &LaunchName| self.state.running.get(&launch.exe).map(|running| running.node);
+        let changed = match event {
+            Event::Launched { node, .. } => Some(*node),
+            Event::LaunchReturned { launch, .. } => node_of(launch),
+            Event::ExeEnded { end, .. } => node_of(&end.launch),
+            Event::JobTypePut { .. } => {
+                self.passes.are_types_changed = true;
+                None
+            }
+            Event::DocPut(doc) => match &**doc {
+                Doc::Node(node) => Some(node.id),
+                Doc::Scheduler(_) => {
+                    self.passes.are_all_changed = true;
+                    None
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        self.passes.changed.extend(changed);
+    }
+
+    /// Takes note of what a node has in all.
+    pub(super) fn declare(&mut self, node: &Offer, now: Timestamp) {
+        self.nodes.declared(node, now);
+        self.passes.changed(node.node);
+    }
+
+    /// A node offers something until the offer is taken back, or a decision on it is committed.
+    pub(super) fn hold_offer(&mut self, offer: &Offer, now: Timestamp) {
+        self.nodes.offered(offer, now);
+        self.passes.held.insert(offer.node, offer.free.clone());
+        self.passes.changed(offer.node);
+    }
+
+    /// A node offers nothing any more. False where it did not.
+    pub(super) fn withdraw_offer(&mut self, node: NodeId) -> bool {
+        self.passes.changed(node);
+        self.passes.held.remove(&node).is_some()
+    }
+
+    /// What was decided on a node was committed: its offer is used up.
+    pub(super) fn use_offer(&mut self, node: NodeId) {
+        self.passes.held.remove(&node);
+        self.passes.changed(node);
+    }
+
+    /// The policy by job type ids.
+    fn named_policy(&self) -> Policy {
+        let mut policy = self.passes.policy.clone();
+        if policy.named.is_empty() {
+            return policy;
+        }
+        for kind in self.state.catalog.iter() {
+            let exact = format!("{}:{}", kind.spec.name, kind.spec.version);
+            let own = policy.named.get(&exact).or_else(|| policy.named.get(&kind.spec.name));
+            if let Some(own) = own.cloned() {
+                policy.job_types.entry(kind.id).or_insert(own);
+            }
+        }
+        policy
+    }
+
+    /// Tells the pass what changed since the last one. Cost: nodes that changed, and what runs where
+    /// the policy asks for more than sums.
+    fn tell_pass(&mut self) {
+        if std::mem::take(&mut self.passes.are_types_changed) {
+            let policy = self.named_policy();
+            if *self.passes.pass.policy() != policy {
+                self.passes.pass.set_policy(policy);
+                self.passes.are_all_changed = true;
+            }
+            for kind in self.state.catalog.iter() {
+                self.passes.pass.set_type(kind.id, Some(kind.spec.resources.clone()));
+            }
+        }
+        if std::mem::take(&mut self.passes.are_all_changed) {
+            let all: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+            self.passes.changed.extend(all);
+        }
+        let changed = std::mem::take(&mut self.passes.changed);
+        if changed.is_empty() {
+            return;
+        }
+        let mut running = self.running_on(&changed);
+        for id in changed {
+            match self.scheduling_node(id, running.remove(&id).unwrap_or_default()) {
+                Some(node) => self.passes.pass.set_node(node, &self.state.queue),
+                None => self.passes.pass.remove_node(id),
+            }
+        }
+    }
+
+    /// What runs on nodes, one by one where the policy looks at that.
+    fn running_on(&self, nodes: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Vec<RunningShare>> {
+        let mut found: BTreeMap<NodeId, Vec<RunningShare>> = BTreeMap::new();
+        let policy = self.passes.pass.policy();
+        if !policy.looks_at_each() {
+            for &node in nodes {
+                let in_use = self.state.queue.named(&self.state.in_use(node));
+                if !in_use.is_zero() {
+                    found.insert(node, vec![RunningShare::new(i32::MIN, in_use)]);
+                }
+            }
+            return found;
+        }
+        for running in self.state.running.values().filter(|running| nodes.contains(&running.node)) {
+            let entry = &running.entry;
+            let job = self.state.job(entry.job).filter(|job| job.status == JobStatus::Running);
+            let started = job.map(|job| job.last_status_change);
+            let estimate = policy.job_types.get(&entry.job_type).and_then(TypePolicy::estimate);
+            let share = RunningShare {
+                job_type: Some(entry.job_type),
+                ends: started.zip(estimate).map(|(started, length): (Timestamp, Duration)| started + length),
+                ..RunningShare::new(entry.priority, self.state.queue.named(&entry.asks))
+            };
+            found.entry(running.node).or_default().push(share);
+        }
+        found
+    }
+
+    fn scheduling_node(&self, id: NodeId, running: Vec<RunningShare>) -> Option<SchedulingNode> {
+        let seen = self.nodes.get(id)?;
+        let reserved = self.reserved.get(&id).copied().unwrap_or_default();
+        let queue = &self.state.queue;
+        let less = |have: &NodeResources, less: &Amounts| {
+            // By names: what nobody asked for yet is left alone.
+            let less = queue.named(less);
+            have.minus(&less)
+                .unwrap_or_else(|| queue.named(&queue.lookup(have).minus_or_zero(&queue.lookup(&less))))
+        };
+        let offered = match self.passes.held.get(&id) {
+            Some(free) => less(free, &reserved),
+            None if seen.is_declared => less(&seen.total, &self.state.in_use(id).plus(&reserved)),
+            None => NodeResources::new(),
+        };
+        let mut node = SchedulingNode::idle(id, &seen.total);
+        (node.is_ready, node.offered, node.running) = (!self.state.is_held(id), offered, running);
+        node.given = NodeResources::new();
+        node.attributes.clone_from(&seen.attributes);
+        Some(node)
+    }
+
+    /// A pass over all nodes. The picks are set aside until they are committed or put back.
+    pub(super) fn pass(
+        &mut self,
+        most: usize,
+        now: Timestamp,
+    ) -> (BTreeMap<NodeId, Vec<Entry>>, PassSummary) {
+        self.tell_pass();
+        let now = self.clamp(now);
+        let mut picks: Vec<PassPick> = Vec::new();
+        let summary = self.passes.pass.run(&mut self.state.queue, now, most, &mut picks);
+        let mut by_node: BTreeMap<NodeId, Vec<Entry>> = BTreeMap::new();
+        for pick in picks {
+            let reserved = self.reserved.entry(pick.node).or_default();
+            *reserved = reserved.plus(&pick.entry.asks);
+            by_node.entry(pick.node).or_default().push(pick.entry);
+        }
+        (by_node, summary)
+    }
+
+    /// What of `free` is left for whoever comes, on a node that may be kept for somebody: that one goes
+    /// first, or nobody does.
+    pub(super) fn start_kept(
+        &mut self,
+        node: NodeId,
+        free: Amounts,
+        picks: &mut Vec<Entry>,
+    ) -> Option<Amounts> {
+        let Some(exe) = self.passes.pass.may_start(node) else { return Some(free) };
+        let queue = &mut self.state.queue;
+        let Some(entry) = queue.get(exe) else { return Some(free) };
+        let (is_paused, is_at_limit) = queue.held_by(entry.job_type);
+        let is_held = is_at_limit || (is_paused && !queue.is_let_through(exe));
+        let left = free.minus(&entry.asks).filter(|_| !is_held)?;
+        picks.push(queue.pick(exe)?);
+        Some(left)
+    }
+
+    /// Executions started outside of a pass.
+    pub(super) fn started(&mut self, node: NodeId, picks: &[Entry]) {
+        for pick in picks {
+            self.passes.pass.started(pick, &self.state.queue);
+        }
+        self.passes.changed(node);
+    }
+}
