@@ -7,6 +7,7 @@ mod command;
 mod core;
 #[cfg(test)]
 mod crash_tests;
+mod deciding;
 mod domain;
 #[cfg(test)]
 mod fault_tests;

@@ -43,25 +43,21 @@ use super::core::Core;
 use super::domain::Covered;
 use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 use super::outbox::{Bell, Held, Outbox, Outgoing};
-use super::picks::{PendingLaunches, Picks};
+use super::picks::PendingLaunches;
 use super::plan::Plan;
 use super::reports::Reports;
 use super::ticket::{Promise, Pump, Ticket};
 use super::view::{View, view};
 use crate::clock::{Clock, SystemClock, monotonic};
-use crate::decision::{Policy, Reservation};
+use crate::decision::Policy;
 use crate::intake::{Intake, IntakeError};
 use crate::launch::StatusUpdate;
-use crate::limits::{
-    INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, PICKS_MAX, RECENT_BYTES, RECENT_BYTES_MAX, RUNNING_MAX,
-    STATUSES_LEN_MAX,
-};
+use crate::limits::{INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, RECENT_BYTES, RECENT_BYTES_MAX, STATUSES_LEN_MAX};
 use crate::load::LoadRetention;
 use crate::model::{
-    Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, NodeResources,
-    QueueMode, StoreId, Submission, SubmissionId, Timestamp,
+    Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, QueueMode,
+    StoreId, Submission, SubmissionId, Timestamp,
 };
-use crate::offer::Offer;
 use crate::queue::Entry;
 use crate::state::{Delta, State};
 use crate::store::{Facts, OpenError, Opened, Recovery, Retention, StoreFiles, StoreLock, Tables, open};
@@ -258,7 +254,7 @@ pub(super) struct Owned {
     /// When the clock took load down last; at first, when the engine was made: before it there was nothing to
     /// count.
     pub(super) load_fired: Timestamp,
-    picks: Vec<Entry>,
+    pub(super) picks: Vec<Entry>,
 }
 
 pub(super) struct Inner {
@@ -267,14 +263,14 @@ pub(super) struct Inner {
     pub(super) owned: Mutex<Owned>,
     pub(super) log: Log<Effect>,
     pub(super) outside: Arc<Outside>,
-    bell: Bell,
+    pub(super) bell: Bell,
     /// Rung when somebody waits for a bulk operation.
     bulk_bell: Bell,
     pub(super) reports: Reports,
     pub(super) answers: Arc<DashMap<Arc<str>, Accepted>>,
     /// Of the batch that was gone on with last.
     pub(super) covered: Mutex<Covered>,
-    is_closed: AtomicBool,
+    pub(super) is_closed: AtomicBool,
     /// When the rings were last drained.
     pub(super) moved: AtomicI64,
     pub(super) options: Options,
@@ -549,85 +545,6 @@ impl Engine {
     /// Has bulk operations looked for at once.
     pub(super) fn hurry_bulk(&self) {
         self.0.bulk_bell.ring();
-    }
-
-    /// Decides what to run on a node out of what it has free: the first executions, in queue
-    /// order, that fit and are not held back. Applies the intake first.
-    ///
-    /// Cost: the intake, then lanes looked at, a descent where a lane may fit, picks. No I/O.
-    pub fn offer(&self, offer: &Offer) -> Picks<'_> {
-        self.decide(offer.node, |core, most, now, picks| core.offer(offer, most, now, picks))
-    }
-
-    /// The same for a declared node: what it has in all, less what runs there by our record.
-    pub fn offer_declared(&self, node: NodeId) -> Picks<'_> {
-        self.decide(node, |core, most, now, picks| core.offer_declared(node, most, now, picks))
-    }
-
-    fn decide(
-        &self,
-        node: NodeId,
-        decide: impl FnOnce(&mut Core, usize, Timestamp, &mut Vec<Entry>),
-    ) -> Picks<'_> {
-        let mut owned = self.0.enter();
-        let now = self.0.drain(&mut owned);
-        let Owned { core, picks, .. } = &mut *owned;
-        picks.clear();
-        if !self.0.log.is_failed() && !self.0.is_closed.load(Ordering::Acquire) {
-            let n_taken = core.state.running.len() + core.state.queue.n_picked();
-            let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(n_taken));
-            decide(core, most, now, picks);
-        }
-        Picks::new(self, node, std::mem::take(picks))
-    }
-
-    /// Decides over all nodes at once: those declared, by what runs there, and those whose offers are
-    /// held. Each execution, in queue order, goes to the node that suits it best by the policy
-    /// ([`Options::policy`]). Gives the picks node by node. Applies the intake first.
-    ///
-    /// Cost: the intake; lanes and nodes that changed since the last pass, picks. No I/O.
-    pub fn pass(&self) -> Vec<Picks<'_>> {
-        let mut owned = self.0.enter();
-        let now = self.0.drain(&mut owned);
-        let core = &mut owned.core;
-        if self.0.log.is_failed() || self.0.is_closed.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        let n_taken = core.state.running.len() + core.state.queue.n_picked();
-        let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(n_taken));
-        let (by_node, _) = core.pass(most, now);
-        by_node.into_iter().map(|(node, picks)| Picks::new(self, node, picks)).collect()
-    }
-
-    /// Holds an offer for [`Engine::pass`]: until it is taken back, another one of the node comes, or
-    /// picks on the node are committed, after which nothing of it is left.
-    pub fn hold_offer(&self, offer: &Offer) {
-        let now = self.0.options.clock.now();
-        self.0.enter().core.hold_offer(offer, now);
-        self.0.bell.ring();
-    }
-
-    /// Takes a held offer back. False where there is none. Open picks on it are for whoever holds them
-    /// to drop.
-    pub fn withdraw_offer(&self, node: NodeId) -> bool {
-        self.0.enter().core.withdraw_offer(node)
-    }
-
-    /// Nodes that are kept for executions that were passed over.
-    pub fn reservations(&self) -> Vec<Reservation> {
-        self.0.enter().core.passes.pass.kept().iter().copied().collect()
-    }
-
-    /// Declares a node and what it has in all.
-    pub fn declare_node(&self, node: NodeId, name: &str, total: &NodeResources) {
-        self.declare(&Offer::new(node, total.clone()).named(name));
-    }
-
-    /// The same of a node with attributes.
-    pub fn declare(&self, node: &Offer) {
-        let now = self.0.options.clock.now();
-        self.0.enter().core.declare(node, now);
-        self.0.bell.ring();
     }
 
     pub(super) fn put_back(&self, node: NodeId, picks: &[Entry]) {
