@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example pass -- --json`
 
+#[path = "pass/growth.rs"]
+mod growth;
 #[path = "pass/model.rs"]
 mod model;
 #[path = "pass/workload.rs"]
@@ -23,11 +25,13 @@ const HELP: &str = "\
 Measures passes over many nodes.
 
   pass [--nodes N] [--queued Q] [--types T] [--only KEY]... [--json]
+  pass --growth FILE [--json]
 
   --nodes N    nodes, instead of what a key says
   --queued Q   executions that wait
   --types T    job types
   --only KEY   measures this key; may be repeated
+  --growth FILE  measures how a placement's cost grows with nodes, types and depth, and draws it (SVG)
   --json       an object on one line for each key instead of a table
 
   decisions_per_s            500 queued, 1000 nodes, 20 types, Scale's score, no score known
@@ -67,6 +71,7 @@ struct Arguments {
     queued: Option<u64>,
     types: Option<u32>,
     only: Vec<String>,
+    growth: Option<std::path::PathBuf>,
     as_json: bool,
 }
 
@@ -354,6 +359,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
             "--json" => arguments.as_json = true,
+            "--growth" => arguments.growth = Some(value()?.into()),
             "--nodes" => arguments.nodes = Some(number(value()?)?.max(1)),
             "--queued" => arguments.queued = Some(u64::from(number(value()?)?.max(1))),
             "--types" => arguments.types = Some(number(value()?)?.max(1)),
@@ -383,6 +389,14 @@ fn main() -> ExitCode {
         }
     };
     check_whole();
+    if let Some(path) = arguments.growth {
+        let drawn = growth::measure(arguments.as_json);
+        if let Err(why) = std::fs::write(&path, drawn) {
+            eprintln!("pass: {}: {why}", path.display());
+            return ExitCode::FAILURE;
+        }
+        return ExitCode::SUCCESS;
+    }
     for (key, unit, must, proud, is_less) in GOALS {
         if !arguments.only.is_empty() && !arguments.only.iter().any(|only| only == key) {
             continue;
