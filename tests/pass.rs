@@ -8,8 +8,7 @@ mod starvation;
 
 use weighbridge::{
     Constraint, ConstraintSetId, Demand, Entry, ExeId, JobId, JobTypeId, NodeId, NodeResources, PassPick,
-    PassSummary, Policy, Quantity, RunningShare, Scheduler, SchedulingNode, Score, TenantId, Timestamp,
-    TypePolicy,
+    PassSummary, Policy, RunningShare, Scheduler, SchedulingNode, Score, TenantId, Timestamp, TypePolicy,
 };
 
 const FIRST: JobTypeId = JobTypeId(1);
@@ -205,8 +204,68 @@ fn a_policy_reads_back_from_its_text_and_refuses_what_it_does_not_know() {
     assert!(wrong.to_string().contains("unknown field `scores`"), "{wrong}");
 }
 
-/// Thousandths of a resource.
-fn amount(resources: &NodeResources, name: &str) -> u64 {
-    let Quantity(amount) = resources.get(name);
-    amount
+/// Numbers that are the same on every machine (splitmix64).
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+/// What a few passes over a few hundred nodes place, as one number.
+fn placed(policy: Policy) -> u64 {
+    let (mut cluster, mut draw) = (Cluster::new(policy), Draw(5));
+    for id in 1..6 {
+        let asks = format!("cpus:{},mem:{}", 1 + draw.below(4), 1 + draw.below(32));
+        cluster.scheduler.set_type(JobTypeId(id), set(&asks));
+    }
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut next = 1;
+    for seconds in 0..20 {
+        for _ in 0..40 {
+            let id = u32::try_from(1 + draw.below(300)).expect("small");
+            let resources = format!("cpus:{},mem:{}", draw.below(17), draw.below(129));
+            cluster.rack(
+                id,
+                &resources,
+                ["a", "b", "c"][usize::from(id % 3 == 0) + usize::from(id % 5 == 0)],
+            );
+        }
+        for _ in 0..200 {
+            let job_type = JobTypeId(u32::try_from(1 + draw.below(5)).expect("small"));
+            let priority = i32::try_from(draw.below(4)).expect("small");
+            let asks = format!("cpus:{},mem:{}", 1 + draw.below(8), 1 + draw.below(64));
+            cluster.queue(next, job_type, priority, &asks);
+            next += 1;
+        }
+        let (picks, summary) = cluster.pass(seconds * 100);
+        let reserved = summary.reserved.iter().map(|(exe, node)| (exe.0, node.0));
+        for (exe, node) in picks.into_iter().chain(reserved) {
+            for part in [exe, u64::from(node)] {
+                hash = (hash ^ part).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+    hash
+}
+
+#[test]
+fn the_same_nodes_and_entries_give_the_same_in_every_process() {
+    let scores = [Score::Scale, Score::BestFit, Score::Spread, Score::DominantShare];
+    let placed = scores.map(|score| placed(rack(Demand::Spread, false).with_score(score)));
+    // Written down by another process, another day.
+    assert_eq!(
+        placed,
+        [
+            11_340_034_939_888_762_631,
+            9_322_443_797_481_253_564,
+            11_912_026_202_008_559_158,
+            4_988_770_199_680_320_487
+        ]
+    );
 }
