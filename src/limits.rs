@@ -53,6 +53,9 @@ pub const SCORES_BYTES_MAX: usize = 256 << 20;
 /// Executions that are passed over and of which it is known since when and how often.
 pub const WATCHED_MAX: usize = 4_096;
 
+/// At most so long after one that could run on an empty node first fitted nowhere it is watched.
+pub const SURVEY_SECONDS: u64 = 1;
+
 /// Nodes that are kept for executions at once; never more than half of all.
 pub const RESERVATIONS_MAX: usize = 1_000;
 

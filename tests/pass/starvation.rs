@@ -211,3 +211,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn passes_within_a_second_count_who_overtakes_all_the_same() {
+    let mut cluster = passed_over(held(3, 1_000_000));
+    assert_eq!(cluster.picks(0), [], "looked over");
+    cluster.queue(2, SECOND, 1, "cpus:1").queue(3, SECOND, 1, "cpus:1");
+    assert_eq!(cluster.picks(0), [(2, 1), (3, 1)]);
+    cluster.queue(4, SECOND, 1, "cpus:1").queue(5, SECOND, 0, "cpus:1");
+    assert_eq!(cluster.picks(0), [(5, 2), (4, 2)]);
+    let passed = cluster.scheduler.passed_over(ExeId(1)).expect("it is watched");
+    assert_eq!((passed.since, passed.overtaken), (at(0), 3), "one was more important");
+    assert_eq!(cluster.reserved(), []);
+    assert_eq!(cluster.picks(1), []);
+    assert_eq!(cluster.reserved(), [(1, 1)]);
+}
+
+#[test]
+fn who_comes_between_two_looks_is_watched_a_second_later_though_nothing_changes() {
+    let mut cluster = Cluster::new(held(1_000, 10));
+    cluster.busy(1, "cpus:4", &[("cpus:2", None)]);
+    assert_eq!(cluster.picks(0), []);
+    cluster.queue(1, FIRST, 1, "cpus:4");
+    assert_eq!(cluster.picks(0), []);
+    assert_eq!(cluster.scheduler.passed_over(ExeId(1)), None);
+    assert!(!cluster.pass(1).1.is_unchanged);
+    assert_eq!(cluster.scheduler.passed_over(ExeId(1)).expect("watched").since, at(1));
+    assert!(cluster.pass(10).1.is_unchanged);
+    assert_eq!((cluster.picks(11), cluster.reserved()), (vec![], vec![(1, 1)]));
+}

@@ -3,7 +3,9 @@
 //! N1  A node is promised no more than it offered, less what was promised of it since.
 //! N2  On a node that is kept starts only the execution it is kept for, or one that ends before that
 //!     one can start.
-//! N3  Nodes and queue that did not change, at a time at which nobody became due, give nothing new.
+//! N3  Who waits is looked over whole at least every `SURVEY_SECONDS`; passes between look only at what may
+//!     fit somewhere, as decisions on one node do.
+//! N4  Nodes and queue that did not change, at a time at which nobody became due, give nothing new.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,7 @@ use super::need::{Need, amounts};
 use super::placer::{Asked, Placed, Placer};
 use super::policy::{Policy, Reserving};
 use super::watch::{Passed, Watch};
-use crate::limits::RESERVATIONS_MAX;
+use crate::limits::{RESERVATIONS_MAX, SURVEY_SECONDS};
 use crate::model::{ExeId, JobTypeId, NodeId, NodeResources, Timestamp};
 use crate::queue::{Entry, Queue, Walk};
 
@@ -67,6 +69,8 @@ pub(crate) struct Pass {
     walk: Walk,
     watch: Watch,
     kept: Kept,
+    /// When all who wait are looked over next.
+    next_survey: Option<Timestamp>,
     seen: Option<Seen>,
 }
 
@@ -168,14 +172,15 @@ impl Pass {
                 ..PassSummary::default()
             };
         }
-        self.watch.begin();
-        self.watch.retain(|exe| queue.get(exe).is_some());
+        let is_survey = self.is_survey(now);
+        if is_survey {
+            self.watch.begin();
+            self.watch.retain(|exe| queue.get(exe).is_some());
+            self.next_survey = Some(now + std::time::Duration::from_secs(SURVEY_SECONDS));
+        }
         let mut summary = PassSummary::default();
         self.start_kept(queue, now, most, picks, &mut summary);
-        let free = match self.policy.reserving {
-            Reserving::Never if !self.policy.is_strict => self.placer.fleet.envelope(),
-            _ => self.placer.fleet.largest(),
-        };
+        let free = if is_survey { self.placer.fleet.largest() } else { self.placer.fleet.envelope() };
         queue.walk(&mut self.walk, &free);
         while summary.n_placed < most {
             let Some(shown) = queue.walk_next(&mut self.walk) else { break };
@@ -188,6 +193,9 @@ impl Pass {
                     summary.n_placed += 1;
                     summary.n_backfilled += usize::from(is_backfill);
                     if !self.watch.is_empty() {
+                        if !is_survey {
+                            self.watch.started(entry.key().seen(queue.mode()));
+                        }
                         self.watch.forget(entry.id);
                         self.kept.release(entry.id);
                     }
@@ -198,6 +206,9 @@ impl Pass {
                 }
                 Found::Nowhere => {
                     queue.walk_refuse(&mut self.walk, &shown);
+                    if !is_survey {
+                        continue;
+                    }
                     let could = self.pass_over(&shown.entry, &asked, queue, summary.n_placed, now);
                     if could && self.policy.is_strict {
                         break;
@@ -206,7 +217,9 @@ impl Pass {
             }
         }
         self.placer.end();
-        self.watch.end(summary.n_placed);
+        if is_survey {
+            self.watch.end(summary.n_placed);
+        }
         if self.policy.reserving == Reserving::Held {
             summary.reserved = self.kept.iter().map(|kept| (kept.exe, kept.node)).collect();
         }
@@ -215,10 +228,23 @@ impl Pass {
             queue: queue.version(),
             generation: self.placer.fleet.generation,
             position: self.placer.fleet.position(),
-            until: self.next_due(queue),
+            until: if is_survey { self.next_due(queue) } else { self.next_survey },
             reserved: summary.reserved.clone(),
         });
         summary
+    }
+
+    /// Whether a pass looks at all who wait, not only at what may fit somewhere.
+    fn is_survey(&self, now: Timestamp) -> bool {
+        // What a kept node can have for a while is not seen in what is open.
+        let may_backfill = self.kept.iter().len() > 0 && !self.policy.job_types.is_empty();
+        match self.policy.reserving {
+            Reserving::PerPass => true,
+            Reserving::Never => self.policy.is_strict,
+            Reserving::Held => {
+                self.policy.is_strict || may_backfill || self.next_survey.is_none_or(|next| now >= next)
+            }
+        }
     }
 
     /// Where an execution goes.
