@@ -59,7 +59,7 @@ pub use decision::{
 };
 #[cfg(feature = "local")]
 pub use driver::{
-    LocalDriver, LocalOptions, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
+    LocalDriver, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 pub use engine::{
@@ -76,8 +76,8 @@ pub use engine::{
 pub use engine::{Delivered, DeliveryError};
 pub use intake::IntakeError;
 pub use launch::{
-    Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState, Template, TemplateError, fill,
-    placeholders,
+    Driver, DriverError, Known, Launch, Left, LeftError, LeftFile, OUTPUTS_FILE, OutputSource, StatusSink,
+    StatusUpdate, TaskState, Template, TemplateError, fill, placeholders,
 };
 pub use load::{
     JobLoadGroup, LoadColumn, LoadFilter, LoadHistory, LoadOrder, LoadOrderError, LoadRetention, LoadRow,

@@ -27,6 +27,13 @@ pub const DATA_BYTES_MAX: usize = 1 << 20;
 /// Bytes of what is on record of the files of one input or output, which stands with it.
 pub const FACTS_BYTES_MAX: usize = 16 << 20;
 
+/// Files that are taken up of what one execution left: each is a record of its own, made with its end.
+/// Few in tests, so that they are reached.
+pub const OUTPUT_FILES_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
+
+/// Entries of directories that are looked at for them: some 100 ms, while news of other ends waits.
+pub const OUTPUT_ENTRIES_MAX: usize = if cfg!(test) { 200 } else { 100_000 };
+
 /// Bytes of one job type: command, environment and texts.
 pub const JOB_TYPE_BYTES_MAX: usize = 1 << 18;
 
@@ -264,6 +271,7 @@ const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATC
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () =
     assert!(DATA_BYTES_MAX + FACTS_BYTES_MAX + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
+const _: () = assert!(OUTPUT_FILES_MAX * 24 < DATA_BYTES_MAX);
 const _: () = assert!(DATASET_FILES_MAX * 8 + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
 const _: () = assert!(BULK_PARTS_DROPPED as usize > BULK_PAGE.div_ceil(BULK_JOBS));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::{LocalDriver, LocalOptions, machine_resources};
+use crate::driver::{LocalDriver, LocalOptions, LocalOutputs, machine_resources};
 use crate::engine::{CloseError, Engine, Options, Service, status_sink};
 use crate::limits::LOAD_ROWS_DEFAULT;
 use crate::load::LoadRetention;
@@ -112,6 +112,7 @@ impl Machine {
                 .help(format_args!("{} may say more", log.display()))
         };
         let command = supervisor::command(&self.store);
+        self.engine.collect_outputs(Arc::new(LocalOutputs::of(&self.store).map_err(|error| failed(&error))?));
         let sink = status_sink(&self.engine);
         let driver = LocalDriver::start(&self.store, command, LocalOptions::default(), sink);
         let driver = Arc::new(driver.map_err(|error| failed(&error))?);

@@ -7,6 +7,6 @@ mod local;
 
 #[cfg(feature = "local")]
 pub use local::{
-    LocalDriver, LocalOptions, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
+    LocalDriver, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };

@@ -3,6 +3,7 @@
 
 mod catalog_view;
 mod clock_work;
+mod collect;
 mod command;
 mod core;
 #[cfg(test)]

@@ -301,6 +301,9 @@ fn settle(
 /// Reports, and waits while the ring is full: no news is dropped. Except by an engine that takes
 /// none any more: without an acknowledgement, drivers tell it to the next one.
 fn report(engine: &Engine, update: &StatusUpdate) {
+    if engine.report_with_output(update) {
+        return;
+    }
     while engine.report(update.clone()).is_err() && engine.failure().is_none() && !engine.is_closed() {
         engine.pump();
         std::thread::sleep(RETRY);

@@ -51,7 +51,7 @@ use super::view::{View, view};
 use crate::clock::{Clock, SystemClock, monotonic};
 use crate::decision::Policy;
 use crate::intake::{Intake, IntakeError};
-use crate::launch::StatusUpdate;
+use crate::launch::{OutputSource, StatusUpdate};
 use crate::limits::{INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, RECENT_BYTES, RECENT_BYTES_MAX, STATUSES_LEN_MAX};
 use crate::load::LoadRetention;
 use crate::model::{
@@ -267,6 +267,8 @@ pub(super) struct Inner {
     /// Rung when somebody waits for a bulk operation.
     bulk_bell: Bell,
     pub(super) reports: Reports,
+    /// Where what executions left is looked for, if anywhere.
+    pub(super) output_source: Mutex<Option<Arc<dyn OutputSource>>>,
     pub(super) answers: Arc<DashMap<Arc<str>, Accepted>>,
     /// Of the batch that was gone on with last.
     pub(super) covered: Mutex<Covered>,
@@ -771,6 +773,7 @@ impl Inner {
             bell: Bell::default(),
             bulk_bell: Bell::default(),
             reports: Reports::default(),
+            output_source: Mutex::new(None),
             answers: Arc::default(),
             covered: Mutex::new(None),
             is_closed: AtomicBool::new(false),

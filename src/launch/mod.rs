@@ -5,8 +5,10 @@
 //! with `StatusUpdate`s, which name the launch they speak of.
 
 mod driver;
+mod outputs;
 mod template;
 
 pub use driver::{Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState};
+pub use outputs::{Left, LeftError, LeftFile, OUTPUTS_FILE, OutputSource};
 pub(crate) use template::{LAUNCH_NAMES, fill_variable};
 pub use template::{Template, TemplateError, fill, placeholders};

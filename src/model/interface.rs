@@ -21,6 +21,8 @@ pub struct FileParameter {
     pub is_required: bool,
     /// Whether it may be more than one file.
     pub is_multiple: bool,
+    /// Of an output: the glob that the names of its files match.
+    pub pattern: Option<String>,
 }
 
 /// The type of a JSON parameter.
@@ -50,6 +52,8 @@ pub struct JsonParameter {
     pub json_type: JsonType,
     /// Whether data must have it.
     pub is_required: bool,
+    /// Of an output: its name in the document that an execution leaves; none: that of the parameter.
+    pub key: Option<String>,
 }
 
 /// Parameters, in the order in which they were stated.
@@ -108,14 +112,20 @@ impl JsonType {
 impl FileParameter {
     /// A required one of any media type.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), media_types: Vec::new(), is_required: true, is_multiple: false }
+        Self {
+            name: name.into(),
+            media_types: Vec::new(),
+            is_required: true,
+            is_multiple: false,
+            pattern: None,
+        }
     }
 }
 
 impl JsonParameter {
     /// A required one.
     pub fn new(name: impl Into<String>, json_type: JsonType) -> Self {
-        Self { name: name.into(), json_type, is_required: true }
+        Self { name: name.into(), json_type, is_required: true, key: None }
     }
 }
 

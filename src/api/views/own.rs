@@ -305,9 +305,16 @@ pub(in crate::api) struct End {
     ended: Time,
 }
 
-impl From<&ExeEnd> for End {
-    fn from(end: &ExeEnd) -> Self {
+impl End {
+    fn new(end: &ExeEnd, view: &View) -> Self {
         use crate::model::Outcome;
+        let text = match &end.outcome {
+            Outcome::Error { id } => view.catalog.error(*id).map(|error| match error.description.as_str() {
+                "" => error.name.clone(),
+                description => format!("{}: {description}", error.name),
+            }),
+            _ => None,
+        };
         let exit_code = if let Outcome::Exited { code } = end.outcome { Some(code) } else { None };
         let signal = if let Outcome::Signaled { signal } = end.outcome { Some(signal) } else { None };
         let seconds = |micros| std::time::Duration::from_micros(micros).as_secs_f64();
@@ -315,7 +322,7 @@ impl From<&ExeEnd> for End {
             exe_num: end.exe_num,
             launch: end.launch.to_string(),
             code: end.outcome.code(),
-            text: end.outcome.to_string(),
+            text: text.unwrap_or_else(|| end.outcome.to_string()),
             exit_code,
             signal,
             wall_s: seconds(end.usage.wall_us),
@@ -374,7 +381,7 @@ impl JobView {
             started: job.started.map(Time),
             ended: job.ended.map(Time),
             last_status_change: Time(job.last_status_change),
-            end: job.end.as_ref().map(End::from),
+            end: job.end.as_ref().map(|end| End::new(end, view)),
         }
     }
 }

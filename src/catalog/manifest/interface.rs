@@ -82,11 +82,12 @@ fn input_file(place: &Place<'_>) -> Result<FileParameter, Misfit> {
 
 fn output_file(place: &Place<'_>) -> Result<FileParameter, Misfit> {
     let members = place.object(&["name", "pattern"], &["mediaType", "multiple", "required"])?;
-    members.text("pattern")?;
+    let pattern = members.need("pattern")?.text()?.to_owned();
     let mut parameter = FileParameter::new(name(&members)?);
     parameter.media_types = vec![members.text("mediaType")?.unwrap_or(MEDIA_TYPE_DEFAULT).to_owned()];
     parameter.is_required = members.boolean("required", true)?;
     parameter.is_multiple = members.boolean("multiple", false)?;
+    parameter.pattern = Some(pattern);
     Ok(parameter)
 }
 
@@ -96,8 +97,8 @@ fn input_json(place: &Place<'_>) -> Result<JsonParameter, Misfit> {
 
 fn output_json(place: &Place<'_>) -> Result<JsonParameter, Misfit> {
     let members = place.object(&["name", "type"], &["key", "required"])?;
-    members.text("key")?;
-    json(&members)
+    let key = members.text("key")?.map(str::to_owned);
+    Ok(JsonParameter { key, ..json(&members)? })
 }
 
 fn json(members: &Members<'_>) -> Result<JsonParameter, Misfit> {

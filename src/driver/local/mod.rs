@@ -12,6 +12,7 @@
 //! STORE/supervisor.log       what it has to say to people
 //! STORE/sandbox/7x1.1/       job 7, its execution 1, launch 1: the working directory of the command
 //!     stdout  stderr  weighbridge-result.json
+//!     seed.outputs.json  ...     outputs, where the command leaves any
 //! ```
 //!
 //! The result is missing while the execution runs. A sandbox without a result and without a living
@@ -30,6 +31,9 @@
 //!     the execution's environment: at once where the kernel has made it a child of the supervisor,
 //!     else when it does.
 //!
+//! What an execution leaves is read by the daemon when it hears of the end ([`LocalOutputs`]): from the
+//! sandbox, so that it is found however often daemon and supervisor are killed.
+//!
 //! What this cannot see: a process that leaves its group *and* clears its environment, or whose
 //! environment this user may not read (a setuid program), outlives its execution, as does one that
 //! was just replacing its program when it was looked at, until the next look. After a power failure,
@@ -46,6 +50,7 @@ mod client;
 mod log;
 mod machine;
 mod outbox;
+mod outputs;
 mod protocol;
 mod reaper;
 mod sandbox;
@@ -59,5 +64,6 @@ mod tests;
 
 pub use client::{LocalDriver, LocalOptions, SupervisorCommand};
 pub use machine::{MachineError, machine_resources};
+pub use outputs::LocalOutputs;
 pub use sandbox::{RESULT_FILE, sandbox_path};
 pub use supervisor::{SupervisorError, SupervisorOptions, run_supervisor};

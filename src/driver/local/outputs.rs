@@ -1,0 +1,358 @@
+//! What executions left in their sandboxes, by the convention of Seed: values in one document, files by the
+//! patterns of their names.
+//!
+//! O1  No execution makes a reader take more than the limits say: bytes of the document, entries looked at,
+//!     files found.
+//! O2  Nothing but plain files is opened or found, so a reader waits for nobody.
+//! O3  A pattern has as many names as a path that matches it, and none is `..`: nothing outside is found by
+//!     its name, and a walk ends.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+use serde_json::{Map, Value};
+
+use crate::launch::{Left, LeftError, LeftFile, OUTPUTS_FILE, OutputSource};
+use crate::limits::{DATA_BYTES_MAX, OUTPUT_ENTRIES_MAX, OUTPUT_FILES_MAX};
+use crate::model::{FileParameter, Interface, JobId, JsonParameter, LaunchName};
+
+use super::protocol::Asked;
+use super::sandbox::{RESULT_FILE, SandboxFolder};
+
+/// Files of a sandbox that are ours, or about others; no pattern finds them.
+const NOT_FOUND: [&str; 4] = ["stdout", "stderr", RESULT_FILE, OUTPUTS_FILE];
+
+/// What Seed's files about files end with; no pattern finds them either.
+const ABOUT_FILES: &str = ".metadata.json";
+
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    // The crate's rule lets `*.*` match a dot in front; the walk has its own.
+    require_literal_leading_dot: false,
+};
+
+/// Finds what the executions of a store left; see [`Engine::collect_outputs`](crate::Engine::collect_outputs).
+#[derive(Clone, Debug)]
+pub struct LocalOutputs(SandboxFolder);
+
+impl LocalOutputs {
+    /// Those of the store in that directory.
+    ///
+    /// # Errors
+    /// Where there is no such directory.
+    pub fn of(store: &Path) -> io::Result<Self> {
+        Ok(Self(SandboxFolder::of(&store.canonicalize()?)))
+    }
+}
+
+impl OutputSource for LocalOutputs {
+    fn collect(
+        &self,
+        (name, job, exe_num): (LaunchName, JobId, u32),
+        declared: &Interface,
+    ) -> Result<Left, LeftError> {
+        let sandbox = self.0.sandbox(Asked { name, job, exe_num });
+        // Its absence is no fault of the command.
+        fs::metadata(sandbox.dir()).map_err(unreadable)?;
+        let mut walk = Walk { top: sandbox.dir(), files: Vec::new(), n_entries: 0 };
+        for parameter in &declared.files {
+            walk.find(parameter)?;
+        }
+        let json = if declared.json.is_empty() { Map::new() } else { document(sandbox.dir())? };
+        Ok(Left { json: named(&json, declared), files: walk.files })
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unreadable(error: io::Error) -> LeftError {
+    LeftError::Unreadable { reason: error.to_string() }
+}
+
+/// What the document says; nothing where there is none.
+fn document(folder: &Path) -> Result<Map<String, Value>, LeftError> {
+    let path = folder.join(OUTPUTS_FILE);
+    match fs::metadata(&path) {
+        Ok(about) if about.is_file() => {}
+        Ok(_) => return Err(LeftError::NoObject),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
+        Err(error) => return Err(unreadable(error)),
+    }
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => LeftError::NoObject,
+        _ => unreadable(error),
+    })?;
+    let mut bytes = Vec::new();
+    file.take(DATA_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > DATA_BYTES_MAX {
+        return Err(LeftError::TooLong { most: DATA_BYTES_MAX });
+    }
+    serde_json::from_slice(&bytes).map_err(|_| LeftError::NoObject)
+}
+
+/// Members of the document as values of outputs; those that no output has are left out.
+fn named(document: &Map<String, Value>, declared: &Interface) -> Map<String, Value> {
+    let value = |parameter: &JsonParameter| {
+        let key = parameter.key.as_ref().unwrap_or(&parameter.name);
+        Some((parameter.name.clone(), document.get(key)?.clone()))
+    };
+    declared.json.iter().filter_map(value).collect()
+}
+
+/// One name of a pattern.
+enum Part {
+    Name(String),
+    Pattern(Pattern),
+}
+
+impl Part {
+    /// What is no pattern is the name it spells. `**` is as `*`.
+    fn read(text: &str) -> Self {
+        let mut text = text.to_owned();
+        while text.contains("**") {
+            text = text.replace("**", "*");
+        }
+        match Pattern::new(&text) {
+            Ok(pattern) if text.contains(['*', '?', '[']) => Self::Pattern(pattern),
+            _ => Self::Name(text),
+        }
+    }
+}
+
+/// Looks for files below a folder.
+struct Walk<'d> {
+    top: &'d Path,
+    files: Vec<LeftFile>,
+    /// Looked at so far.
+    n_entries: usize,
+}
+
+impl Walk<'_> {
+    /// Adds the files of one output.
+    fn find(&mut self, parameter: &FileParameter) -> Result<(), LeftError> {
+        let pattern = parameter.pattern.as_deref().unwrap_or_default();
+        let names = || pattern.split('/').filter(|name| !name.is_empty() && *name != ".");
+        if names().any(|name| name == "..") {
+            return Ok(());
+        }
+        let parts: Vec<Part> = names().map(Part::read).collect();
+        let Some((last, folders)) = parts.split_last() else { return Ok(()) };
+        let mut within = vec![self.top.to_owned()];
+        for part in folders {
+            let mut next = Vec::new();
+            for folder in &within {
+                next.extend(self.matching(folder, part)?);
+            }
+            within = next;
+        }
+        let mut found = Vec::new();
+        for folder in &within {
+            found.extend(self.matching(folder, last)?);
+        }
+        found.sort_unstable();
+        found.into_iter().try_for_each(|path| self.add(parameter, path))
+    }
+
+    /// What in `folder` has a name that matches.
+    fn matching(&mut self, folder: &Path, part: &Part) -> Result<Vec<PathBuf>, LeftError> {
+        let pattern = match part {
+            Part::Name(name) => {
+                self.count()?;
+                let path = folder.join(name);
+                return Ok(if path.exists() { vec![path] } else { Vec::new() });
+            }
+            Part::Pattern(pattern) => pattern,
+        };
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if is_none(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            self.count()?;
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_hidden = name.starts_with('.') && !pattern.as_str().starts_with('.');
+            if !is_hidden && pattern.matches_with(&name, OPTIONS) {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+
+    fn count(&mut self) -> Result<(), LeftError> {
+        self.n_entries += 1;
+        let most = OUTPUT_ENTRIES_MAX;
+        if self.n_entries > most { Err(LeftError::TooManyEntries { most }) } else { Ok(()) }
+    }
+
+    fn add(&mut self, parameter: &FileParameter, path: PathBuf) -> Result<(), LeftError> {
+        let is_ours = NOT_FOUND.iter().any(|name| path == self.top.join(name));
+        let is_about = path.to_string_lossy().ends_with(ABOUT_FILES);
+        let about = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
+        let Some(about) = about.filter(|_| !is_ours && !is_about) else { return Ok(()) };
+        if self.files.len() == OUTPUT_FILES_MAX {
+            return Err(LeftError::TooManyFiles { most: OUTPUT_FILES_MAX });
+        }
+        let output = parameter.name.clone();
+        let Ok(path) = path.into_os_string().into_string() else { return Err(LeftError::NoText { output }) };
+        let media_type = parameter.media_types.first().cloned().unwrap_or_default();
+        self.files.push(LeftFile { output, path, bytes: about.len(), media_type });
+        Ok(())
+    }
+}
+
+/// Nothing is to be found there, and that is the command's doing.
+fn is_none(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::PermissionDenied];
+    kinds.contains(&error.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{ExeId, JsonType};
+
+    /// A store with the sandbox of one launch.
+    struct Fixture {
+        store: tempfile::TempDir,
+        sandbox: PathBuf,
+    }
+
+    const LAUNCH: (LaunchName, JobId, u32) = (LaunchName { exe: ExeId(5), number: 2 }, JobId(7), 1);
+
+    impl Fixture {
+        fn new() -> Self {
+            let store = tempfile::tempdir().expect("a directory");
+            let sandbox = store.path().canonicalize().expect("it is there").join("sandbox/7x1.2");
+            fs::create_dir_all(&sandbox).expect("a sandbox");
+            Self { store, sandbox }
+        }
+
+        fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+            fs::write(self.sandbox.join(name), bytes).expect("written");
+        }
+
+        fn collect(&self, declared: &Interface) -> Result<Left, LeftError> {
+            LocalOutputs::of(self.store.path()).expect("a store").collect(LAUNCH, declared)
+        }
+
+        /// Names and sizes of what a pattern finds.
+        fn find(&self, pattern: &str) -> Result<Vec<(String, u64)>, LeftError> {
+            let left = self.collect(&files(pattern))?;
+            let name = |file: LeftFile| {
+                let path = Path::new(&file.path).strip_prefix(&self.sandbox).expect("within");
+                (path.display().to_string(), file.bytes)
+            };
+            Ok(left.files.into_iter().map(name).collect())
+        }
+    }
+
+    fn files(pattern: &str) -> Interface {
+        let mut interface = Interface::default();
+        let mut parameter = FileParameter::new("out");
+        (parameter.pattern, parameter.media_types) = (Some(pattern.to_owned()), vec!["text/plain".into()]);
+        interface.files = vec![parameter];
+        interface
+    }
+
+    fn values() -> Interface {
+        let mut interface = Interface::default();
+        let mut with_key = JsonParameter::new("B", JsonType::String);
+        with_key.key = Some("b-key".into());
+        interface.json = vec![JsonParameter::new("A", JsonType::Integer), with_key];
+        interface
+    }
+
+    #[test]
+    fn files_are_found_by_their_pattern() {
+        let fixture = Fixture::new();
+        for name in ["stdout", "stderr", RESULT_FILE, OUTPUTS_FILE, "b.txt.metadata.json", ".hidden.txt"] {
+            fixture.write(name, "ours or about others");
+        }
+        fs::create_dir_all(fixture.sandbox.join("sub/deep")).expect("folders");
+        for (name, text) in
+            [("b.txt", "bb"), ("a.txt", "a"), ("c[", ""), ("sub/d.txt", "dddd"), ("f.csv", "")]
+        {
+            fixture.write(name, text);
+        }
+        symlink("a.txt", fixture.sandbox.join("l.txt")).expect("a link");
+        symlink("nowhere", fixture.sandbox.join("n.txt")).expect("a link");
+        let check = |pattern: &str, expected: &[(&str, u64)]| {
+            let found = fixture.find(pattern).expect(pattern);
+            let found: Vec<(&str, u64)> = found.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+            assert_eq!(found, expected, "{pattern}");
+        };
+        check("*.txt", &[("a.txt", 1), ("b.txt", 2), ("l.txt", 1)]);
+        check("**", &[("a.txt", 1), ("b.txt", 2), ("c[", 0), ("f.csv", 0), ("l.txt", 1)]);
+        check("[ab].*", &[("a.txt", 1), ("b.txt", 2)]);
+        check("./*/?.txt", &[("sub/d.txt", 4)]);
+        check("sub/d.txt", &[("sub/d.txt", 4)]);
+        check("/sub//*", &[("sub/d.txt", 4)]);
+        check("c[", &[("c[", 0)]);
+        check(".h*", &[(".hidden.txt", 20)]);
+        for nothing in ["", "/", "sub", "../*/a.txt", "sub/../a.txt", "a.txt/*", "none/*", "stdout", "n.txt"]
+        {
+            check(nothing, &[]);
+        }
+        let left = fixture.collect(&files("a.txt")).expect("files");
+        assert_eq!((left.files[0].output.as_str(), left.files[0].media_type.as_str()), ("out", "text/plain"));
+    }
+
+    #[test]
+    fn values_are_found_by_their_keys() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.collect(&values()), Ok(Left::default()), "nothing is left");
+        fixture.write(OUTPUTS_FILE, r#"{"A": 1, "B": 2, "b-key": "x", "more": []}"#);
+        let left = fixture.collect(&values()).expect("values");
+        assert_eq!(json!(left.json), json!({ "A": 1, "B": "x" }));
+        for no_object in ["", "[]", "null", "{\"A\"", "{} {}"] {
+            fixture.write(OUTPUTS_FILE, no_object);
+            assert_eq!(fixture.collect(&values()), Err(LeftError::NoObject), "{no_object:?}");
+            assert_eq!(fixture.collect(&Interface::default()), Ok(Left::default()), "it is not asked for");
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_limits_say() {
+        let fixture = Fixture::new();
+        let document = |bytes: usize| format!("{{\"A\": 1{}}}", " ".repeat(bytes - 8));
+        fixture.write(OUTPUTS_FILE, document(DATA_BYTES_MAX));
+        assert!(fixture.collect(&values()).is_ok());
+        fixture.write(OUTPUTS_FILE, document(DATA_BYTES_MAX + 1));
+        assert_eq!(fixture.collect(&values()), Err(LeftError::TooLong { most: DATA_BYTES_MAX }));
+        (0..OUTPUT_FILES_MAX).for_each(|n| fixture.write(&format!("{n}.txt"), ""));
+        assert_eq!(fixture.find("*.txt").map(|found| found.len()), Ok(OUTPUT_FILES_MAX));
+        fixture.write("more.txt", "");
+        assert_eq!(fixture.find("*.txt"), Err(LeftError::TooManyFiles { most: OUTPUT_FILES_MAX }));
+        (0..OUTPUT_ENTRIES_MAX).for_each(|n| fixture.write(&format!("{n}.csv"), ""));
+        assert_eq!(fixture.find("*.txt"), Err(LeftError::TooManyEntries { most: OUTPUT_ENTRIES_MAX }));
+        assert_eq!(fixture.find("more.txt").map(|found| found.len()), Ok(1), "by its name");
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_waited_for_by_nobody() {
+        let fixture = Fixture::new();
+        for name in [OUTPUTS_FILE, "pipe.txt"] {
+            let made = std::process::Command::new("mkfifo").arg(fixture.sandbox.join(name)).status();
+            assert!(made.expect("a program").success());
+        }
+        assert_eq!(fixture.find("*.txt"), Ok(Vec::new()));
+        assert_eq!(fixture.collect(&values()), Err(LeftError::NoObject));
+    }
+
+    #[test]
+    fn a_sandbox_that_is_gone_is_no_fault_of_the_command() {
+        let fixture = Fixture::new();
+        fs::remove_dir(&fixture.sandbox).expect("removed");
+        assert!(matches!(fixture.collect(&values()), Err(LeftError::Unreadable { .. })));
+    }
+}
