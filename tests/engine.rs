@@ -349,3 +349,31 @@ fn why_tells_how_much_is_missing_where_and_how_many_are_ahead() {
     assert_eq!((short.resource.as_str(), told), ("cpus", ["3", "2", "1"].map(str::to_owned)));
     assert_eq!((short.n_nodes, short.nearest, short.nearest_name.as_str()), (1, NODE, "n"));
 }
+
+#[test]
+fn a_node_first_seen_while_work_runs_there_has_more_than_it_offers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = || Engine::open(directory.path(), Options::default()).expect("a store");
+    let engine = open();
+    let node = engine.put_node("one").expect("room").wait_durable(SYNC).expect("a node");
+    let runs = put(&engine, JobTypeSpec::new("a", "1").needs(set("cpus:3,mem:10")));
+    submit(&engine, named("first").jobs(JobRequest::new(runs)));
+    let whole = Offer::new(node, set("cpus:4,mem:50,disk:7"));
+    assert_eq!(engine.offer(&whole).commit().wait(SYNC).expect("durable").len(), 1);
+    engine.close().expect("closed");
+    // It runs on over a restart of the engine, and the first offer is of what it leaves.
+    let engine = open();
+    assert_eq!(engine.put_node("one").expect("room").wait_durable(SYNC), Ok(node), "the same name");
+    let waits = put(&engine, JobTypeSpec::new("b", "1").needs(set("cpus:4")));
+    let waits = submit(&engine, named("second").jobs(JobRequest::new(waits))).first_job;
+    assert!(engine.offer(&Offer::new(node, set("cpus:1,mem:40,disk:7"))).is_empty());
+    let blocker = || engine.why(waits).expect("on record").blocker;
+    assert!(matches!(blocker(), Blocker::Busy { .. }), "{:?}", blocker());
+    let view = engine.fresh_view(SYNC);
+    assert_eq!(view.node(node).expect("seen").node.total, set("cpus:4,mem:50,disk:7"));
+    // What it never had is still too much.
+    let too_big = put(&engine, JobTypeSpec::new("c", "1").needs(set("cpus:5")));
+    let too_big = submit(&engine, named("third").jobs(JobRequest::new(too_big))).first_job;
+    let blocker = engine.why(too_big).expect("on record").blocker;
+    assert!(matches!(blocker, Blocker::TooBig { .. }), "{blocker:?}");
+}

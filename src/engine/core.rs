@@ -100,7 +100,17 @@ impl Core {
     pub(super) fn offer(&mut self, offer: &Offer, most: usize, now: Timestamp, picks: &mut Vec<Entry>) {
         self.nodes.offered(offer, now);
         let free = self.state.queue.dims().lookup(&offer.free);
+        self.note_total(offer.node, &free);
         self.decide(offer.node, free, most, picks);
+    }
+
+    /// A node has what runs there on top of what it offers: after a restart it may never have been seen without.
+    fn note_total(&mut self, node: NodeId, free: &Amounts) {
+        let queue = &self.state.queue;
+        let has = free.plus(&self.state.in_use(node));
+        if self.nodes.get(node).is_some_and(|seen| !queue.dims().lookup(&seen.total).covers(&has)) {
+            self.nodes.has(node, &queue.named(&has));
+        }
     }
 
     fn decide(&mut self, node: NodeId, free: Amounts, most: usize, picks: &mut Vec<Entry>) {

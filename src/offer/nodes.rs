@@ -1,7 +1,7 @@
 //! Nodes as far as offers and declarations tell. In memory only: after a restart nodes are seen
 //! again.
 //!
-//! N1  `total` of a node is what was declared last, or more where it offered more since.
+//! N1  `total` of a node is what was declared last, or more where it offered more since, with what ran there.
 
 use std::collections::BTreeMap;
 
@@ -77,7 +77,9 @@ impl Nodes {
     /// are decided on all the same.
     pub(crate) fn offered(&mut self, offer: &Offer, when: Timestamp) {
         if let Some(node) = self.0.get_mut(&offer.node) {
-            node.total = larger(&node.total, &offer.free);
+            if !node.total.shortage(&offer.free).is_zero() {
+                node.total = larger(&node.total, &offer.free);
+            }
             if node.name != offer.name {
                 node.name.clone_from(&offer.name);
             }
@@ -101,6 +103,13 @@ impl Nodes {
             let Offer { node: id, name, free, attributes } = offer.clone();
             let total = free.clone();
             self.0.insert(id, NodeView { id, name, total, free, seen: when, attributes, is_declared });
+        }
+    }
+
+    /// Takes note that a node has at least that in all.
+    pub(crate) fn has(&mut self, node: NodeId, at_least: &NodeResources) {
+        if let Some(node) = self.0.get_mut(&node) {
+            node.total = larger(&node.total, at_least);
         }
     }
 
