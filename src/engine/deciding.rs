@@ -15,6 +15,9 @@ impl Engine {
     /// Decides what to run on a node out of what it has free: the first executions, in queue
     /// order, that fit and are not held back. Applies the intake first.
     ///
+    /// The id of a node is that of [`Engine::put_node`] where restarts matter: what runs there is counted by
+    /// it. Nothing is kept of the offer itself, so one that is taken back needs no call.
+    ///
     /// Cost: the intake, then lanes looked at, a descent where a lane may fit, picks. No I/O.
     pub fn offer(&self, offer: &Offer) -> Picks<'_> {
         self.decide(offer.node, |core, most, now, picks| core.offer(offer, most, now, picks))

@@ -169,7 +169,8 @@ pub struct Changed {
 pub enum StatusOutcome {
     /// It was news.
     Applied,
-    /// It named a launch that is not on record any more, and changed nothing.
+    /// It named a launch that is not on record any more, and changed nothing. It is acknowledged like any
+    /// other; where it says that something runs under that name, that is to be ended.
     Stale,
 }
 

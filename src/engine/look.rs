@@ -213,7 +213,8 @@ impl Engine {
         owned.core.state.running.len() + owned.core.state.queue.n_picked()
     }
 
-    /// Launches on record as running, by execution id.
+    /// Launches on record as running, by execution id. After a restart, what became of each is to be asked of
+    /// what runs them: the answers are statuses.
     pub fn running(&self) -> Vec<RunningLaunch> {
         let owned = self.0.enter();
         let state = &owned.core.state;

@@ -47,7 +47,8 @@ pub struct PendingLaunches {
 }
 
 impl PendingLaunches {
-    /// Waits until they are durable, and gives them out once.
+    /// Waits until they are durable, and gives them out once: those that were picked, but for what was canceled
+    /// or cannot be filled meanwhile, so perhaps none.
     ///
     /// # Errors
     /// [`TicketError::TimedOut`]: wait again. [`TicketError::Lost`] when the log failed, and after
@@ -109,7 +110,8 @@ impl<'e> Picks<'e> {
         self.engine.put_back(self.node, &back);
     }
 
-    /// Puts the launches on record. Returns at once; `wait` on the answer before launching.
+    /// Puts the launches on record. Returns at once; `wait` on the answer before launching. Of several offers,
+    /// commit all before the first `wait`: they share a sync.
     pub fn commit(mut self) -> PendingLaunches {
         let picks = std::mem::take(&mut self.entries);
         self.engine.commit(self.node, &picks)

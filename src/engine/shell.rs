@@ -510,14 +510,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes news of a launch. Acknowledge it to its source once the ticket is durable.
+    /// Takes news of a launch. Acknowledge it to its source once the ticket is durable; where a source wants
+    /// each of its statuses acknowledged, this is the call, not [`Engine::report`].
     pub fn status(&self, update: StatusUpdate) -> Result<Ticket<StatusOutcome, Infallible>, IntakeError> {
         let (promise, ticket) = Promise::new(self.pump_of());
         self.send_status(Status(update, Some(promise)))?;
         Ok(ticket)
     }
 
-    /// Takes news of a launch without a ticket; the acknowledgement comes through the outbox.
+    /// Takes news of a launch without a ticket; of an end, the acknowledgement comes through the outbox, by
+    /// the launch's name.
     pub fn report(&self, update: StatusUpdate) -> Result<(), IntakeError> {
         self.send_status(Status(update, None))
     }

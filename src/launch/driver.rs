@@ -17,7 +17,8 @@ pub struct Launch {
     pub job: JobId,
     /// The job's how-manieth execution, from 1.
     pub exe_num: u32,
-    /// Its name in a cluster.
+    /// The execution's name in a cluster, the same for all its launches: for people, not for telling
+    /// tasks apart.
     pub cluster_id: String,
     /// Name of its job type.
     pub job_type: String,
@@ -31,7 +32,7 @@ pub struct Launch {
     pub command: Vec<String>,
     /// Environment, filled likewise.
     pub env: Vec<(String, String)>,
-    /// Seconds until it is ended.
+    /// Seconds until it is to be ended, by whoever runs it, as [`Outcome::TimedOut`].
     pub timeout_s: Option<u32>,
 }
 
@@ -44,10 +45,11 @@ pub enum TaskState {
     Ended {
         /// How.
         outcome: Outcome,
-        /// What it used.
+        /// What it used; zeros where that is not known.
         usage: Usage,
     },
-    /// It never started and never will under this name: the launch goes back to its place.
+    /// It never started and never will under this name: the launch goes back to its place, and is made
+    /// again under the next number. Where that is not sure, it is [`Outcome::Lost`].
     Refused {
         /// Why, for people.
         reason: String,

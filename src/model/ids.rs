@@ -81,7 +81,8 @@ id!(
     BulkId, u64
 );
 id!(
-    /// A machine. It keeps its id when its agent comes back under another name.
+    /// A machine. It keeps its id when its agent comes back under another name, and over restarts:
+    /// [`Engine::put_node`](crate::Engine::put_node) gives the one that belongs to a hostname.
     NodeId, u32
 );
 id!(
@@ -117,6 +118,16 @@ impl EventId {
 ///
 /// A refused or lost launch is launched again under the next number, so that a late status of the
 /// old one names something that is no longer on record.
+///
+/// Its text (`17.1`, which reads back) is what a task in a cluster should be named by: no two launches
+/// of a store share it, and a status or an order to kill needs nothing else to find its task.
+///
+/// ```
+/// use weighbridge::LaunchName;
+/// let name: LaunchName = "17.2".parse()?;
+/// assert_eq!((name.exe.0, name.number, name.to_string().as_str()), (17, 2, "17.2"));
+/// # Ok::<(), weighbridge::ParseLaunchNameError>(())
+/// ```
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
 )]

@@ -251,7 +251,7 @@ pub struct Usage {
 pub enum Outcome {
     /// Its command ended by itself; zero is success.
     Exited {
-        /// The exit code.
+        /// The exit code; any but zero where it is only known to have failed.
         code: i32,
     },
     /// A signal ended it.
@@ -261,14 +261,15 @@ pub enum Outcome {
     },
     /// It ran out of time and was ended.
     TimedOut,
-    /// It was ended by order.
+    /// It was ended by order. A job that was not canceled here fails by it, and is not tried again.
     Canceled,
     /// Its command could not be started (the user's fault: no such program, not executable).
     NotStarted {
         /// Why, for people.
         reason: String,
     },
-    /// It was lost with what ran it (the system's fault; uses up no try).
+    /// It was lost with what ran it (the system's fault; uses up no try). Its job is queued again at once:
+    /// what runs under the old name after all is to be ended.
     Lost {
         /// Why, for people.
         reason: String,

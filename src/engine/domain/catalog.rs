@@ -156,7 +156,8 @@ impl Engine {
         self.call(move |core, now| core.edit_job_type(id, change, now))
     }
 
-    /// Puts a node on record under its name, or finds the one that has it.
+    /// Puts a node on record under its name, or finds the one that has it. Cost: a look at all nodes; keep the
+    /// id while the engine lives.
     pub fn put_node(&self, hostname: &str) -> Result<Ticket<NodeId, CatalogError>, IntakeError> {
         let hostname = hostname.to_owned();
         self.call(move |core, now| core.put_node(&hostname, now))
