@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weighbridge::{
-    Engine, JobRequest, JobTypeSpec, LocalDriver, LocalOptions, NodeId, NodeResources, Options, Service,
-    Submission, SubmissionId, SupervisorCommand, SupervisorOptions, run_supervisor, status_sink,
+    Engine, JobRequest, JobTypeSpec, LocalDriver, LocalOptions, NodeId, NodeResources, Offer, Options,
+    Service, Submission, SubmissionId, SupervisorCommand, SupervisorOptions, run_supervisor, status_sink,
 };
 
 /// Jobs that run at once on one processor.
@@ -167,7 +167,8 @@ fn run_ours(plan: &Plan, round: usize) -> Anything<Turn> {
 
     let total = NodeResources::new().cpus(&(plan.n_slots / JOBS_PER_CPU).to_string())?;
     let (cpu_before, begun) = (own_cpu(&store)?, now());
-    let service = Service::start(engine.clone(), driver.clone(), NodeId(1), "here", &total)?;
+    let service =
+        Service::start(engine.clone(), driver.clone(), &Offer::new(NodeId(1), total).named("here"))?;
     let mut view = engine.view();
     while view.totals.n_ended() < u64::from(plan.n_jobs) {
         if let Some(error) = engine.failure() {

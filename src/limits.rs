@@ -34,6 +34,9 @@ pub const OUTPUT_FILES_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
 /// Entries of directories that are looked at for them: some 100 ms, while news of other ends waits.
 pub const OUTPUT_ENTRIES_MAX: usize = if cfg!(test) { 200 } else { 100_000 };
 
+/// Bytes of a file with a policy: some ten thousand job types with a few demands each.
+pub const POLICY_BYTES_MAX: u64 = 4 << 20;
+
 /// Bytes of one job type: command, environment and texts.
 pub const JOB_TYPE_BYTES_MAX: usize = 1 << 18;
 

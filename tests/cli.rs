@@ -326,3 +326,38 @@ fn bad_arguments_exit_with_2_and_say_what_would_be_right() {
     check("scheduler mode random", "invalid value 'random'");
     check("nodes pause", "<NODE>");
 }
+
+#[test]
+fn a_fault_in_a_policy_is_told_and_nothing_is_made() {
+    let place = small();
+    place.write(
+        "p.json",
+        "{\n  \"score\": \"spread\",\n  \"reserving\": \"never\",\n  \"is_strikt\": true\n}",
+    );
+    let fault = "error: p.json:4:13: unknown field `is_strikt`, expected one of `score`, `reserving`,";
+    for begin in [&["run", "w.json"][..], &["serve", "--listen", "127.0.0.1:0", "--store", "s"]] {
+        place.run(&[begin, &["--policy", "p.json"]].concat()).expect(2).says(fault).says("docs/policy.md");
+        assert!(!place.path(".weighbridge").exists() && !place.path("s").exists(), "nothing was made");
+    }
+    place.run(&["policy", "--check", "p.json"]).expect(2).says(fault);
+    let error = place.run(&["policy", "--check", "none.json", "--output", "json"]).expect(2).json();
+    assert_eq!(error["error"]["code"], "policy", "{error}");
+    let default = place.run(&["policy"]).expect(0);
+    place.write("p.json", &default.stdout);
+    let checked = place.run(&["policy", "--check", "p.json"]).expect(0);
+    assert_eq!(checked.stdout, default.stdout, "what is printed can be read");
+    assert_eq!(default.json()["score"], "best_fit");
+    place.run(&["run", "w.json", "--attribute", "zone"]).expect(2).says("NAME=VALUE");
+}
+
+#[test]
+fn a_run_ends_where_its_policy_allows_nothing_more_and_goes_on_where_it_does() {
+    let place = small();
+    let policy = r#"{"named": {"say": {"constraints": [{"attribute": "zone", "is": {"equals": "b"}}]}}}"#;
+    place.write("p.json", policy);
+    let ended = place.run(&["run", "w.json", "--no-progress", "--policy", "p.json"]).expect(1);
+    assert!(ended.stdout.contains("3 of 4 jobs done"), "{ended:#?}");
+    let here = ["run", "w.json", "--no-progress", "--policy", "p.json", "--attribute", "zone=b"];
+    let ended = place.run(&here).expect(0);
+    assert!(ended.stdout.contains("4 of 4 jobs done"), "{ended:#?}");
+}

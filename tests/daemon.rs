@@ -1,6 +1,8 @@
 //! What a user of the daemon sees: the commands that speak to `serve`, their answers and exit codes.
 
 mod common;
+#[path = "common/http.rs"]
+mod http;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -351,4 +353,41 @@ fn nobody_there_is_told_with_what_to_do() {
     assert_eq!(json["error"]["code"], "unreachable", "{json}");
     place.run(&["status", "--server", "127.0.0.1:1"]).expect(2).says("does not begin with http://");
     place.run(&["cancel", "--server", server, "3-1"]).expect(2).says("names no jobs");
+}
+
+/// Jobs of type `t` start in zone b alone.
+const ZONE_B: &str = r#"{
+  "starvation": { "overtaken": 9 },
+  "named": { "t:1.0": { "constraints": [{ "attribute": "zone", "is": { "in": ["b", "c"] } }] } }
+}"#;
+
+#[test]
+fn a_job_waits_for_a_node_that_its_policy_allows() {
+    let place = Place::new();
+    place.write("p.json", ZONE_B);
+    place.write("w.json", &one_type(r#"["true"]"#));
+    let serve = ["--store", "s", "--resources", "cpus:2", "--policy", "p.json"];
+    let daemon = Daemon::start(&place, &[&serve[..], &["--attribute", "zone=a"]].concat());
+    let ask = |daemon: &Daemon, args: &[&str]| daemon.ask(&place, args);
+    ask(&daemon, &["submit", "w.json"]).expect(0);
+    // What is free to start anywhere starts, and the others are seen at least as often.
+    ask(&daemon, &["job-type", "create", "other", "--", "true"]).expect(0);
+    ask(&daemon, &["submit", "other", "--wait"]).expect(0);
+    let counts = |daemon: &Daemon| {
+        let status = ask(daemon, &["status", "--output", "json"]).json();
+        (status["totals"]["queued"].clone(), status["totals"]["completed"].clone())
+    };
+    assert_eq!(counts(&daemon), (3.into(), 1.into()));
+
+    let address = daemon.url.trim_start_matches("http://").parse().expect("an address");
+    let policy = http::Client(address).get("/api/v1/policy").expect(200);
+    let told = ask(&daemon, &["policy", "--check", "p.json"]).expect(0).json();
+    assert_eq!(policy, told, "what is in force is what the file comes to");
+    assert_eq!(policy["starvation"], serde_json::json!({ "overtaken": 9, "seconds": 300 }), "{policy}");
+    assert_eq!(policy["named"]["t:1.0"]["constraints"][0]["is"]["in"][0], "b", "{policy}");
+    assert_eq!(daemon.end().code(), Some(0));
+
+    let daemon = Daemon::start(&place, &[&serve[..], &["--attribute", "zone=c"]].concat());
+    ask(&daemon, &["watch"]).expect(0);
+    assert_eq!(counts(&daemon), (0.into(), 4.into()));
 }

@@ -118,6 +118,7 @@ const SCALE: &[Endpoint] = &[
 #[rustfmt::skip]
 const OWN: &[Endpoint] = &[
     reads("/api/v1/status", "The whole at a glance", || get(v1::status::status)),
+    reads("/api/v1/policy", "How passes choose", || get(v1::status::policy)),
     reads("/api/v1/waiting", "Why the first entry of each job type waits", || get(v1::status::waiting)),
     reads("/api/v1/queue", "The first entries of the queue, in order", || get(v1::queue::list)),
     puts("/api/v1/queue/mode", "Oldest or youngest first", || put(v1::queue::set_mode)),

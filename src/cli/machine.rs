@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decision::Policy;
 use crate::driver::{LocalDriver, LocalOptions, LocalOutputs, machine_resources};
 use crate::engine::{CloseError, Engine, Options, Service, status_sink};
 use crate::limits::LOAD_ROWS_DEFAULT;
 use crate::load::LoadRetention;
 use crate::model::{NodeId, NodeResources};
+use crate::offer::Offer;
 use crate::store::{OpenError, Retention};
 
 use super::failure::Failure;
-use super::{recovery, supervisor};
+use super::{policy, recovery, supervisor};
 
 /// The only node.
 pub(super) const NODE: NodeId = NodeId(1);
@@ -27,6 +29,12 @@ pub(super) struct MachineArgs {
     /// any other name
     #[arg(long, value_name = "NAME:AMOUNT,…", default_value = "", hide_default_value = true)]
     resources: NodeResources,
+    /// What this machine is like, for constraints of a policy; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
+    attribute: Vec<(String, String)>,
+    /// How passes choose (JSON; see docs/policy.md); `weighbridge policy` prints the default
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// How often the counts of pending, queued and running jobs are taken down
     #[arg(long, value_name = "LENGTH", default_value = "1h", value_parser = super::duration::duration)]
     load_period: Duration,
@@ -45,6 +53,21 @@ pub(super) struct MachineArgs {
     /// How much gathers in memory before a checkpoint is made, in bytes; tests make it small
     #[arg(long, value_name = "BYTES", hide = true)]
     checkpoint_bytes: Option<usize>,
+}
+
+/// `NAME=VALUE`
+fn attribute(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE, for instance gpu=a100".to_owned()),
+    }
+}
+
+impl MachineArgs {
+    /// The policy that is asked for. To be called before anything is opened.
+    pub(super) fn policy(&self) -> Result<Policy, Failure> {
+        policy::read(self.policy.as_deref())
+    }
 }
 
 /// Which jobs that are over are kept.
@@ -72,7 +95,8 @@ pub(super) struct Machine {
     pub(super) engine: Engine,
     pub(super) store: PathBuf,
     pub(super) total: NodeResources,
-    name: String,
+    /// The node as it is declared.
+    node: Offer,
     at_work: Option<AtWork>,
 }
 
@@ -84,13 +108,18 @@ struct AtWork {
 
 impl Machine {
     /// Opens the store, or makes it.
-    pub(super) fn open(store: &Path, args: &MachineArgs, keep: KeepArgs) -> Result<Self, Failure> {
+    pub(super) fn open(
+        store: &Path,
+        args: &MachineArgs,
+        policy: Policy,
+        keep: KeepArgs,
+    ) -> Result<Self, Failure> {
         let mut load = LoadRetention::ALL;
         (load.age, load.thin_after, load.thin_to) =
             (args.load_keep_for, args.load_thin_after, args.load_thin_to);
         let options = Options::default().load_period(Some(args.load_period)).load_rows(args.load_rows);
         let options = options.load_retention(load);
-        let mut options = options.retention(keep.retention());
+        let mut options = options.retention(keep.retention()).policy(policy);
         if let Some(bytes) = args.checkpoint_bytes {
             options = options.checkpoint_bytes(bytes);
         }
@@ -101,7 +130,9 @@ impl Machine {
         let total = machine_resources(&store, &args.resources)
             .map_err(|error| Failure::failed("resources", error).help("state them with --resources"))?;
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Ok(Self { engine, store, total, name, at_work: None })
+        let mut node = Offer::new(NODE, total.clone()).named(&name);
+        node.attributes.extend(args.attribute.iter().cloned());
+        Ok(Self { engine, store, total, node, at_work: None })
     }
 
     /// Starts or finds the supervisor, learns what became of earlier launches, and begins to decide.
@@ -116,7 +147,7 @@ impl Machine {
         let sink = status_sink(&self.engine);
         let driver = LocalDriver::start(&self.store, command, LocalOptions::default(), sink);
         let driver = Arc::new(driver.map_err(|error| failed(&error))?);
-        let service = Service::start(self.engine.clone(), driver.clone(), NODE, &self.name, &self.total);
+        let service = Service::start(self.engine.clone(), driver.clone(), &self.node);
         let service = service.map_err(|error| failed(&error))?;
         Ok(&self.at_work.insert(AtWork { service, driver: Some(driver) }).service)
     }

@@ -32,6 +32,7 @@ mod message;
 mod nodes;
 mod output;
 mod pause;
+mod policy;
 mod priority;
 mod queue;
 mod recipe;
@@ -194,6 +195,9 @@ enum Command {
     /// How the scheduler is set: show, pause, resume, mode
     #[command(long_about = scheduler::LONG)]
     Scheduler(scheduler::Args),
+    /// How passes choose: the default, or what a file says
+    #[command(long_about = policy::LONG)]
+    Policy(policy::Args),
     /// The machines: list, pause, resume
     #[command(long_about = nodes::LONG)]
     Nodes(nodes::Args),
@@ -265,6 +269,7 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Dataset(args) => dataset::run(&args, context),
         Command::File(args) => file::run(&args, context),
         Command::Scheduler(args) => scheduler::run(&args, context),
+        Command::Policy(args) => policy::run(&args, context),
         Command::Nodes(args) => nodes::run(&args, context),
         Command::Pause(args) => pause::pause(&args, context),
         Command::Resume(args) => pause::resume(&args, context),

@@ -34,6 +34,7 @@ Examples:
   weighbridge serve --store jobs                        on http://127.0.0.1:7420, which the other commands ask
   weighbridge serve --store jobs --listen 127.0.0.1:0   any free port; the first line says which
   weighbridge serve --store jobs --resources cpus:2,mem:1024
+  weighbridge serve --store jobs --policy policy.json --attribute zone=a
   weighbridge serve --store jobs --keep-for 30d         drop jobs that were over for a month
   weighbridge serve --store jobs --driver none          queue and keep, run nothing
 
@@ -80,9 +81,10 @@ pub(super) fn bind_failure(error: &ServeError) -> Failure {
 }
 
 pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
+    let policy = args.machine.policy()?;
     let interrupts = Interrupts::listen()
         .map_err(|error| Failure::failed("signals", format_args!("could not listen for signals: {error}")))?;
-    let mut machine = Machine::open(&args.store, &args.machine, args.keep)?;
+    let mut machine = Machine::open(&args.store, &args.machine, policy, args.keep)?;
     let server = Server::bind(args.listen, ApiState::new(machine.engine.clone()));
     let server = server.map_err(|error| bind_failure(&error))?;
     match args.driver {

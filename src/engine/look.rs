@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shell::Engine;
-use crate::decision::{Blocker, Why};
+use crate::decision::{Blocker, Policy, Why};
 use crate::limits::LIST_MAX;
 #[cfg(test)]
 use crate::model::EventNumber;
@@ -62,6 +62,11 @@ pub(super) enum LookError {
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 impl Engine {
+    /// How passes choose, as it was asked for.
+    pub fn policy(&self) -> &Policy {
+        &self.0.options.policy
+    }
+
     /// Waits until readers of the store see what was applied so far; a while at most. False where they are
     /// late: what is durable is shown all the same.
     fn catch_up(&self) -> bool {

@@ -15,7 +15,8 @@ use super::look::RunningLaunch;
 use super::outbox::Outgoing;
 use super::shell::Engine;
 use crate::launch::{Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState};
-use crate::model::{NodeId, NodeResources, Outcome, Usage};
+use crate::model::{NodeId, Outcome, Usage};
+use crate::offer::Offer;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::wal::Durable;
 
@@ -69,17 +70,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Reconciles, then starts deciding for `node`, which has `total` in all.
-    pub fn start(
-        engine: Engine,
-        driver: Arc<dyn Driver>,
-        node: NodeId,
-        name: &str,
-        total: &NodeResources,
-    ) -> Result<Self, ServiceError> {
+    /// Reconciles, then starts deciding for a node, of which `node` says what it has in all and what it is
+    /// like.
+    pub fn start(engine: Engine, driver: Arc<dyn Driver>, node: &Offer) -> Result<Self, ServiceError> {
+        let (declared, node) = (node, node.node);
         let reconciled = reconcile(&engine, &*driver, |of| of == node)?;
-        engine.declare_node(node, name, total);
-        engine.register_node(node, name);
+        engine.declare(declared);
+        engine.register_node(node, &declared.name);
         let is_stopped = Arc::new(AtomicBool::new(false));
         let driver_error = Arc::new(Mutex::new(None));
         let mut service = Self { engine, is_stopped, threads: Vec::new(), driver_error, reconciled };
@@ -320,8 +317,9 @@ pub fn status_sink(engine: &Engine) -> StatusSink {
 mod tests {
     use super::*;
     use crate::engine::Options;
-    use crate::model::{JobId, JobRequest, JobTypeId, JobTypeSpec, LaunchName, Submission, SubmissionId};
-    use crate::offer::Offer;
+    use crate::model::{
+        JobId, JobRequest, JobTypeId, JobTypeSpec, LaunchName, NodeResources, Submission, SubmissionId,
+    };
 
     fn refused(name: LaunchName, reason: &str, engine: &Engine) -> StatusUpdate {
         let state = TaskState::Refused { reason: reason.to_owned() };
@@ -383,7 +381,8 @@ mod tests {
         let here = launches.wait(WAIT).expect("launches")[0].get().name;
         let driver = Arc::new(Forgetful(Mutex::new(Vec::new())));
         let total = NodeResources::new();
-        let service = Service::start(engine.clone(), driver.clone(), NodeId(2), "two", &total);
+        let service =
+            Service::start(engine.clone(), driver.clone(), &Offer::new(NodeId(2), total).named("two"));
         let service = service.expect("threads");
         let found = Reconciled { n_returned: 1, ..Reconciled::default() };
         assert_eq!((service.reconciled(), &*driver.0.lock()), (found, &vec![here]));

@@ -9,6 +9,7 @@ use crate::api::errors::Problem;
 use crate::api::query::Params;
 use crate::api::state::ApiState;
 use crate::api::views::own::{Explanation, JobTypeRef, Log, Status};
+use crate::decision::Policy;
 use crate::engine::Engine;
 
 /// `GET status`.
@@ -26,6 +27,11 @@ pub(in crate::api) async fn status(
         n_commits: engine.n_commits(),
     };
     Ok(Json(Status::new(&view, log, engine.now().since(api.started()))))
+}
+
+/// `GET policy`.
+pub(in crate::api) async fn policy(State(api): State<ApiState>) -> Json<Policy> {
+    Json(api.engine().policy().clone())
 }
 
 #[derive(Debug, Serialize)]

@@ -34,7 +34,7 @@ use crate::workload::{Expanded, Workload, WorkloadError};
 
 use super::Context;
 use super::failure::{Exit, Failure};
-use super::machine::{KeepArgs, Machine, MachineArgs, NODE};
+use super::machine::{KeepArgs, Machine, MachineArgs};
 use super::output::{Output, counted, note, print, print_json};
 use super::serve::{address, bind_failure, log_failure};
 use super::signals::Interrupts;
@@ -57,6 +57,7 @@ Examples:
   weighbridge run work.json                     after Ctrl-C or a crash: goes on where it stopped
   weighbridge run work.json --fresh             from the beginning
   weighbridge run work.json --resources cpus:2,mem:1024
+  weighbridge run work.json --policy policy.json --attribute zone=a
   weighbridge run work.json --listen 127.0.0.1:7420    to be asked by `status`, `pause` and the others
 
 docs/workload.md says what a workload file holds; examples/sample.json is one.";
@@ -125,6 +126,7 @@ fn default_store(workload: &Path) -> PathBuf {
 
 pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let begun = monotonic();
+    let policy = args.machine.policy()?;
     let mut progress = Progress::new(args.no_progress);
     let source = Source::read(&args.workload)?;
     let store = args.store.clone().unwrap_or_else(|| default_store(&args.workload));
@@ -137,7 +139,7 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let expanded = if is_begun { None } else { Some(source.expand(&out)?) };
     let interrupts = Interrupts::listen()
         .map_err(|error| Failure::failed("signals", format_args!("could not listen for Ctrl-C: {error}")))?;
-    let mut machine = Machine::open(&store, &args.machine, KeepArgs::default())?;
+    let mut machine = Machine::open(&store, &args.machine, policy, KeepArgs::default())?;
     let before = machine.engine.fresh_view(SYNC_WAIT);
     let is_resumed = before.totals.total() > 0;
     let out = if is_resumed {
@@ -300,7 +302,7 @@ fn is_stuck(engine: &Engine, view: &View) -> bool {
     }
     let before = engine.fresh_view(SYNC_WAIT).position;
     let was_idle = engine.n_taken() == 0;
-    let nothing_fits = engine.offer_declared(NODE).is_empty();
+    let nothing_fits = engine.pass().is_empty();
     let is_idle = engine.n_taken() == 0;
     let after = engine.fresh_view(SYNC_WAIT).position;
     if !nothing_fits {
@@ -380,6 +382,7 @@ fn interrupted_text(view: &View, n_unstarted: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::machine::NODE;
     use crate::engine::{Options, SubmitError};
     use crate::model::{JobRequest, JobTypeSpec, NodeResources, Submission};
 

@@ -1,9 +1,12 @@
 //! How passes choose: data, not code.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::JobTypeId;
 
@@ -81,8 +84,10 @@ pub struct Policy {
     /// Nothing starts while something more important waits that an empty node could take.
     pub is_strict: bool,
     /// What is different for some job types.
+    #[serde(deserialize_with = "once")]
     pub job_types: BTreeMap<JobTypeId, TypePolicy>,
     /// The same by `name` or `name:version`, for an engine; ids go first.
+    #[serde(deserialize_with = "once")]
     pub named: BTreeMap<String, TypePolicy>,
 }
 
@@ -123,11 +128,51 @@ pub enum Demand {
     /// This value.
     Equals(String),
     /// One of these.
-    In(Vec<String>),
+    In(#[serde(deserialize_with = "some")] Vec<String>),
     /// None of these.
     NotIn(Vec<String>),
     /// As few executions of the job type as possible on nodes with the same value.
     Spread,
+}
+
+/// A map in which every key stands once: of two, one would be lost without a word.
+fn once<'de, D: Deserializer<'de>, K, V>(from: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    K: Deserialize<'de> + Ord + fmt::Display,
+    V: Deserialize<'de>,
+{
+    struct Once<K, V>(PhantomData<(K, V)>);
+
+    impl<'de, K, V> Visitor<'de> for Once<K, V>
+    where
+        K: Deserialize<'de> + Ord + fmt::Display,
+        V: Deserialize<'de>,
+    {
+        type Value = BTreeMap<K, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut found = BTreeMap::new();
+            while let Some(key) = entries.next_key::<K>()? {
+                if found.contains_key(&key) {
+                    return Err(A::Error::custom(format_args!("`{key}` stands here twice")));
+                }
+                found.insert(key, entries.next_value()?);
+            }
+            Ok(found)
+        }
+    }
+
+    from.deserialize_map(Once(PhantomData))
+}
+
+/// Values of which there is one at least: no node is one of none.
+fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let values = Vec::<String>::deserialize(from)?;
+    if values.is_empty() { Err(D::Error::custom("expected at least one value")) } else { Ok(values) }
 }
 
 impl Constraint {
