@@ -164,6 +164,37 @@ fn shares_of_a_graphics_processor_are_amounts_of_a_node() {
 }
 
 #[test]
+fn a_policy_says_on_which_node_and_whether_the_large_one_waits() {
+    let place = Place::new();
+    place.write("spread.json", r#"{"score": "spread", "reserving": "never"}"#);
+    // Two of 1 and one of 4 for two nodes of 4: it has a node at once where the small ones share the other.
+    let path = place.write("log", &log(&[(0, 100, 1, 1), (0, 100, 1, 1), (1, 10, 4, 1), (2, 10, 1, 1)]));
+    let path = path.to_str().expect("text");
+    let waits = |args: &[&str]| {
+        let report = answer(&place, &[&[path, "--node", "2*cpus:4", "--spread"], args].concat());
+        let wait = &report["wait_s"];
+        ((wait["mean"].clone(), wait["max"].clone()), report["setup"].clone())
+    };
+    let (packed, setup) = waits(&[]);
+    assert_eq!(packed, (json!(0.0), json!(0.0)));
+    assert_eq!((&setup["decided_by"], &setup["policy"]["score"]), (&json!("pass"), &json!("best_fit")));
+    let (spread, setup) = waits(&["--policy", "spread.json"]);
+    assert_eq!((spread, &setup["policy"]["score"]), ((json!(24.75), json!(99.0)), &json!("spread")));
+    let strict = r#"{"is_strict": true, "score": "spread"}"#;
+    place.write("strict.json", strict);
+    let (strict, _) = waits(&["--policy", "strict.json"]);
+    assert_eq!(strict, (json!(49.25), json!(99.0)), "the last one waits behind the large one");
+    let (offered, setup) = waits(&["--decide-by", "offer"]);
+    assert_eq!((offered, &setup["decided_by"], &setup["policy"]), (packed, &json!("offer"), &json!(null)));
+    place.write("wrong.json", r#"{"score": "best"}"#);
+    ran(&place, &[path, "--policy", "wrong.json"]).expect(2).says("wrong.json:1:16: unknown variant `best`");
+    ran(&place, &[path, "--policy", "spread.json", "--decide-by", "offer"])
+        .expect(2)
+        .says("--policy is for passes");
+    ran(&place, &[path, "--seed", "7"]).expect(2).says("--decide-by offer");
+}
+
+#[test]
 fn bad_lines_are_told_and_counted_or_refused() {
     let place = Place::new();
     let path = ours("bad.swf");
@@ -262,13 +293,14 @@ fn real(name: &str) -> Option<String> {
 #[test]
 fn real_traces_are_replayed_twice_to_the_same_bytes() {
     let place = Place::new();
+    place.write("spread.json", r#"{"score": "spread", "reserving": "never"}"#);
     let machines = real("cerit-wagap-2013/wagap-2013.machines.tsv");
     let machines = machines.as_deref().unwrap_or_default();
     for (name, more) in [
         ("kth-sp2-1996/KTH-SP2-1996.swf.gz", &[][..]),
-        ("unilu-gaia-2014/UniLu-Gaia-2014-1.swf.gz", &["--spread", "--seed", "7"]),
+        ("unilu-gaia-2014/UniLu-Gaia-2014-1.swf.gz", &["--spread", "--decide-by", "offer", "--seed", "7"]),
         ("cerit-wagap-2013/wagap-2013.swf.gz", &["--spread", "--machines", machines]),
-        ("alibaba-gpu-2023", &["--seed", "7", "--by", "gpu"]),
+        ("alibaba-gpu-2023", &["--by", "gpu", "--policy", "spread.json"]),
     ] {
         let Some(path) = real(name) else { continue };
         let args = [&[path.as_str(), "--strict", "--first", "400"], more].concat();

@@ -13,13 +13,14 @@ use super::machine::{close_failure, open_failure};
 use super::output::{
     Output, counted, enumerated, fields, human, lines, note, print, print_json, printable, table,
 };
-use super::recovery;
+use super::{policy, recovery};
 use crate::clock::monotonic;
+use crate::decision::Policy;
 use crate::engine::Engine;
 use crate::limits::{TRACE_KINDS_MAX, TRACE_RECORDS_MAX};
 use crate::replay::{
-    By, Cluster, ClusterError, Format, NodeGroup, Offers, Progress, Reading, ReplayError, Report, Setup,
-    Told, Trace, TraceError, VirtualClock, machine_file, options, plot, read, run as replay,
+    By, Cluster, ClusterError, Format, NodeGroup, Offers, Passes, Progress, Reading, ReplayError, Report,
+    Round, Setup, Told, Trace, TraceError, VirtualClock, machine_file, options, plot, read, run as replay,
 };
 
 /// Between two redraws.
@@ -29,9 +30,10 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 const RATE_TIME_MIN_S: f64 = 1.0;
 
 pub(super) const LONG: &str = "\
-Runs a trace of a real cluster through the engine: each of its jobs is submitted when it arrived then, every \
-node that has room is offered whenever something arrived or ended, and an execution ends its recorded run time \
-after it started. Time is virtual, so months take seconds; decisions are those of the daemon.
+Runs a trace of a real cluster through the engine: each of its jobs is submitted when it arrived then, a pass \
+over all nodes is made whenever something arrived or ended, and an execution ends its recorded run time \
+after it started. Time is virtual, so months take seconds; decisions are those of the daemon, by the policy of a file \
+where one is given. With --decide-by offer every node that has room is offered instead, one after the other.
 
 TRACE is a log in the Standard Workload Format, plain or packed by gzip, or a directory with Alibaba's lists of \
 nodes and pods (openb_node_list*.csv, openb_pod_list*.csv; of several lists of pods, the default one), or one of \
@@ -55,6 +57,8 @@ and seed give the same JSON, but for what stands under `wall`.
 Examples:
   weighbridge replay KTH-SP2-1996.swf.gz
   weighbridge replay openb --compress 200 --by gpu
+  weighbridge replay openb --policy spread.json
+  weighbridge replay openb --decide-by offer --seed 7
   weighbridge replay log.swf.gz --spread --starved-after 12h
   weighbridge replay log.swf --node 20*cpus:80,mem:517120 --node 48*cpus:12,mem:92160
   weighbridge replay wagap.swf.gz --machines wagap.machines.tsv --spread
@@ -103,6 +107,12 @@ pub(super) struct Args {
     /// A file of machines: id, name, nodes, processors and, last, KiB of a node, a group a line
     #[arg(long, value_name = "FILE", conflicts_with = "node")]
     machines: Option<PathBuf>,
+    /// What decides: passes over all nodes, by a policy, or offers of one node after the other
+    #[arg(long, value_enum, value_name = "WAY", default_value_t)]
+    decide_by: Way,
+    /// How passes choose (JSON; see docs/policy.md); `weighbridge policy` prints the default
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Offer nodes in an order drawn from this number; 0: as they are listed
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -124,6 +134,15 @@ pub(super) struct Args {
 enum TraceFormat {
     Swf,
     Alibaba,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// All nodes at once
+    #[default]
+    Pass,
+    /// One node after the other
+    Offer,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -160,7 +179,22 @@ fn node(text: &str) -> Result<NodeGroup, String> {
     text.parse().map_err(|error: ClusterError| error.to_string())
 }
 
+/// The policy of passes; an error where what is asked for would change nothing.
+fn policy_of(args: &Args) -> Result<Policy, Failure> {
+    if args.decide_by == Way::Offer && args.policy.is_some() {
+        return Err(
+            Failure::usage("--policy is for passes: an offer is of one node").help("leave out --decide-by")
+        );
+    }
+    if args.decide_by == Way::Pass && args.seed != 0 {
+        return Err(Failure::usage("--seed draws an order of offers: a pass looks at all nodes at once")
+            .help("add --decide-by offer"));
+    }
+    policy::read(args.policy.as_deref())
+}
+
 pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
+    let policy = policy_of(args)?;
     let reading = Reading {
         format: args.format.map(Format::from),
         first: args.first.map(|n| n as usize),
@@ -172,7 +206,7 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let trace = read(&args.trace, &reading).map_err(trace_failure)?;
     tell_found(&trace);
     let mut cluster = cluster(args, &trace)?;
-    let report = replayed(args, &trace, &mut cluster)?;
+    let report = replayed(args, policy, &trace, &mut cluster)?;
     match context.output {
         Output::Json => print_json(&report)?,
         Output::Table => print(&shown(&report))?,
@@ -242,11 +276,11 @@ fn replay_failure(error: &ReplayError) -> Failure {
     Failure::failed("replay", format_args!("the replay stopped: {error}"))
 }
 
-fn replayed(args: &Args, trace: &Trace, cluster: &mut Cluster) -> Result<Report, Failure> {
+fn replayed(args: &Args, policy: Policy, trace: &Trace, cluster: &mut Cluster) -> Result<Report, Failure> {
     let clock = VirtualClock::default();
     let engine = match &args.store {
-        None => Engine::in_memory(options(&clock)),
-        Some(store) => recovery::open(store, options(&clock)).map_err(open_failure)?,
+        None => Engine::in_memory(options(&clock).policy(policy)),
+        Some(store) => recovery::open(store, options(&clock).policy(policy)).map_err(open_failure)?,
     };
     if engine.view().totals.total() > 0 || !engine.view().types.is_empty() {
         let text = "the store holds something already: a replay begins with an empty one";
@@ -258,10 +292,15 @@ fn replayed(args: &Args, trace: &Trace, cluster: &mut Cluster) -> Result<Report,
         starved_after: args.starved_after,
         has_priorities: !args.no_priorities,
         compress: args.compress,
+        decided_by: if args.decide_by == Way::Pass { "pass" } else { "offer" },
+        policy: serde_json::to_value(engine.policy()).ok().filter(|_| args.decide_by == Way::Pass),
     };
     let mut display = Display::new(args.no_progress, trace.records.len());
-    let mut round = Offers::new(cluster.n_nodes(), args.seed);
-    let report = replay((&engine, &clock), trace, cluster, &mut round, &setup, |at| display.show(at));
+    let mut round: Box<dyn Round> = match args.decide_by {
+        Way::Pass => Box::new(Passes::new(&engine, cluster)),
+        Way::Offer => Box::new(Offers::new(cluster.n_nodes(), args.seed)),
+    };
+    let report = replay((&engine, &clock), trace, cluster, &mut *round, &setup, |at| display.show(at));
     display.finish();
     let closed = engine.close().map_err(|error| close_failure(&error));
     let report = report.map_err(|error| replay_failure(&error))?;

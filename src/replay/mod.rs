@@ -20,6 +20,6 @@ mod trace;
 pub(crate) use cluster::{Cluster, ClusterError, NodeGroup, machine_file};
 pub(crate) use plot::plot;
 pub(crate) use report::{Report, Slowdown, Told};
-pub(crate) use round::Offers;
+pub(crate) use round::{Offers, Passes, Round};
 pub(crate) use run::{Progress, ReplayError, Setup, VirtualClock, options, run};
 pub(crate) use trace::{By, Format, Reading, Trace, TraceError, read};

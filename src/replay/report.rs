@@ -82,6 +82,10 @@ pub(crate) struct SetupReport {
     /// Which model of graphics processor is asked for is held against the node's.
     pub(crate) gpu_models: bool,
     pub(crate) starved_after_s: f64,
+    /// `pass` over all nodes, or `offer` by offer.
+    pub(crate) decided_by: &'static str,
+    /// How passes chose.
+    pub(crate) policy: Option<serde_json::Value>,
 }
 
 /// How long executions waited, in seconds, and that beside how long they ran.
@@ -272,6 +276,8 @@ pub(super) fn made(trace: &Trace, cluster: &Cluster, setup: &Setup, tally: &Tall
             gpu_slots: false,
             gpu_models: false,
             starved_after_s: round(setup.starved_after.as_secs_f64(), SECONDS),
+            decided_by: setup.decided_by,
+            policy: setup.policy.clone(),
         },
         n_executions: tally.executions.len(),
         n_started,

@@ -1,7 +1,8 @@
-//! The decision round: what of the queue starts where, at one instant, out of what nodes have free.
+//! The decision round: what of the queue starts where, at one instant, out of what nodes have free. Either
+//! over all nodes at once, or node by node.
 //!
-//! R1  After a round nothing is queued that fits what a node has free. So where nothing arrived since the last
-//!     one, only nodes on which something ended are worth an offer.
+//! R1  After a round by offers nothing is queued that fits what a node has free. So where nothing arrived since
+//!     the last one, only nodes on which something ended are worth an offer.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cluster::Cluster;
-use crate::engine::{Engine, TicketError};
+use crate::engine::{Engine, PendingLaunches, Picks, TicketError};
 use crate::limits::PICKS_MAX;
 use crate::model::{JobId, LaunchName, NodeResources};
 
@@ -48,8 +49,62 @@ pub(crate) trait Round {
         since: Since<'_>,
     ) -> Result<Vec<Placed>, TicketError<Infallible>>;
 
-    /// How many decisions it made so far.
+    /// How many decisions it made so far: passes, or offers.
     fn n_decisions(&self) -> u64;
+}
+
+/// Puts picks on record and takes what starts of the cluster.
+fn started(
+    launches: &mut PendingLaunches,
+    cluster: &mut Cluster,
+    placed: &mut Vec<Placed>,
+) -> Result<(), TicketError<Infallible>> {
+    for launch in launches.wait(LAUNCH_WAIT)? {
+        let launch = launch.into_inner();
+        let node = Cluster::place_of(launch.node);
+        cluster.take(node, &launch.resources);
+        placed.push(Placed { name: launch.name, job: launch.job, node, asked: launch.resources });
+    }
+    Ok(())
+}
+
+/// A round by passes: the engine knows all nodes, and decides over them at once by its policy.
+#[derive(Debug, Default)]
+pub(crate) struct Passes {
+    n_passes: u64,
+}
+
+impl Passes {
+    /// Declares the nodes of `cluster`, on which nothing runs yet.
+    pub(crate) fn new(engine: &Engine, cluster: &Cluster) -> Self {
+        (0..cluster.n_nodes()).for_each(|node| engine.declare(cluster.offer(node)));
+        Self::default()
+    }
+}
+
+impl Round for Passes {
+    fn decide(
+        &mut self,
+        engine: &Engine,
+        cluster: &mut Cluster,
+        _: Since<'_>,
+    ) -> Result<Vec<Placed>, TicketError<Infallible>> {
+        let mut placed = Vec::new();
+        loop {
+            self.n_passes += 1;
+            let picks = engine.pass();
+            let n_picks: usize = picks.iter().map(Picks::len).sum();
+            let mut all: Vec<PendingLaunches> = picks.into_iter().map(Picks::commit).collect();
+            all.iter_mut().try_for_each(|launches| started(launches, cluster, &mut placed))?;
+            if n_picks < PICKS_MAX {
+                return Ok(placed);
+            }
+        }
+    }
+
+    fn n_decisions(&self) -> u64 {
+        self.n_passes
+    }
 }
 
 /// A round by offers: each node that has something free is offered, one after the other.
@@ -107,12 +162,7 @@ impl Offers {
             return Ok(false);
         }
         let is_cut = picks.len() == PICKS_MAX;
-        for launch in picks.commit().wait(LAUNCH_WAIT)? {
-            let launch = launch.into_inner();
-            let node = Cluster::place_of(launch.node);
-            cluster.take(node, &launch.resources);
-            placed.push(Placed { name: launch.name, job: launch.job, node, asked: launch.resources });
-        }
+        started(&mut picks.commit(), cluster, placed)?;
         Ok(is_cut)
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn options(clock: &VirtualClock) -> Options {
 }
 
 /// How a replay is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
     /// A job of several processors is several executions.
     pub(crate) is_spread: bool,
@@ -65,6 +65,10 @@ pub(crate) struct Setup {
     pub(crate) has_priorities: bool,
     /// As above.
     pub(crate) compress: u32,
+    /// As above: what the round goes by.
+    pub(crate) decided_by: &'static str,
+    /// As above: how passes choose.
+    pub(crate) policy: Option<serde_json::Value>,
 }
 
 /// Why a replay stopped.
