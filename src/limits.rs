@@ -69,6 +69,9 @@ pub const SURVEY_SECONDS: u64 = 1;
 /// Nodes that are kept for executions at once; never more than half of all.
 pub const RESERVATIONS_MAX: usize = 1_000;
 
+/// Nodes kept for others that an explanation names: who reads it looks at the first.
+pub const KEPT_NAMED_MAX: usize = 5;
+
 /// Picks of one offer.
 pub const PICKS_MAX: usize = 10_000;
 

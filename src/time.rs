@@ -22,15 +22,13 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// The beginning of the year 1. What lies before it no call takes.
 const FIRST: Timestamp = Timestamp::from_secs(-62_135_596_800);
 
+/// The first and the last instant that leave as they are.
+const EARLIEST: Timestamp = Timestamp::from_secs(-377_705_116_800);
+const LATEST: Timestamp = Timestamp(253_402_300_800 * Timestamp::PER_SECOND - 1);
+
 /// ISO 8601 in UTC, with microseconds only where there are any.
 pub(crate) fn text(at: Timestamp) -> String {
-    let end = if at.0 < 0 { DateTime::MIN } else { DateTime::MAX };
-    let t = EPOCH.checked_add(SignedDuration::from_micros(at.0)).unwrap_or(end);
-    let (year, month, day) = (t.year(), t.month(), t.day());
-    let (hour, minute, second) = (t.hour(), t.minute(), t.second());
-    let micros = t.subsec_nanosecond() / 1_000;
-    let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+    at.clamp(EARLIEST, LATEST).to_string()
 }
 
 /// Reads an instant as the calls do: an ISO 8601 date-time with a zone (`2026-01-31T12:00:00Z`, also with a blank

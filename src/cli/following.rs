@@ -451,7 +451,8 @@ fn why_all(client: &Client, n: u64, told: &mut Told) -> Result<u64, Passing> {
     if !waiting.is_empty() && waiting.iter().all(|why| kind(why) == "too_big") {
         return Ok(n);
     }
-    let held = waiting.iter().find(|why| matches!(kind(why).as_str(), "paused" | "no_nodes"));
+    let held = ["paused", "scheduler_paused", "nodes_paused", "constraints", "no_nodes"];
+    let held = waiting.iter().find(|why| held.contains(&kind(why).as_str()));
     if let Some(why) = held {
         told.note(format!("nothing runs: {}", text(why, "/text")));
     }

@@ -1,241 +1,205 @@
-//! Why an execution waits: computed when asked, from the same lanes, switches and requests that
-//! decisions use.
+//! Why a queued execution does not start: computed when asked, from the same lanes, switches, requests,
+//! demands and reservations that decisions use.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
-use crate::model::{JobId, JobStatus, JobTypeId, NodeId, NodeResources, Quantity, RecipeId, Timestamp};
-use crate::offer::Nodes;
-use crate::queue::{Entry, Queue};
+use super::pass::{Constraint, Pass, Reservation};
+use super::why::{Blocker, DemandMet, KeptNode, Shortage};
+use crate::limits::KEPT_NAMED_MAX;
+use crate::model::{NodeId, Quantity, Timestamp};
+use crate::queue::{Amounts, Entry, Queue};
 
-/// How much of one resource is missing, at the node that comes nearest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shortage {
-    /// Which resource.
-    pub resource: String,
-    /// How much is asked for.
-    pub asked: Quantity,
-    /// The most that one node has (or has free).
-    pub most: Quantity,
-    /// What is missing there.
-    pub short: Quantity,
-    /// On how many nodes it is missing.
-    pub n_nodes: usize,
-    /// The node that comes nearest.
-    pub nearest: NodeId,
-    /// That node's name.
-    pub nearest_name: String,
+/// A node as decisions see it at this moment.
+pub(crate) struct Candidate<'c> {
+    pub(crate) id: NodeId,
+    pub(crate) name: &'c str,
+    pub(crate) attributes: &'c BTreeMap<String, String>,
+    pub(crate) total: Amounts,
+    /// What is on offer, or was when it was last offered.
+    pub(crate) free: Amounts,
+    /// False for one that is paused.
+    pub(crate) is_ready: bool,
+    /// For whom it is kept.
+    pub(crate) kept: Option<(Reservation, Entry)>,
 }
 
-/// A node of a recipe that no job stands for: a condition, a sub-recipe, or one that is still to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WaitNode {
-    /// Of which recipe.
-    pub recipe: RecipeId,
-    /// Its name there.
-    pub name: String,
-    /// The sub-recipe that stands for it.
-    pub sub_recipe: Option<RecipeId>,
+/// All that decisions look at.
+pub(crate) struct Sight<'s> {
+    pub(crate) queue: &'s Queue,
+    pub(crate) pass: &'s Pass,
+    /// By id.
+    pub(crate) nodes: Vec<Candidate<'s>>,
+    pub(crate) is_paused: bool,
+    pub(crate) now: Timestamp,
 }
 
-/// The first thing that keeps an execution from starting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-#[non_exhaustive]
-pub enum Blocker {
-    /// It is not waiting for a node at all.
-    NotQueued {
-        /// Where the job stands.
-        status: JobStatus,
-    },
-    /// It waits for other jobs to complete.
-    Parents {
-        /// Those that are not completed.
-        jobs: Vec<JobId>,
-        /// What else in its recipe has to be done first.
-        nodes: Vec<WaitNode>,
-    },
-    /// A job it depends on failed or was canceled.
-    BlockedBy {
-        /// Those.
-        jobs: Vec<JobId>,
-        /// What else in its recipe cannot be done.
-        nodes: Vec<WaitNode>,
-    },
-    /// Its type is paused.
-    Paused {
-        /// Which type.
-        job_type: JobTypeId,
-        /// Since when.
-        since: Option<Timestamp>,
-    },
-    /// Its type runs as often as it may.
-    Limit {
-        /// Which type.
-        job_type: JobTypeId,
-        /// The limit.
-        max_scheduled: u32,
-        /// How many run.
-        running: u32,
-    },
-    /// No node was offered yet.
-    NoNodes,
-    /// It asks for more than any node has in all: it can never be placed.
-    TooBig {
-        /// What is short; several where no single one explains it.
-        shortages: Vec<Shortage>,
-    },
-    /// Nodes that could take it are busy.
-    Busy {
-        /// What is short now, at the node that comes nearest.
-        shortages: Vec<Shortage>,
-    },
-    /// It fits, and others come first.
-    Behind {
-        /// How many.
-        n_ahead: usize,
-    },
-    /// It fits and nothing is ahead: the next offer takes it.
-    Next,
+/// What a job type says of its executions.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Switches {
+    /// Since when it is paused.
+    pub(crate) paused: Option<Timestamp>,
+    pub(crate) limit: Option<u32>,
 }
 
-/// Why a job waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Why {
-    /// Which job.
-    pub job: JobId,
-    /// Where it stands.
-    pub status: JobStatus,
-    /// What it asks for.
-    pub asks: NodeResources,
-    /// Its place in the queue, from 0; none when it is not queued.
-    pub position: Option<usize>,
-    /// How many are queued in all.
-    pub n_queued: usize,
-    /// The first thing in its way.
-    pub blocker: Blocker,
-    /// True where a pause of its type does not hold it.
-    pub is_let_through: bool,
-}
+/// Nodes that are looked at.
+type Those<'a, 's> = [&'a Candidate<'s>];
 
-/// What `asked` lacks on nodes whose amounts `have` gives, by resource; empty when one node has
-/// all of it.
-fn shortages(nodes: &Nodes, asked: &NodeResources, have: impl Fn(NodeId) -> NodeResources) -> Vec<Shortage> {
-    let all: Vec<(NodeId, NodeResources)> =
-        nodes.iter().map(|node| (node.id, have(node.id).shortage(asked))).collect();
-    if all.iter().any(|(_, short)| short.is_zero()) {
-        return Vec::new();
+impl Candidate<'_> {
+    /// The node and for whom it is kept, to be told.
+    fn told(&self, (kept, holder): &(Reservation, Entry)) -> KeptNode {
+        KeptNode {
+            node: self.id,
+            name: self.name.to_owned(),
+            exe: holder.id,
+            job: holder.job,
+            job_type: holder.job_type,
+            since: kept.since,
+            starts: kept.starts,
+        }
     }
-    // The node that lacks the fewest kinds of things, then the least of its first one.
-    let rank = |short: &NodeResources| {
-        let first = short.iter().next().map(|(_, amount)| amount);
-        (short.iter().len(), first)
-    };
-    let Some((nearest, short)) = all.iter().min_by_key(|(id, short)| (rank(short), *id)) else {
-        return Vec::new();
-    };
-    let of = |name: &str, missing: Quantity| Shortage {
-        resource: name.to_owned(),
-        asked: asked.get(name),
-        most: Quantity(asked.get(name).0 - missing.0),
-        short: missing,
-        n_nodes: all.iter().filter(|(_, short)| short.get(name) > Quantity::ZERO).count(),
-        nearest: *nearest,
-        nearest_name: nodes.get(*nearest).map(|node| node.name.clone()).unwrap_or_default(),
-    };
-    short.iter().map(|(name, missing)| of(name.as_str(), missing)).collect()
 }
 
-/// The first thing that keeps a queued entry from starting. `paused` and `limit` are those of its
-/// type. Cost: nodes, and a search in every lane for its position.
-pub(crate) fn explain(
-    queue: &Queue,
-    nodes: &Nodes,
-    entry: &Entry,
-    paused: Option<Timestamp>,
-    limit: Option<u32>,
-) -> (Option<usize>, Blocker) {
-    let position = queue.position(entry.id);
+impl Sight<'_> {
+    /// What `asked` lacks on nodes of which `have` tells the amounts, by resource; empty when one node has
+    /// all of it.
+    fn shortages(
+        &self,
+        nodes: &Those<'_, '_>,
+        asked: &Amounts,
+        have: impl Fn(&Candidate<'_>) -> Amounts,
+    ) -> Vec<Shortage> {
+        let all: Vec<(&Candidate<'_>, Amounts)> =
+            nodes.iter().map(|node| (*node, asked.minus_or_zero(&have(node)))).collect();
+        // The node that lacks the fewest kinds of things, then the least of its first one.
+        let rank = |short: &Amounts| {
+            let missing = short.0.iter().filter(|amount| **amount > 0);
+            (missing.clone().count(), missing.copied().next())
+        };
+        let Some((nearest, short)) = all.iter().min_by_key(|(node, short)| (rank(short), node.id)) else {
+            return Vec::new();
+        };
+        let slots = self.queue.dims().iter().enumerate().filter(|(slot, _)| short.0[*slot] > 0);
+        let of = |(slot, name): (usize, &crate::model::ResourceName)| Shortage {
+            resource: name.to_string(),
+            asked: Quantity(asked.0[slot]),
+            most: Quantity(asked.0[slot] - short.0[slot]),
+            short: Quantity(short.0[slot]),
+            n_nodes: all.iter().filter(|(_, short)| short.0[slot] > 0).count(),
+            nearest: nearest.id,
+            nearest_name: nearest.name.to_owned(),
+        };
+        slots.map(of).collect()
+    }
+
+    fn hard_demands(&self, entry: &Entry) -> impl Iterator<Item = &Constraint> + Clone {
+        self.pass.demands(entry.job_type).iter().filter(|demand| !demand.is_soft)
+    }
+
+    /// No node meets all demands: which are met by how many, and where the most are.
+    fn constraints(&self, entry: &Entry) -> Option<Blocker> {
+        let unmet = |node: &Candidate<'_>| {
+            let demands = self.hard_demands(entry);
+            demands.filter(|demand| !demand.is_met(node.attributes)).cloned().collect::<Vec<_>>()
+        };
+        let nearest = self.nodes.iter().min_by_key(|node| (unmet(node).len(), node.id))?;
+        let met = |demand: &Constraint| DemandMet {
+            demand: demand.clone(),
+            n_nodes: self.nodes.iter().filter(|node| demand.is_met(node.attributes)).count(),
+        };
+        Some(Blocker::Constraints {
+            demands: self.hard_demands(entry).map(met).collect(),
+            n_nodes: self.nodes.len(),
+            nearest: nearest.id,
+            nearest_name: nearest.name.to_owned(),
+            unmet: unmet(nearest),
+        })
+    }
+
+    /// The nodes on which an execution could run if nothing else did; or why there are none.
+    fn possible(&self, entry: &Entry) -> Result<Vec<&Candidate<'_>>, Blocker> {
+        if self.nodes.is_empty() {
+            return Err(Blocker::NoNodes);
+        }
+        let is_suited =
+            |node: &&Candidate<'_>| self.hard_demands(entry).all(|demand| demand.is_met(node.attributes));
+        let suited: Vec<_> = self.nodes.iter().filter(is_suited).collect();
+        if suited.is_empty() {
+            return Err(self.constraints(entry).unwrap_or(Blocker::NoNodes));
+        }
+        let large = suited.iter().copied().filter(|node| node.total.covers(&entry.asks));
+        let large: Vec<_> = large.collect();
+        if large.is_empty() {
+            let shortages = self.shortages(&suited, &entry.asks, |node| node.total);
+            return Err(Blocker::TooBig { shortages });
+        }
+        let ready: Vec<_> = large.iter().copied().filter(|node| node.is_ready).collect();
+        if ready.is_empty() {
+            let (n_nodes, node, name) = (large.len(), large[0].id, large[0].name.to_owned());
+            return Err(Blocker::NodesPaused { n_nodes, node, name });
+        }
+        Ok(ready)
+    }
+
+    /// Whether a node is kept for somebody else.
+    fn is_closed(&self, node: &Candidate<'_>, entry: &Entry) -> bool {
+        let kept = node.kept.as_ref();
+        kept.is_some_and(|kept| self.pass.is_closed_to(entry, kept, self.queue, self.now))
+    }
+
+    /// The first that has to start before everything behind it, where it stands before `position`.
+    fn strict(&self, entry: &Entry, position: Option<usize>) -> Option<Blocker> {
+        let first = self.queue.get(self.pass.stopped_at()?)?;
+        let is_ahead = first.id != entry.id && self.queue.position(first.id) < position;
+        is_ahead.then_some(Blocker::Strict { exe: first.id, job: first.job, job_type: first.job_type })
+    }
+
+    /// Why it does not start on one of the nodes that it could have if they were empty.
+    fn among(&self, ready: &Those<'_, '_>, entry: &Entry, position: Option<usize>) -> Blocker {
+        let free: Vec<_> = ready.iter().copied().filter(|node| node.free.covers(&entry.asks)).collect();
+        if free.iter().any(|node| !self.is_closed(node, entry)) {
+            return self.strict(entry, position).unwrap_or(match position {
+                Some(n_ahead) if n_ahead > 0 => Blocker::Behind { n_ahead },
+                _ => Blocker::Next,
+            });
+        }
+        let own = |node: &&&Candidate<'_>| node.kept.is_some_and(|(kept, _)| kept.exe == entry.id);
+        if let Some(node) = ready.iter().find(own)
+            && let Some(kept) = &node.kept
+        {
+            let shortages = self.shortages(&[node], &entry.asks, |node| node.free);
+            return Blocker::Holds { node: node.told(kept), shortages };
+        }
+        let kept = free.iter().filter_map(|node| Some(node.told(node.kept.as_ref()?)));
+        let nodes: Vec<KeptNode> = kept.take(KEPT_NAMED_MAX).collect();
+        if nodes.is_empty() {
+            return Blocker::Busy { shortages: self.shortages(ready, &entry.asks, |node| node.free) };
+        }
+        Blocker::Kept { nodes, n_nodes: free.len() }
+    }
+}
+
+/// The first thing that keeps a queued entry from starting, and its position. Cost: nodes, and a
+/// search in every lane for its position.
+pub(crate) fn explain(sight: &Sight<'_>, entry: &Entry, switches: Switches) -> (Option<usize>, Blocker) {
+    let position = sight.queue.position(entry.id);
+    (position, blocker(sight, entry, switches, position))
+}
+
+fn blocker(sight: &Sight<'_>, entry: &Entry, switches: Switches, position: Option<usize>) -> Blocker {
     let job_type = entry.job_type;
-    let (is_paused, is_at_limit) = queue.held_by(job_type);
-    if is_paused && !queue.is_let_through(entry.id) {
-        return (position, Blocker::Paused { job_type, since: paused });
+    let (is_paused, is_at_limit) = sight.queue.held_by(job_type);
+    if sight.is_paused {
+        return Blocker::SchedulerPaused;
     }
-    if nodes.iter().len() == 0 {
-        return (position, Blocker::NoNodes);
+    if is_paused && !sight.queue.is_let_through(entry.id) {
+        return Blocker::Paused { job_type, since: switches.paused };
     }
-    let asked = queue.named(&entry.asks);
-    let total = |id| nodes.get(id).map(|node| node.total.clone()).unwrap_or_default();
-    let too_big = shortages(nodes, &asked, total);
-    if !too_big.is_empty() {
-        return (position, Blocker::TooBig { shortages: too_big });
+    let ready = match sight.possible(entry) {
+        Ok(ready) => ready,
+        Err(blocker) => return blocker,
+    };
+    if let Some(max_scheduled) = switches.limit.filter(|_| is_at_limit) {
+        return Blocker::Limit { job_type, max_scheduled, running: sight.queue.n_taken(job_type) };
     }
-    if let Some(max_scheduled) = limit.filter(|_| is_at_limit) {
-        let running = queue.n_taken(job_type);
-        return (position, Blocker::Limit { job_type, max_scheduled, running });
-    }
-    let free = |id| nodes.get(id).map(|node| node.free.clone()).unwrap_or_default();
-    let busy = shortages(nodes, &asked, free);
-    if !busy.is_empty() {
-        return (position, Blocker::Busy { shortages: busy });
-    }
-    match position {
-        Some(n_ahead) if n_ahead > 0 => (position, Blocker::Behind { n_ahead }),
-        _ => (position, Blocker::Next),
-    }
-}
-
-impl std::fmt::Display for Shortage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { resource, asked, most, short, n_nodes, nearest_name, .. } = self;
-        let nodes = if *n_nodes == 1 { "node" } else { "nodes" };
-        write!(
-            f,
-            "{resource}: asks for {asked}, {short} short on {n_nodes} {nodes}, nearest {nearest_name} with {most}"
-        )
-    }
-}
-
-impl std::fmt::Display for WaitNode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { recipe, name, sub_recipe } = self;
-        match sub_recipe {
-            Some(sub) => write!(f, "recipe {sub} (node {name} of recipe {recipe})"),
-            None => write!(f, "node {name} of recipe {recipe}"),
-        }
-    }
-}
-
-/// The first five, and how many more there are.
-fn list(jobs: &[JobId], nodes: &[WaitNode]) -> String {
-    let all = jobs.iter().map(|job| format!("job {job}")).chain(nodes.iter().map(ToString::to_string));
-    let shown: Vec<String> = all.take(5).collect();
-    let rest = (jobs.len() + nodes.len()).saturating_sub(5);
-    match shown.join(", ") {
-        none if none.is_empty() => "its input".to_owned(),
-        shown if rest > 0 => format!("{shown} and {rest} more"),
-        shown => shown,
-    }
-}
-
-impl std::fmt::Display for Blocker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let join =
-            |shortages: &[Shortage]| shortages.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        match self {
-            Self::NotQueued { status } => write!(f, "it does not wait: it is {status}"),
-            Self::Parents { jobs, nodes } => write!(f, "waits for {}", list(jobs, nodes)),
-            Self::BlockedBy { jobs, nodes } => {
-                write!(f, "cannot run: {} failed or was canceled", list(jobs, nodes))
-            }
-            Self::Paused { job_type, .. } => write!(f, "job type {job_type} is paused"),
-            Self::Limit { job_type, max_scheduled, running } => {
-                write!(f, "job type {job_type} is at its limit: {running} of {max_scheduled} run")
-            }
-            Self::NoNodes => f.write_str("no node was offered yet"),
-            Self::TooBig { shortages } => write!(f, "can never be placed here: {}", join(shortages)),
-            Self::Busy { shortages } => write!(f, "waits for room: {}", join(shortages)),
-            Self::Behind { n_ahead } => write!(f, "{n_ahead} come first"),
-            Self::Next => f.write_str("is next"),
-        }
-    }
+    sight.among(&ready, entry, position)
 }

@@ -7,10 +7,11 @@ mod explain;
 mod pass;
 mod place;
 mod scale_rules;
+mod why;
+mod why_text;
 
 pub(crate) use decide::decide;
-pub(crate) use explain::explain;
-pub use explain::{Blocker, Shortage, WaitNode, Why};
+pub(crate) use explain::{Candidate, Sight, Switches, explain};
 pub(crate) use pass::Pass;
 pub use pass::{
     Constraint, Demand, PassPick, PassSummary, Passed, Placing, Policy, Reservation, Reserving, RunningShare,
@@ -20,3 +21,4 @@ pub use place::{Place, Placement};
 pub use scale_rules::{
     INVALID_RESOURCES, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, UNKNOWN_JOB_TYPE,
 };
+pub use why::{Blocker, DemandMet, KeptNode, Shortage, WaitNode, Why};

@@ -1,6 +1,5 @@
 //! Looks into the engine: jobs as the store has them, the queue and the reasons as the core has them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -249,29 +248,20 @@ impl Engine {
     ///
     /// Cost: nodes, and a search in every lane; under the core's lock.
     pub fn why(&self, id: JobId) -> Option<Why> {
-        let why = self.0.enter().core.why(id);
+        let now = self.now();
+        let why = self.0.enter().core.why(id, now);
         why.or_else(|| {
             let job = self.job(id)?;
             let n_queued = self.0.enter().core.state.queue.len();
             let blocker = Blocker::NotQueued { status: job.status };
-            let asks = (*job.resources).clone();
-            let (status, is_let_through) = (job.status, false);
-            Some(Why { job: id, status, asks, position: None, n_queued, blocker, is_let_through })
+            Some(Why { blocker, ..Why::of(id, job.status, (*job.resources).clone(), n_queued) })
         })
     }
 
-    /// For each job type with waiting executions: why its first one waits.
+    /// For each job type with waiting executions, by id: why its first one waits.
     pub fn waiting(&self) -> Vec<(JobTypeId, Why)> {
-        let owned = self.0.enter();
-        let mut firsts: HashMap<JobTypeId, JobId> = HashMap::new();
-        for kind in owned.core.state.catalog.iter() {
-            let first = owned.core.state.queue.first_of_type(kind.id);
-            firsts.extend(first.map(|entry| (kind.id, entry.job)));
-        }
-        let why = |(kind, job): (JobTypeId, JobId)| owned.core.why(job).map(|why| (kind, why));
-        let mut all: Vec<_> = firsts.into_iter().filter_map(why).collect();
-        all.sort_by_key(|(kind, _)| *kind);
-        all
+        let now = self.now();
+        self.0.enter().core.waiting(now)
     }
 
     /// A look at the state itself, for tests.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::core::Core;
 use crate::decision::{Pass, PassPick, PassSummary, Policy, RunningShare, SchedulingNode, TypePolicy};
 use crate::model::{Doc, Event, JobStatus, LaunchName, NodeId, NodeResources, Timestamp};
-use crate::offer::Offer;
+use crate::offer::{NodeView, Offer};
 use crate::queue::{Amounts, Entry};
 
 /// What passes need beside the state.
@@ -109,6 +109,12 @@ impl Core {
     /// Tells the pass what changed since the last one. Cost: nodes that changed, and what runs where
     /// the policy asks for more than sums.
     fn tell_pass(&mut self) {
+        self.tell_policy();
+        self.tell_nodes();
+    }
+
+    /// The same of job types and policy.
+    pub(super) fn tell_policy(&mut self) {
         if std::mem::take(&mut self.passes.are_types_changed) {
             let policy = self.named_policy();
             if *self.passes.pass.policy() != policy {
@@ -119,6 +125,9 @@ impl Core {
                 self.passes.pass.set_type(kind.id, Some(kind.spec.resources.clone()));
             }
         }
+    }
+
+    fn tell_nodes(&mut self) {
         if std::mem::take(&mut self.passes.are_all_changed) {
             let all: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
             self.passes.changed.extend(all);
@@ -164,21 +173,41 @@ impl Core {
         found
     }
 
+    /// What a node has for passes, and what of it is given away; `None` for one that is neither declared
+    /// nor has an offer that is held.
+    fn on_offer<'c>(&'c self, seen: &'c NodeView) -> Option<(&'c NodeResources, Amounts)> {
+        let reserved = self.reserved.get(&seen.id).copied().unwrap_or_default();
+        match self.passes.held.get(&seen.id) {
+            Some(free) => Some((free, reserved)),
+            None if seen.is_declared => Some((&seen.total, self.state.in_use(seen.id).plus(&reserved))),
+            None => None,
+        }
+    }
+
+    /// What a node has free for whoever comes: as passes see it, or as it was left by whoever decided on it
+    /// alone.
+    pub(super) fn free_on(&self, seen: &NodeView) -> Amounts {
+        let queue = &self.state.queue;
+        let on_offer = self.on_offer(seen);
+        on_offer
+            .map_or_else(|| queue.lookup(&seen.free), |(have, less)| queue.lookup(have).minus_or_zero(&less))
+    }
+
+    /// For whom a node is kept that still waits.
+    fn kept_on(&self, node: NodeId) -> Option<Entry> {
+        self.state.queue.get(self.passes.pass.may_start(node)?)
+    }
+
     fn scheduling_node(&self, id: NodeId, running: Vec<RunningShare>) -> Option<SchedulingNode> {
         let seen = self.nodes.get(id)?;
-        let reserved = self.reserved.get(&id).copied().unwrap_or_default();
         let queue = &self.state.queue;
-        let less = |have: &NodeResources, less: &Amounts| {
+        let less = |(have, less): (&NodeResources, Amounts)| {
             // By names: what nobody asked for yet is left alone.
-            let less = queue.named(less);
+            let less = queue.named(&less);
             have.minus(&less)
                 .unwrap_or_else(|| queue.named(&queue.lookup(have).minus_or_zero(&queue.lookup(&less))))
         };
-        let offered = match self.passes.held.get(&id) {
-            Some(free) => less(free, &reserved),
-            None if seen.is_declared => less(&seen.total, &self.state.in_use(id).plus(&reserved)),
-            None => NodeResources::new(),
-        };
+        let offered = self.on_offer(seen).map(less).unwrap_or_default();
         let mut node = SchedulingNode::idle(id, &seen.total);
         (node.is_ready, node.offered, node.running) = (!self.state.is_held(id), offered, running);
         node.given = NodeResources::new();
@@ -213,9 +242,8 @@ impl Core {
         free: Amounts,
         picks: &mut Vec<Entry>,
     ) -> Option<Amounts> {
-        let Some(exe) = self.passes.pass.may_start(node) else { return Some(free) };
-        let queue = &mut self.state.queue;
-        let Some(entry) = queue.get(exe) else { return Some(free) };
+        let Some(entry) = self.kept_on(node) else { return Some(free) };
+        let (queue, exe) = (&mut self.state.queue, entry.id);
         let (is_paused, is_at_limit) = queue.held_by(entry.job_type);
         let is_held = is_at_limit || (is_paused && !queue.is_let_through(exe));
         let left = free.minus(&entry.asks).filter(|_| !is_held)?;

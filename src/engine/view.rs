@@ -115,7 +115,7 @@ pub(super) fn view(core: &mut Core, made: Timestamp) -> Arc<View> {
     let catalog = core.catalog_view();
     let state = &core.state;
     let node_status = |node: &NodeView| NodeStatus {
-        node: node.clone(),
+        node: NodeView { free: state.queue.named(&core.free_on(node)), ..node.clone() },
         in_use: state.queue.named(&state.in_use(node.id)),
     };
     Arc::new(View {

@@ -1,8 +1,10 @@
 //! Why a job waits: asked of the queue for one that is queued, else of what it depends on.
 
+use std::collections::HashMap;
+
 use super::core::Core;
-use crate::decision::{self, Blocker, WaitNode, Why};
-use crate::model::{JobId, JobState, JobStatus, RecipeId, RecipeNodeRow};
+use crate::decision::{self, Blocker, Candidate, Reservation, Sight, Switches, WaitNode, Why};
+use crate::model::{JobId, JobState, JobStatus, JobTypeId, NodeId, RecipeId, RecipeNodeRow, Timestamp};
 use crate::state::{OpenRecipe, State};
 
 /// What a job waits for: jobs, and nodes that no job stands for.
@@ -44,28 +46,63 @@ fn blocking(state: &State, (id, node): (RecipeId, u32)) -> Before {
 }
 
 impl Core {
-    /// Why a job waits; `None` for one that is not there.
-    pub(super) fn why(&self, id: JobId) -> Option<Why> {
-        let job = self.state.job(id)?;
-        let (position, blocker) = match job.status {
-            JobStatus::Queued => self.why_queued(job),
-            JobStatus::Pending => (None, self.why_pending(id)),
-            JobStatus::Blocked => (None, self.why_blocked(id)),
-            status => (None, Blocker::NotQueued { status }),
-        };
-        let (asks, n_queued) = ((*job.resources).clone(), self.state.queue.len());
-        let is_let_through =
-            job.status == JobStatus::Queued && job.more.as_ref().is_some_and(|more| more.is_let_through);
-        Some(Why { job: id, status: job.status, asks, position, n_queued, blocker, is_let_through })
+    /// All that decisions look at. Cost: nodes. The pass has to be told its policy before.
+    fn sight(&self, now: Timestamp) -> Sight<'_> {
+        let now = self.clamp(now);
+        let (queue, pass) = (&self.state.queue, &self.passes.pass);
+        let kept: HashMap<NodeId, &Reservation> = pass.reservations().map(|kept| (kept.node, kept)).collect();
+        let nodes = self.nodes.iter().map(|seen| Candidate {
+            id: seen.id,
+            name: &seen.name,
+            attributes: &seen.attributes,
+            total: queue.lookup(&seen.total),
+            free: self.free_on(seen),
+            is_ready: !self.state.is_held(seen.id),
+            kept: kept.get(&seen.id).and_then(|kept| Some((**kept, queue.get(kept.exe)?))),
+        });
+        let is_paused = self.state.is_scheduler_paused();
+        Sight { queue, pass, nodes: nodes.collect(), is_paused, now }
     }
 
-    fn why_queued(&self, job: &JobState) -> (Option<usize>, Blocker) {
-        let Some(entry) = job.exe.and_then(|exe| self.state.queue.get(exe)) else {
-            return (None, Blocker::Next);
+    /// Why a job waits; `None` for one that is not there.
+    pub(super) fn why(&mut self, id: JobId, now: Timestamp) -> Option<Why> {
+        self.tell_policy();
+        let job = self.state.job(id)?;
+        let blocker = match job.status {
+            JobStatus::Queued => return Some(self.why_queued(&self.sight(now), id, job)),
+            JobStatus::Pending => self.why_pending(id),
+            JobStatus::Blocked => self.why_blocked(id),
+            status => Blocker::NotQueued { status },
         };
-        let kind = self.state.catalog.get(job.job_type);
-        let (paused, limit) = kind.map_or((None, None), |kind| (kind.paused, kind.spec.max_scheduled));
-        decision::explain(&self.state.queue, &self.nodes, &entry, paused, limit)
+        Some(Why { blocker, ..Why::of(id, job.status, (*job.resources).clone(), self.state.queue.len()) })
+    }
+
+    /// For each job type with waiting executions: why its first one waits. Cost: types with their lanes,
+    /// and nodes for each.
+    pub(super) fn waiting(&mut self, now: Timestamp) -> Vec<(JobTypeId, Why)> {
+        self.tell_policy();
+        let sight = self.sight(now);
+        let first = |kind: JobTypeId| {
+            let entry = self.state.queue.first_of_type(kind)?;
+            Some((kind, self.why_queued(&sight, entry.job, self.state.job(entry.job)?)))
+        };
+        self.state.catalog.iter().filter_map(|kind| first(kind.id)).collect()
+    }
+
+    fn why_queued(&self, sight: &Sight<'_>, id: JobId, job: &JobState) -> Why {
+        let why = Why::of(id, job.status, (*job.resources).clone(), self.state.queue.len());
+        let Some(entry) = job.exe.and_then(|exe| self.state.queue.get(exe)) else { return why };
+        let (position, blocker) = decision::explain(sight, &entry, self.switches(job.job_type));
+        let is_let_through = job.more.as_ref().is_some_and(|more| more.is_let_through);
+        Why { position, blocker, is_let_through, passed: sight.pass.passed(entry.id), ..why }
+    }
+
+    fn switches(&self, job_type: JobTypeId) -> Switches {
+        let kind = self.state.catalog.get(job_type);
+        kind.map_or_else(Switches::default, |kind| Switches {
+            paused: kind.paused,
+            limit: kind.spec.max_scheduled,
+        })
     }
 
     /// Parents in a graph of jobs, of which `is_wanted` is true.

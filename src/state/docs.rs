@@ -163,6 +163,11 @@ impl State {
         &self.docs
     }
 
+    /// True where nothing may be launched at all.
+    pub(crate) fn is_scheduler_paused(&self) -> bool {
+        self.is_paused
+    }
+
     /// True where nothing may be launched on a node.
     pub(crate) fn is_held(&self, node: NodeId) -> bool {
         self.is_paused || (!self.held_nodes.is_empty() && self.held_nodes.contains(&node))

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::{Amounts, Texts, Time};
-use crate::decision::{Blocker, Shortage, WaitNode, Why};
+use crate::decision::{Blocker, Constraint, DemandMet, KeptNode, Passed, Shortage, WaitNode, Why};
 use crate::engine::{JobTypeView, NodeStatus, View};
 use crate::load::{LoadRow, StatusCounts};
-use crate::model::{ExeEnd, Job, JobStatus, JobTypeId, NodeId, QueueMode, QueuedJobExecution};
+use crate::model::{ExeEnd, Job, JobTypeId, NodeId, QueueMode, QueuedJobExecution};
 
 /// The word for a mode.
 fn mode(mode: QueueMode) -> &'static str {
@@ -58,6 +58,11 @@ impl JobTypeRef {
         let spec = view.job_type(id).map(|kind| &kind.job_type.spec);
         let (name, version) = spec.map(|spec| (spec.name.clone(), spec.version.clone())).unwrap_or_default();
         Self { id: id.0, name, version }
+    }
+
+    /// For people.
+    pub(in crate::api) fn text(&self) -> String {
+        format!("{}:{}", self.name, self.version)
     }
 }
 
@@ -281,6 +286,10 @@ impl NodeRef {
         let known = view.node(id).map(|status| status.node.name.clone());
         Self { id: id.0, name: known.unwrap_or_else(|| format!("node-{id}")) }
     }
+
+    fn named(id: NodeId, name: &str) -> Self {
+        Self { id: id.0, name: name.to_owned() }
+    }
 }
 
 /// The node of a recipe that a job is.
@@ -424,6 +433,56 @@ impl From<&WaitNode> for WaitingNode {
     }
 }
 
+/// A node that is kept for an execution.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Kept {
+    node: NodeRef,
+    exe: u64,
+    job: u64,
+    job_type: JobTypeRef,
+    since: Time,
+    starts: Option<Time>,
+}
+
+impl Kept {
+    pub(in crate::api) fn new(kept: &KeptNode, view: &View) -> Self {
+        Self {
+            node: NodeRef::named(kept.node, &kept.name),
+            exe: kept.exe.0,
+            job: kept.job.0,
+            job_type: JobTypeRef::of(kept.job_type, view),
+            since: Time(kept.since),
+            starts: kept.starts.map(Time),
+        }
+    }
+}
+
+/// A demand on nodes, and how many meet it.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct Demanded {
+    demand: String,
+    n_nodes: usize,
+}
+
+impl From<&DemandMet> for Demanded {
+    fn from(met: &DemandMet) -> Self {
+        Self { demand: met.demand.to_string(), n_nodes: met.n_nodes }
+    }
+}
+
+/// Since when an execution was passed over, and by how many behind it.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct PassedOver {
+    since: Time,
+    overtaken: u64,
+}
+
+impl From<Passed> for PassedOver {
+    fn from(passed: Passed) -> Self {
+        Self { since: Time(passed.since), overtaken: passed.overtaken }
+    }
+}
+
 /// The first thing in the way of a job.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -433,9 +492,15 @@ pub(in crate::api) enum Reason {
     BlockedBy { jobs: Vec<u64>, nodes: Vec<WaitingNode> },
     Paused { job_type: JobTypeRef, since: Option<Time> },
     Limit { job_type: JobTypeRef, max_scheduled: u32, running: u32 },
+    SchedulerPaused,
     NoNodes,
+    Constraints { demands: Vec<Demanded>, n_nodes: usize, nearest: NodeRef, unmet: Vec<String> },
     TooBig { shortages: Vec<Short> },
+    NodesPaused { n_nodes: usize, node: NodeRef },
     Busy { shortages: Vec<Short> },
+    Kept { nodes: Vec<Kept>, n_nodes: usize },
+    Holds { node: Kept, shortages: Vec<Short> },
+    Strict { exe: u64, job: u64, job_type: JobTypeRef },
     Behind { n_ahead: usize },
     Next,
 }
@@ -457,25 +522,31 @@ impl Reason {
                 max_scheduled: *max_scheduled,
                 running: *running,
             },
+            Blocker::SchedulerPaused => Self::SchedulerPaused,
             Blocker::NoNodes => Self::NoNodes,
+            Blocker::Constraints { demands, n_nodes, nearest, nearest_name, unmet } => Self::Constraints {
+                demands: demands.iter().map(Demanded::from).collect(),
+                n_nodes: *n_nodes,
+                nearest: NodeRef::named(*nearest, nearest_name),
+                unmet: unmet.iter().map(Constraint::to_string).collect(),
+            },
+            Blocker::NodesPaused { n_nodes, node, name } => {
+                Self::NodesPaused { n_nodes: *n_nodes, node: NodeRef::named(*node, name) }
+            }
+            Blocker::Kept { nodes, n_nodes } => Self::Kept {
+                nodes: nodes.iter().map(|kept| Kept::new(kept, view)).collect(),
+                n_nodes: *n_nodes,
+            },
+            Blocker::Holds { node, shortages } => {
+                Self::Holds { node: Kept::new(node, view), shortages: shorts(shortages) }
+            }
+            Blocker::Strict { exe, job, job_type } => {
+                Self::Strict { exe: exe.0, job: job.0, job_type: JobTypeRef::of(*job_type, view) }
+            }
             Blocker::TooBig { shortages } => Self::TooBig { shortages: shorts(shortages) },
             Blocker::Busy { shortages } => Self::Busy { shortages: shorts(shortages) },
             Blocker::Behind { n_ahead } => Self::Behind { n_ahead: *n_ahead },
             Blocker::Next => Self::Next,
-        }
-    }
-
-    /// For people, with names in place of ids.
-    fn text(&self, blocker: &Blocker) -> String {
-        match self {
-            Self::Paused { job_type, .. } => {
-                format!("job type {}:{} is paused", job_type.name, job_type.version)
-            }
-            Self::Limit { job_type, max_scheduled, running } => {
-                let (name, version) = (&job_type.name, &job_type.version);
-                format!("job type {name}:{version} is at its limit: {running} of {max_scheduled} run")
-            }
-            _ => blocker.to_string(),
         }
     }
 }
@@ -491,37 +562,22 @@ pub(in crate::api) struct Explanation {
     blocker: Reason,
     /// A pause of its type does not hold it.
     is_let_through: bool,
+    passed: Option<PassedOver>,
     text: String,
 }
 
 impl Explanation {
     pub(in crate::api) fn new(why: &Why, view: &View) -> Self {
-        let blocker = Reason::new(&why.blocker, view);
-        let reason = blocker.text(&why.blocker);
-        let let_through = if why.is_let_through { "; a pause of its type does not hold it" } else { "" };
-        let text = match (why.status, why.position) {
-            (JobStatus::Queued, Some(place)) => {
-                format!(
-                    "job {} is QUEUED, number {} of {}: {reason}{let_through}",
-                    why.job,
-                    place + 1,
-                    why.n_queued
-                )
-            }
-            (status, _) if status.is_final() || status == JobStatus::Running => {
-                format!("job {} does not wait: it is {status}", why.job)
-            }
-            (status, _) => format!("job {} is {status}: {reason}", why.job),
-        };
         Self {
             job: why.job.0,
             status: why.status.as_str(),
             asks: Amounts::from(&why.asks),
             position: why.position,
             n_queued: why.n_queued,
-            blocker,
+            blocker: Reason::new(&why.blocker, view),
             is_let_through: why.is_let_through,
-            text,
+            passed: why.passed.map(PassedOver::from),
+            text: why.text(|id| JobTypeRef::of(id, view).text()),
         }
     }
 }

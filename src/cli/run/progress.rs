@@ -167,10 +167,19 @@ fn reason(blocker: &Blocker) -> Option<String> {
         Blocker::Busy { shortages } => Some(format!("waits for {}", names(shortages))),
         Blocker::Limit { max_scheduled, .. } => Some(format!("is at its limit of {max_scheduled}")),
         Blocker::Paused { .. } => Some("is paused".to_owned()),
+        Blocker::Constraints { .. } => Some("finds no node that is what it demands".to_owned()),
+        Blocker::Kept { .. } => Some("waits for nodes kept for others".to_owned()),
+        Blocker::Holds { node, shortages } => {
+            Some(format!("waits for {} on {}, kept for it", names(shortages), node.name))
+        }
+        Blocker::SchedulerPaused | Blocker::NodesPaused { .. } => {
+            Some("waits for a node to resume".to_owned())
+        }
         Blocker::NotQueued { .. }
         | Blocker::Parents { .. }
         | Blocker::BlockedBy { .. }
         | Blocker::NoNodes
+        | Blocker::Strict { .. }
         | Blocker::Behind { .. }
         | Blocker::Next => None,
     }

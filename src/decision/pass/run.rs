@@ -15,7 +15,7 @@ use super::fleet::SchedulingNode;
 use super::kept::{Kept, Reservation};
 use super::need::{Need, amounts};
 use super::placer::{Asked, Placed, Placer};
-use super::policy::{Policy, Reserving};
+use super::policy::{Constraint, Policy, Reserving, TypePolicy};
 use super::watch::{Passed, Watch};
 use crate::limits::{RESERVATIONS_MAX, SURVEY_SECONDS};
 use crate::model::{ExeId, JobTypeId, NodeId, NodeResources, Timestamp};
@@ -72,6 +72,10 @@ pub(crate) struct Pass {
     /// When all who wait are looked over next.
     next_survey: Option<Timestamp>,
     seen: Option<Seen>,
+    /// Nodes that were closed to the end of the last pass that looked.
+    reserved: Vec<Reservation>,
+    /// Where that pass stopped since the order is strict.
+    stopped_at: Option<ExeId>,
 }
 
 fn asked(entry: &Entry) -> Asked {
@@ -131,6 +135,41 @@ impl Pass {
         self.watch.get(exe)
     }
 
+    /// Nodes that are kept for executions, over passes or for the last one.
+    pub(crate) fn reservations(&self) -> impl Iterator<Item = &Reservation> {
+        self.reserved.iter().chain(self.kept.iter())
+    }
+
+    /// The execution behind which nothing started in the last pass, since the order is strict.
+    pub(crate) fn stopped_at(&self) -> Option<ExeId> {
+        self.stopped_at
+    }
+
+    /// What nodes have to be like for a job type, or better are.
+    pub(crate) fn demands(&self, job_type: JobTypeId) -> &[Constraint] {
+        self.policy.of(job_type).map_or(&[], |own| &own.constraints)
+    }
+
+    /// Whether a node that is kept for one execution is closed to another.
+    pub(crate) fn is_closed_to(
+        &self,
+        entry: &Entry,
+        (kept, holder): &(Reservation, Entry),
+        queue: &Queue,
+        now: Timestamp,
+    ) -> bool {
+        // For one pass a node is closed only to what comes after whom it is kept for.
+        let is_ahead = || holder.key().seen(queue.mode()) < entry.key().seen(queue.mode());
+        let is_closed = kept.exe != entry.id && (self.policy.reserving == Reserving::Held || is_ahead());
+        is_closed && !self.ends_in_time(entry.job_type, kept, now)
+    }
+
+    /// Whether an execution that starts now ends before the node is needed by whom it is kept for.
+    fn ends_in_time(&self, job_type: JobTypeId, kept: &Reservation, now: Timestamp) -> bool {
+        let estimate = self.policy.of(job_type).and_then(TypePolicy::estimate);
+        kept.starts.zip(estimate).is_some_and(|(starts, length)| now + length <= starts)
+    }
+
     /// To be called before executions are placed.
     pub(super) fn begin(&mut self, queue: &Queue) {
         if self.are_types_new || self.placer.is_outdated(queue.dims().len()) {
@@ -174,6 +213,7 @@ impl Pass {
         }
         let is_survey = self.is_survey(now);
         if is_survey {
+            self.stopped_at = None;
             self.watch.begin();
             self.watch.retain(|exe| queue.get(exe).is_some());
             self.next_survey = Some(now + std::time::Duration::from_secs(SURVEY_SECONDS));
@@ -211,6 +251,7 @@ impl Pass {
                     }
                     let could = self.pass_over(&shown.entry, &asked, queue, summary.n_placed, now);
                     if could && self.policy.is_strict {
+                        self.stopped_at = Some(shown.entry.id);
                         break;
                     }
                 }
@@ -220,6 +261,9 @@ impl Pass {
         if is_survey {
             self.watch.end(summary.n_placed);
         }
+        let closed =
+            |(exe, node): &(ExeId, NodeId)| Reservation { exe: *exe, node: *node, since: now, starts: None };
+        self.reserved = summary.reserved.iter().map(closed).collect();
         if self.policy.reserving == Reserving::Held {
             summary.reserved = self.kept.iter().map(|kept| (kept.exe, kept.node)).collect();
         }
@@ -261,12 +305,11 @@ impl Pass {
 
     /// The first node kept for another that an execution can have until it is needed.
     fn backfill(&self, asked: &Asked, now: Timestamp) -> Option<usize> {
-        let seconds = self.policy.of(asked.job_type)?.estimate_seconds?;
-        let ends = now + std::time::Duration::from_secs(seconds.into());
+        self.policy.of(asked.job_type)?.estimate_seconds?;
         let rule = self.placer.rules().of(asked.job_type);
         let can = |kept: &Reservation| {
             let at = self.placer.fleet.find(kept.node)?;
-            let is_in_time = kept.starts.is_some_and(|starts| ends <= starts);
+            let is_in_time = self.ends_in_time(asked.job_type, kept, now);
             let suits = self.placer.fleet.suits(at, rule) && self.placer.fleet.has(at, &asked.need);
             (is_in_time && suits).then_some(at)
         };

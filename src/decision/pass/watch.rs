@@ -5,6 +5,7 @@
 //! V2  `overtaken` counts the executions behind it, in the order of the queue, that started since.
 
 use foldhash::HashMap;
+use serde::Serialize;
 
 use super::policy::Starvation;
 use crate::limits::WATCHED_MAX;
@@ -12,7 +13,7 @@ use crate::model::{ExeId, Timestamp};
 use crate::queue::SortKey;
 
 /// What is known of one that is passed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Passed {
     /// Since when.
     pub since: Timestamp,
