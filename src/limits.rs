@@ -202,11 +202,21 @@ pub const BATCH_STEP_NODES: u64 = 5_000;
 /// Nodes, errors, workspaces, recipe types, batches on record, of each kind: all of them are in memory.
 pub const CATALOG_DOCS_MAX: u64 = 100_000;
 
-/// Jobs that a bulk operation reads at a time.
-pub const BULK_PAGE: usize = 1_000;
+/// Jobs that a bulk operation reads at a time: each time, all that is newer than the state file is looked at.
+pub const BULK_PAGE: usize = 3_200;
+
+/// Ids among which it looks for them at a time, where it does not ask for a list of all.
+pub const BULK_IDS: usize = 1_000;
 
 /// Jobs that it changes in one command, so that decisions come in between.
 pub const BULK_JOBS: usize = 16;
+
+/// How long it lets others run after each command, as a multiple of what that took: whoever decides, the log
+/// and the checkpointer need the processors too. None in tests.
+pub const BULK_REST_TIMES: u32 = if cfg!(test) { 0 } else { 10 };
+
+/// The longest such rest: a command that took long may have waited itself.
+pub const BULK_REST_MAX: Duration = Duration::from_millis(5);
 
 /// Jobs that a bulk operation names one by one: its document is written anew with each step.
 pub const BULK_NAMED_MAX: usize = 10_000;
@@ -281,5 +291,6 @@ const _: () = assert!(OUTPUT_FILES_MAX * 24 < DATA_BYTES_MAX);
 const _: () = assert!(DATASET_FILES_MAX * 8 + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
 const _: () = assert!(BULK_PARTS_DROPPED as usize > BULK_PAGE.div_ceil(BULK_JOBS));
-const _: () = assert!(BULK_NAMED_MAX * 18 < MESSAGE_BYTES_MAX && BULK_JOBS <= 1_000);
+const _: () = assert!(BULK_NAMED_MAX * 18 < MESSAGE_BYTES_MAX && BULK_JOBS <= BULK_IDS);
+const _: () = assert!(BULK_IDS <= LIST_IDS_MAX && BULK_IDS <= LIST_MAX && BULK_PAGE < LIST_DEPTH_MAX);
 const _: () = assert!(RECIPE_BYTES_MAX + (1 << 20) < BATCH_BYTES_MAX);

@@ -4,7 +4,6 @@
 //! Scale's REST: date-times as Django reads them, with a zone; or an ISO 8601 duration, which means
 //! so long before now. Beyond Scale, offsets west of Greenwich and weeks are read too.
 
-use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
 use crate::model::Timestamp;

@@ -41,6 +41,9 @@ const SUBMISSIONS_AT_ONCE: usize = 1_000;
 /// Recipes in one piece of their table.
 const RECIPES_AT_ONCE: usize = 1_000;
 
+/// Rows that are marked as old before others get the processor.
+const ROWS_AT_ONCE: usize = 512;
+
 /// Between two looks for room on a disk that is full.
 const ROOM_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 250 });
 
@@ -309,7 +312,10 @@ impl Tables {
     fn kill_old(&self, frozen: &Recent, changes: &mut Changes) -> Result<(), OpenError> {
         let txn = self.read()?;
         let places = txn.open_table(PLACES).map_err(storage("read"))?;
-        for changed in frozen.iter() {
+        for (n, changed) in frozen.iter().enumerate() {
+            if n % ROWS_AT_ONCE == ROWS_AT_ONCE - 1 {
+                self.file.rest();
+            }
             let Some(before) = changed.before else { continue };
             let (open, known) = {
                 let shared = self.shared.lock();

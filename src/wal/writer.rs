@@ -161,9 +161,9 @@ impl<E: Send + 'static> Log<E> {
         true
     }
 
-    /// Has the thread write what has gathered.
+    /// Has the thread write what has gathered, if anything.
     pub(crate) fn wake(&self) {
-        self.shared.wake.notify_one();
+        self.shared.look_again();
     }
 
     /// Writes what has gathered on this thread, where it is little and nobody else is writing; else the

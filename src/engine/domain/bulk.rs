@@ -5,7 +5,8 @@
 //! 1. The order is put on record as a document; from then on it is carried out whatever happens.
 //! 2. Whoever calls `bulk_step` (a service does) reads the next jobs below the cursor, newest first, and hands
 //!    them in, some in a command. A command changes those that still can be changed, takes down what they were,
-//!    and moves the cursor: all of that, or nothing, is on disk.
+//!    and moves the cursor: all of that, or nothing, is on disk. After each command it rests, many times as
+//!    long as that took.
 //! 3. When nothing is left below the cursor the operation is done.
 //!
 //! B1  A job that was made after the order is not touched by it.
@@ -29,7 +30,8 @@ use crate::engine::ticket::{Ticket, TicketError};
 use crate::intake::IntakeError;
 use crate::job::{can_be_canceled, can_be_requeued, can_be_uncanceled};
 use crate::limits::{
-    BULK_JOBS, BULK_NAMED_MAX, BULK_PAGE, BULK_PARTS_DROPPED, BULKS_KEPT, BULKS_RUNNING_MAX, LIST_IDS_MAX,
+    BULK_IDS, BULK_JOBS, BULK_NAMED_MAX, BULK_PAGE, BULK_PARTS_DROPPED, BULK_REST_MAX, BULK_REST_TIMES,
+    BULKS_KEPT, BULKS_RUNNING_MAX, LIST_IDS_MAX,
 };
 use crate::model::{
     BulkId, BulkKind, BulkOperation, BulkPart, BulkPhase, Doc, DocKey, Event, Job, JobColumn, JobCursor,
@@ -217,7 +219,7 @@ impl Engine {
 
     /// Carries the oldest bulk operation that goes on one step further. False where none goes on.
     ///
-    /// Cost: a page of a list of jobs, and a commit.
+    /// Cost: a page of a list of jobs, and a commit; most of the time it rests, so that decisions go on.
     pub fn bulk_step(&self) -> Result<bool, BulkError> {
         let (next, has_old) = {
             let owned = self.0.enter();
@@ -246,7 +248,7 @@ impl Engine {
             named.sort_unstable_by(|a, b| b.cmp(a));
             named.dedup();
             named.retain(|id| id.0 < bulk.cursor);
-            named.truncate(BULK_PAGE);
+            named.truncate(BULK_IDS);
         }
         let lowest = filter.jobs.as_ref().map(|named| named.last().map_or(0, |id| id.0));
         let query = JobQuery::new(BULK_PAGE).filter(filter).order([JobOrder::descending(JobColumn::Id)]);
@@ -267,8 +269,8 @@ impl Engine {
     /// The same where those that are wanted are too rare to be listed: the jobs just below the cursor are all
     /// looked at.
     fn window_step(&self, bulk: &BulkOperation, filter: &JobFilter) -> Result<(), BulkError> {
-        let floor = bulk.cursor.saturating_sub(1 + BULK_PAGE as u64);
-        let mut window = self.read_jobs(JobId(floor), BULK_PAGE)?;
+        let floor = bulk.cursor.saturating_sub(1 + BULK_IDS as u64);
+        let mut window = self.read_jobs(JobId(floor), BULK_IDS)?;
         window.retain(|job| job.id.0 < bulk.cursor && filter.matches(job));
         window.sort_unstable_by_key(|job| std::cmp::Reverse(job.id));
         self.hand_in_all(bulk, &window, &if floor == 0 { Rest::End } else { Rest::Skip(floor + 1) })
@@ -296,6 +298,7 @@ impl Engine {
         jobs: &[Job],
         place: (u64, u64),
     ) -> Result<Ticket<(), JobsError>, BulkError> {
+        let began = monotonic();
         let listed: Vec<Listed> = jobs.iter().map(Listed::of).collect();
         let facts = match self.facts(&ids_of(&listed)) {
             Ok(facts) => facts,
@@ -305,6 +308,7 @@ impl Engine {
             inner.still_true(&facts)?;
             core.bulk_jobs(id, &listed, &facts, place, now)
         });
+        std::thread::sleep((BULK_REST_TIMES * (monotonic() - began)).min(BULK_REST_MAX));
         sent.map_err(refusal)
     }
 

@@ -56,7 +56,7 @@ fn step_all(engine: &Engine) {
 
 /// All jobs, the newest first.
 fn listed(engine: &Engine) -> Vec<Job> {
-    let mut jobs = engine.jobs(JobId(0), BULK_PAGE);
+    let mut jobs = engine.jobs(JobId(0), BULK_IDS);
     jobs.reverse();
     jobs
 }
@@ -68,7 +68,7 @@ fn standing(engine: &Engine, id: u64) -> (JobStatus, u32) {
 
 #[test]
 fn jobs_that_are_too_rare_to_be_listed_are_found_all_the_same() {
-    let n = 2 * BULK_PAGE + 7;
+    let n = 2 * BULK_IDS + 7;
     let (engine, kind) = engine_with(n);
     let id = order(&engine, BulkKind::Cancel, JobFilter::default().job_types([kind])).id;
     let mut n_steps = 0;
