@@ -2,6 +2,7 @@
 
 mod common;
 #[path = "common/http.rs"]
+#[expect(dead_code, reason = "shared with tests/api.rs")]
 mod http;
 
 use std::fs::File;
