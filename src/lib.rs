@@ -89,7 +89,12 @@ pub use load::{
 #[cfg(feature = "server")]
 pub use message::MessageError;
 pub use model::*;
-pub use offer::{NodeView, Offer};
+pub use offer::{
+    AllocateError, Arrival, ClusterNode, ClusterNodes, DeclineReason, Declined, GpuError, GpuLack, GpuSlots,
+    HeldOffer, KnowError, LostAgent, NewOffer, NoNode, NodeFacts, NodeNews, NodeNumbers, NodeState, NodeTask,
+    NodeView, Offer, OfferAdded, OfferPool, ResourceNumbers, RoleAmount, Roles, RunError, SlotShare, Slots,
+    Uncovered,
+};
 pub use queue::{
     Amounts, Entry, InsertError, Lack, LaneVerdict, Position, PositionSearch, Queue, TypeStatus, Verdict,
 };

@@ -57,6 +57,30 @@ pub const JOB_TYPES_MAX: usize = 100_000;
 /// Nodes the engine remembers.
 pub const NODES_MAX: usize = 100_000;
 
+/// Offers of a cluster that are held at once: more than one of each node, at some 700 bytes.
+pub const OFFERS_MAX: usize = 1 << 18;
+
+/// How long an offer is held before it is declined, as in Scale. Nobody else can have it meanwhile.
+pub const OFFER_HOLD_MAX: Duration = Duration::from_secs(10);
+
+/// How long a window of a watermark is, as in Scale: it tells of the last one to two of them.
+pub const WATERMARK_WINDOW: Duration = Duration::from_mins(5);
+
+/// How long a node that is out of use or gone, and runs nothing, is remembered without an offer, as in Scale.
+pub const NODE_SILENCE_MAX: Duration = Duration::from_mins(5);
+
+/// Attributes that are kept of a node.
+pub const ATTRIBUTES_MAX: usize = 64;
+
+/// Bytes of name and value of an attribute. A longer one is left out.
+pub const ATTRIBUTE_BYTES_MAX: usize = 1 << 10;
+
+/// Graphics processors of a node that are told apart. Machines have sixteen.
+pub const GPU_SLOTS_MAX: usize = 1 << 10;
+
+/// Amounts that are read of one offer: each resource may come under several roles.
+pub const OFFER_AMOUNTS_MAX: usize = 256;
+
 /// Bytes of the scores that are kept of nodes for requests: some 5,000 requests at 10,000 nodes.
 pub const SCORES_BYTES_MAX: usize = 256 << 20;
 

@@ -4,6 +4,7 @@
 //! or does I/O.
 
 mod batch;
+mod cluster_names;
 mod doc;
 mod event;
 mod ids;
@@ -19,6 +20,7 @@ mod submission;
 mod time;
 
 pub use batch::{BATCH_PART_NODES, Batch, BatchCounts, NodeCounts};
+pub use cluster_names::{AgentId, CLUSTER_NAME_LEN_MAX, ClusterNameError, OfferId};
 pub use doc::{
     BulkKind, BulkOperation, BulkPart, BulkPhase, ClockRule, Dataset, DeadLetter, Doc, DocKey, ErrorRecord,
     ExecutionRecord, FileFact, FileRecord, JobInput, JobOutput, JobTypeDetails, JobTypeRevision, Json,
