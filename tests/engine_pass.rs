@@ -185,7 +185,7 @@ fn a_node_that_is_kept_takes_nothing_else_whichever_way_it_is_offered() {
     site.submit(JobRequest::new(small).count(9));
     assert_eq!(site.pass(), []);
     assert!(site.engine.offer_declared(NodeId(1)).is_empty());
-    assert!(site.engine.offer(&Offer::new(NodeId(1), set("cpus:3"))).is_empty());
+    assert!(site.engine.offer(&Offer::new(NodeId(1), set("cpus:2"))).is_empty());
     site.end_all();
     let picks = site.engine.offer_declared(NodeId(1));
     assert_eq!(picks.iter().map(|pick| pick.job.0).collect::<Vec<_>>(), [3]);
