@@ -47,7 +47,7 @@ impl Engine {
 
     /// Decides over all nodes at once: those declared, by what runs there, and those whose offers are
     /// held. Each execution, in queue order, goes to the node that suits it best by the policy
-    /// ([`Options::policy`]). Gives the picks node by node. Applies the intake first.
+    /// ([`Options::policy`](crate::Options::policy)). Gives the picks node by node. Applies the intake first.
     ///
     /// Cost: the intake; lanes and nodes that changed since the last pass, picks. No I/O.
     pub fn pass(&self) -> Vec<Picks<'_>> {
