@@ -116,9 +116,10 @@ impl Model {
         (0..5).map(|at| rest[at] * 1_000 * ((1 << 46) / (self.largest[at] * 1_000).max(1))).sum()
     }
 
-    /// A reservation is made by the score as it is shown, which is a little rounded.
+    /// A reservation is made by the score as it is shown, which is a little rounded, and at least 0.
     fn score(&self, free: &Free, rest: Five, is_shown: bool) -> i64 {
-        let left_over = self.left_over(rest) >> if is_shown { 20 } else { 0 };
+        let left_over = self.left_over(rest);
+        let left_over = if is_shown { left_over.max(0) >> 20 } else { left_over };
         match self.policy.score {
             Score::Scale => {
                 i64::try_from(self.types.values().filter(|asks| covers(rest, **asks)).count()).expect("few")
