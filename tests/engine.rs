@@ -350,8 +350,8 @@ fn why_tells_how_much_is_missing_where_and_how_many_are_ahead() {
     assert_eq!((short.n_nodes, short.nearest, short.nearest_name.as_str()), (1, NODE, "n"));
 }
 
-#[test]
-fn a_node_first_seen_while_work_runs_there_has_more_than_it_offers() {
+/// Holds it for what makes an offer known to the engine.
+fn check_first_seen_while_work_runs(offered: impl Fn(&Engine, &Offer)) {
     let directory = tempfile::tempdir().expect("a directory");
     let open = || Engine::open(directory.path(), Options::default()).expect("a store");
     let engine = open();
@@ -366,7 +366,7 @@ fn a_node_first_seen_while_work_runs_there_has_more_than_it_offers() {
     assert_eq!(engine.put_node("one").expect("room").wait_durable(SYNC), Ok(node), "the same name");
     let waits = put(&engine, JobTypeSpec::new("b", "1").needs(set("cpus:4")));
     let waits = submit(&engine, named("second").jobs(JobRequest::new(waits))).first_job;
-    assert!(engine.offer(&Offer::new(node, set("cpus:1,mem:40,disk:7"))).is_empty());
+    offered(&engine, &Offer::new(node, set("cpus:1,mem:40,disk:7")));
     let blocker = || engine.why(waits).expect("on record").blocker;
     assert!(matches!(blocker(), Blocker::Busy { .. }), "{:?}", blocker());
     let view = engine.fresh_view(SYNC);
@@ -376,4 +376,13 @@ fn a_node_first_seen_while_work_runs_there_has_more_than_it_offers() {
     let too_big = submit(&engine, named("third").jobs(JobRequest::new(too_big))).first_job;
     let blocker = engine.why(too_big).expect("on record").blocker;
     assert!(matches!(blocker, Blocker::TooBig { .. }), "{blocker:?}");
+}
+
+#[test]
+fn a_node_first_seen_while_work_runs_there_has_more_than_it_offers() {
+    check_first_seen_while_work_runs(|engine, offer| assert!(engine.offer(offer).is_empty()));
+    check_first_seen_while_work_runs(|engine, offer| {
+        engine.hold_offer(offer);
+        assert!(engine.pass().is_empty());
+    });
 }

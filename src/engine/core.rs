@@ -98,19 +98,21 @@ impl Core {
     /// Takes note of an offer and decides on it. The picks are set aside until they are committed
     /// or put back.
     pub(super) fn offer(&mut self, offer: &Offer, most: usize, now: Timestamp, picks: &mut Vec<Entry>) {
-        self.nodes.offered(offer, now);
-        let free = self.state.queue.dims().lookup(&offer.free);
-        self.note_total(offer.node, &free);
+        let free = self.take_note(offer, now);
         self.decide(offer.node, free, most, picks);
     }
 
-    /// A node has what runs there on top of what it offers: after a restart it may never have been seen without.
-    fn note_total(&mut self, node: NodeId, free: &Amounts) {
+    /// Takes note of an offer; what it has, in the dense form. The node has what runs there on top of that: after a
+    /// restart it may never have been seen without.
+    pub(super) fn take_note(&mut self, offer: &Offer, now: Timestamp) -> Amounts {
+        self.nodes.offered(offer, now);
         let queue = &self.state.queue;
-        let has = free.plus(&self.state.in_use(node));
-        if self.nodes.get(node).is_some_and(|seen| !queue.dims().lookup(&seen.total).covers(&has)) {
-            self.nodes.has(node, &queue.named(&has));
+        let free = queue.dims().lookup(&offer.free);
+        let has = free.plus(&self.state.in_use(offer.node));
+        if self.nodes.get(offer.node).is_some_and(|seen| !queue.dims().lookup(&seen.total).covers(&has)) {
+            self.nodes.has(offer.node, &queue.named(&has));
         }
+        free
     }
 
     fn decide(&mut self, node: NodeId, free: Amounts, most: usize, picks: &mut Vec<Entry>) {

@@ -73,7 +73,7 @@ impl Core {
 
     /// A node offers something until the offer is taken back, or a decision on it is committed.
     pub(super) fn hold_offer(&mut self, offer: &Offer, now: Timestamp) {
-        self.nodes.offered(offer, now);
+        self.take_note(offer, now);
         self.passes.held.insert(offer.node, offer.free.clone());
         self.passes.changed(offer.node);
     }
