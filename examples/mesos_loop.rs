@@ -25,12 +25,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use weighbridge::{
-    Engine, LaunchName, NodeId, Offer, Options, Outgoing, StatusOutcome, StatusUpdate, TaskState, Ticket,
+    Engine, LaunchName, NodeId, Options, Outgoing, StatusOutcome, StatusUpdate, TaskState, Ticket,
 };
 
 use arguments::{Anything, Arguments, Summary};
 use master::Master;
-use words::{free, state, task, text};
+use words::{offered, state, task, text};
 
 /// Longest wait for the disk.
 const SYNC: Duration = Duration::from_secs(10);
@@ -97,8 +97,7 @@ impl Loop {
                 let node = self.engine.put_node(hostname)?.wait_durable(SYNC)?;
                 self.nodes.insert(hostname.to_owned(), node);
             }
-            let free = Offer::new(self.nodes[hostname], free(offer)?).named(hostname);
-            let picks = self.engine.offer(&free);
+            let picks = self.engine.offer(&offered(self.nodes[hostname], offer)?);
             self.told.n_offers += 1;
             self.told.n_picks += picks.len();
             decided.push((offer, picks.commit()));

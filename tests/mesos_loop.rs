@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use mesos_loop::arguments::{Arguments, Summary};
 use mesos_loop::http::Events;
-use mesos_loop::words::{free, state};
+use mesos_loop::words::{offered, state};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use weighbridge::{
@@ -238,7 +238,9 @@ fn a_loop_that_is_killed_goes_on_and_no_task_is_launched_twice() {
 #[test]
 fn what_ran_on_an_agent_that_dies_runs_elsewhere() {
     const JOBS: u32 = 24;
-    let Some(cluster) = Cluster::start(&["--fast-failure"]) else { return };
+    // It is given up after eight seconds: long enough for agents that are only slow.
+    let pings = ["agent_ping_timeout=2secs", "max_agent_ping_timeouts=4"].map(|flag| ["--master-flag", flag]);
+    let Some(cluster) = Cluster::start(&pings.concat()) else { return };
     let store = tempfile::tempdir().expect("a directory");
     let arguments = Arguments { n_jobs: JOBS, sleep: "6".into(), ..cluster.arguments(store.path()) };
     let told = std::thread::scope(|scope| {
@@ -303,8 +305,15 @@ fn an_offer_is_the_sum_of_its_parts_rounded_down() {
         json!({ "name": "ports", "type": "RANGES", "ranges": { "range": [{ "begin": 1, "end": 9 }] } });
     let parts =
         json!([part("cpus", json!(1.5)), ports, part("mem", json!(512)), part("cpus", json!(0.300_7))]);
-    let free = free(&json!({ "resources": parts })).expect("amounts");
-    assert_eq!(free.to_string(), "cpus:1.8,mem:512");
+    let rack = json!({ "name": "rack", "type": "TEXT", "text": { "value": "r7" } });
+    let floor = json!({ "name": "floor", "type": "SCALAR", "scalar": { "value": 2 } });
+    let offer = json!({ "hostname": "h", "resources": parts, "attributes": [rack, floor] });
+    let offer = offered(NodeId(4), &offer).expect("amounts");
+    let amounts = offer.free.to_string();
+    assert_eq!((offer.node, offer.name.as_str(), amounts.as_str()), (NodeId(4), "h", "cpus:1.8,mem:512"));
+    let attributes =
+        [("floor", "2"), ("rack", "r7")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(offer.attributes, BTreeMap::from(attributes));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Between the words of Mesos and those of weighbridge: offers, tasks, states.
 
 use serde_json::{Value, json};
-use weighbridge::{Launch, NodeResources, Outcome, Quantity, ResourceName, TaskState, Usage};
+use weighbridge::{Launch, NodeId, NodeResources, Offer, Outcome, Quantity, ResourceName, TaskState, Usage};
 
 use super::Anything;
 
@@ -10,9 +10,9 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// What an offer has. A resource comes in several parts where some of it is reserved; an amount finer than
+/// An offer of a node. A resource comes in several parts where some of it is reserved; an amount finer than
 /// a thousandth is rounded down. Ranges and sets, such as ports, are left out.
-pub(crate) fn free(offer: &Value) -> Anything<NodeResources> {
+pub(crate) fn offered(node: NodeId, offer: &Value) -> Anything<Offer> {
     let mut free = NodeResources::new();
     for resource in offer["resources"].as_array().into_iter().flatten() {
         if let Some(amount) = resource["scalar"]["value"].as_f64() {
@@ -20,7 +20,15 @@ pub(crate) fn free(offer: &Value) -> Anything<NodeResources> {
             free = free.plus(&NodeResources::new().with(text(&resource["name"]), amount)?);
         }
     }
-    Ok(free)
+    let mut offered = Offer::new(node, free).named(text(&offer["hostname"]));
+    for attribute in offer["attributes"].as_array().into_iter().flatten() {
+        let value = match &attribute["scalar"]["value"] {
+            Value::Number(number) => number.to_string(),
+            _ => text(&attribute["text"]["value"]).to_owned(),
+        };
+        offered = offered.attribute(text(&attribute["name"]), value);
+    }
+    Ok(offered)
 }
 
 /// The task that carries out a launch. Its id is the launch's name, `EXECUTION.NUMBER`, which no other launch
