@@ -50,7 +50,7 @@ fn append(log: &Shared<u64, Counts>, effects: &[u64]) {
     let mut gather = log.gather.lock();
     if gather.failure.is_none() {
         let (event, hash) = event();
-        gather.push(&event, hash);
+        gather.push(&event, hash).expect("it fits a batch");
         gather.effects.extend(effects);
     }
 }
