@@ -55,10 +55,10 @@ mod workload;
 pub use api::{ApiState, ServeError, Server, ServerOptions, read_instant};
 pub use clock::{Clock, SystemClock};
 pub use decision::{
-    Blocker, Constraint, Demand, DemandMet, INVALID_RESOURCES, KeptNode, PassPick, PassSummary, Passed,
-    Place, Placement, Placing, Policy, Reservation, Reserving, RunningShare, ScaleDone, ScaleEntry,
-    ScaleNode, ScaleReport, ScaleRules, ScaleType, Scheduler, SchedulingNode, Score, Shortage, Starvation,
-    TypePolicy, UNKNOWN_JOB_TYPE, WaitNode, Why,
+    Blocker, Constraint, Demand, DemandMet, INVALID_RESOURCES, KeptNode, LaneWhy, NodeRuns, NodeVerdict,
+    NodeWhy, PassPick, PassSummary, Passed, Place, Placement, Placing, Policy, Reservation, Reserving,
+    RunningShare, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, Scheduler,
+    SchedulingNode, Score, Shortage, Starvation, TypePolicy, UNKNOWN_JOB_TYPE, WaitNode, Why,
 };
 #[cfg(feature = "local")]
 pub use driver::{

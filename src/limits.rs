@@ -93,6 +93,15 @@ pub const SURVEY_SECONDS: u64 = 1;
 /// Nodes that are kept for executions at once; never more than half of all.
 pub const RESERVATIONS_MAX: usize = 1_000;
 
+/// Lanes of which a node tells what keeps them from it: who reads it looks at the first.
+pub const LANES_TOLD_MAX: usize = 100;
+
+/// Executions that run on a node of which it tells: who reads it looks at the first.
+pub const RUNNING_TOLD_MAX: usize = 100;
+
+/// Executions that run which are looked at with the core's lock held, to find those of a node.
+pub const RUNNING_LOOKED: usize = 10_000;
+
 /// Nodes kept for others that an explanation names: who reads it looks at the first.
 pub const KEPT_NAMED_MAX: usize = 5;
 

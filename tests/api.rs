@@ -479,6 +479,32 @@ fn every_wait_is_explained() {
 }
 
 #[test]
+fn a_node_explains_what_may_run_there_by_id_and_by_name() {
+    let (daemon, small) = busy();
+    let client = daemon.client;
+    client.post("/v6/jobs/", &json!({"job_type_id": small})).expect(201);
+    client.post("/v6/jobs/", &json!({"job_type_id": 2})).expect(201);
+    let why = client.get("/api/v1/nodes/1/explain").expect(200);
+    assert_eq!(why["text"], "node alpha (id 1): mem:1000 free of mem:1000, nothing runs");
+    assert_eq!((&why["node"], &why["kept"]), (&json!({"id": 1, "name": "alpha"}), &json!(null)));
+    assert_eq!(
+        (&why["running"], &why["n_running"], &why["is_on_offer"]),
+        (&json!([]), &json!(0), &json!(true))
+    );
+    let told =
+        |at: usize| (why["lanes"][at]["job_type"]["name"].clone(), why["lanes"][at]["verdict"].clone());
+    assert_eq!((told(0), &why["lanes"][0]["n_fit"]), ((json!("small"), json!("fits")), &json!(1)));
+    assert_eq!(told(1), (json!("huge"), json!("too_big")));
+    assert_eq!(why["lanes"][1]["text"], "too big for the node by 8000 mem");
+    assert_eq!(why["lanes"][1]["short"], json!([{"resource": "mem", "asked": 9000.0, "short": 8000.0}]));
+    assert_eq!(client.get("/api/v1/nodes/alpha/explain").expect(200)["lanes"], why["lanes"]);
+    for nobody in ["2", "beta"] {
+        let answer = client.get(&format!("/api/v1/nodes/{nobody}/explain"));
+        assert_eq!((answer.status, code(&answer).as_str()), (404, "no-such-node"));
+    }
+}
+
+#[test]
 fn jobs_are_canceled_and_moved_forward() {
     let (daemon, small) = busy();
     let client = daemon.client;

@@ -1,5 +1,8 @@
 //! Why what is queued does not start, in each situation that there is, as it is told to people.
 
+#[path = "explain/nodes.rs"]
+mod nodes;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

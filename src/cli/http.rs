@@ -293,6 +293,7 @@ fn refused(answer: &Answer) -> Failure {
     };
     match code {
         "no-such-job" => failure.help("`weighbridge jobs` lists those there are; `last` is the newest"),
+        "no-such-node" => failure.help("`weighbridge nodes` lists those there are"),
         "no-such-job-type" => failure.help("`weighbridge job-type list` shows those there are"),
         "ambiguous-job-type" => Failure { exit: Exit::Usage, ..failure },
         "list-too-broad" => failure.help("narrow it down with --job-type, --status, --since or --id"),

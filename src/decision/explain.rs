@@ -1,22 +1,20 @@
 //! Why a queued execution does not start: computed when asked, from the same lanes, switches, requests,
 //! demands and reservations that decisions use.
 
-use std::collections::BTreeMap;
-
 use super::pass::{Constraint, Pass, Reservation};
 use super::why::{Blocker, DemandMet, KeptNode, Shortage};
 use crate::limits::KEPT_NAMED_MAX;
-use crate::model::{NodeId, Quantity, Timestamp};
+use crate::model::{NodeResources, Quantity, Timestamp};
+use crate::offer::NodeView;
 use crate::queue::{Amounts, Entry, Queue};
 
 /// A node as decisions see it at this moment.
 pub(crate) struct Candidate<'c> {
-    pub(crate) id: NodeId,
-    pub(crate) name: &'c str,
-    pub(crate) attributes: &'c BTreeMap<String, String>,
+    pub(crate) seen: &'c NodeView,
     pub(crate) total: Amounts,
     /// What is on offer, or was when it was last offered.
     pub(crate) free: Amounts,
+    pub(crate) is_on_offer: bool,
     /// False for one that is paused.
     pub(crate) is_ready: bool,
     /// For whom it is kept.
@@ -45,11 +43,17 @@ pub(crate) struct Switches {
 type Those<'a, 's> = [&'a Candidate<'s>];
 
 impl Candidate<'_> {
+    /// What is free: of what nobody asked for yet, all.
+    pub(super) fn free_by_name(&self, queue: &Queue) -> NodeResources {
+        let used = queue.named(&self.total.minus_or_zero(&self.free));
+        self.seen.total.minus(&used).unwrap_or_else(|| queue.named(&self.free))
+    }
+
     /// The node and for whom it is kept, to be told.
-    fn told(&self, (kept, holder): &(Reservation, Entry)) -> KeptNode {
+    pub(super) fn told(&self, (kept, holder): &(Reservation, Entry)) -> KeptNode {
         KeptNode {
-            node: self.id,
-            name: self.name.to_owned(),
+            node: self.seen.id,
+            name: self.seen.name.clone(),
             exe: holder.id,
             job: holder.job,
             job_type: holder.job_type,
@@ -75,7 +79,8 @@ impl Sight<'_> {
             let missing = short.0.iter().filter(|amount| **amount > 0);
             (missing.clone().count(), missing.copied().next())
         };
-        let Some((nearest, short)) = all.iter().min_by_key(|(node, short)| (rank(short), node.id)) else {
+        let Some((nearest, short)) = all.iter().min_by_key(|(node, short)| (rank(short), node.seen.id))
+        else {
             return Vec::new();
         };
         let slots = self.queue.dims().iter().enumerate().filter(|(slot, _)| short.0[*slot] > 0);
@@ -85,8 +90,8 @@ impl Sight<'_> {
             most: Quantity(asked.0[slot] - short.0[slot]),
             short: Quantity(short.0[slot]),
             n_nodes: all.iter().filter(|(_, short)| short.0[slot] > 0).count(),
-            nearest: nearest.id,
-            nearest_name: nearest.name.to_owned(),
+            nearest: nearest.seen.id,
+            nearest_name: nearest.seen.name.clone(),
         };
         slots.map(of).collect()
     }
@@ -95,22 +100,25 @@ impl Sight<'_> {
         self.pass.demands(entry.job_type).iter().filter(|demand| !demand.is_soft)
     }
 
+    /// The demands that a node does not meet.
+    pub(super) fn unmet(&self, node: &Candidate<'_>, entry: &Entry) -> Vec<Constraint> {
+        let demands = self.hard_demands(entry);
+        demands.filter(|demand| !demand.is_met(&node.seen.attributes)).cloned().collect()
+    }
+
     /// No node meets all demands: which are met by how many, and where the most are.
     fn constraints(&self, entry: &Entry) -> Option<Blocker> {
-        let unmet = |node: &Candidate<'_>| {
-            let demands = self.hard_demands(entry);
-            demands.filter(|demand| !demand.is_met(node.attributes)).cloned().collect::<Vec<_>>()
-        };
-        let nearest = self.nodes.iter().min_by_key(|node| (unmet(node).len(), node.id))?;
+        let unmet = |node: &Candidate<'_>| self.unmet(node, entry);
+        let nearest = self.nodes.iter().min_by_key(|node| (unmet(node).len(), node.seen.id))?;
         let met = |demand: &Constraint| DemandMet {
             demand: demand.clone(),
-            n_nodes: self.nodes.iter().filter(|node| demand.is_met(node.attributes)).count(),
+            n_nodes: self.nodes.iter().filter(|node| demand.is_met(&node.seen.attributes)).count(),
         };
         Some(Blocker::Constraints {
             demands: self.hard_demands(entry).map(met).collect(),
             n_nodes: self.nodes.len(),
-            nearest: nearest.id,
-            nearest_name: nearest.name.to_owned(),
+            nearest: nearest.seen.id,
+            nearest_name: nearest.seen.name.clone(),
             unmet: unmet(nearest),
         })
     }
@@ -120,8 +128,9 @@ impl Sight<'_> {
         if self.nodes.is_empty() {
             return Err(Blocker::NoNodes);
         }
-        let is_suited =
-            |node: &&Candidate<'_>| self.hard_demands(entry).all(|demand| demand.is_met(node.attributes));
+        let is_suited = |node: &&Candidate<'_>| {
+            self.hard_demands(entry).all(|demand| demand.is_met(&node.seen.attributes))
+        };
         let suited: Vec<_> = self.nodes.iter().filter(is_suited).collect();
         if suited.is_empty() {
             return Err(self.constraints(entry).unwrap_or(Blocker::NoNodes));
@@ -134,33 +143,36 @@ impl Sight<'_> {
         }
         let ready: Vec<_> = large.iter().copied().filter(|node| node.is_ready).collect();
         if ready.is_empty() {
-            let (n_nodes, node, name) = (large.len(), large[0].id, large[0].name.to_owned());
+            let (n_nodes, node, name) = (large.len(), large[0].seen.id, large[0].seen.name.clone());
             return Err(Blocker::NodesPaused { n_nodes, node, name });
         }
         Ok(ready)
     }
 
     /// Whether a node is kept for somebody else.
-    fn is_closed(&self, node: &Candidate<'_>, entry: &Entry) -> bool {
+    pub(super) fn is_closed(&self, node: &Candidate<'_>, entry: &Entry) -> bool {
         let kept = node.kept.as_ref();
         kept.is_some_and(|kept| self.pass.is_closed_to(entry, kept, self.queue, self.now))
     }
 
-    /// The first that has to start before everything behind it, where it stands before `position`.
-    fn strict(&self, entry: &Entry, position: Option<usize>) -> Option<Blocker> {
+    /// The one that has to start before everything behind it, where it stands before `position`.
+    pub(super) fn ahead(&self, position: Option<usize>) -> Option<Entry> {
         let first = self.queue.get(self.pass.stopped_at()?)?;
-        let is_ahead = first.id != entry.id && self.queue.position(first.id) < position;
-        is_ahead.then_some(Blocker::Strict { exe: first.id, job: first.job, job_type: first.job_type })
+        let places = self.queue.position(first.id).zip(position);
+        places.is_some_and(|(first, own)| first < own).then_some(first)
     }
 
     /// Why it does not start on one of the nodes that it could have if they were empty.
     fn among(&self, ready: &Those<'_, '_>, entry: &Entry, position: Option<usize>) -> Blocker {
         let free: Vec<_> = ready.iter().copied().filter(|node| node.free.covers(&entry.asks)).collect();
         if free.iter().any(|node| !self.is_closed(node, entry)) {
-            return self.strict(entry, position).unwrap_or(match position {
+            if let Some(Entry { id: exe, job, job_type, .. }) = self.ahead(position) {
+                return Blocker::Strict { exe, job, job_type };
+            }
+            return match position {
                 Some(n_ahead) if n_ahead > 0 => Blocker::Behind { n_ahead },
                 _ => Blocker::Next,
-            });
+            };
         }
         let own = |node: &&&Candidate<'_>| node.kept.is_some_and(|(kept, _)| kept.exe == entry.id);
         if let Some(node) = ready.iter().find(own)

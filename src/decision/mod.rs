@@ -4,6 +4,7 @@
 
 mod decide;
 mod explain;
+mod node_why;
 mod pass;
 mod place;
 mod scale_rules;
@@ -12,6 +13,8 @@ mod why_text;
 
 pub(crate) use decide::decide;
 pub(crate) use explain::{Candidate, Sight, Switches, explain};
+pub(crate) use node_why::node_why;
+pub use node_why::{LaneWhy, NodeRuns, NodeVerdict, NodeWhy};
 pub(crate) use pass::Pass;
 pub use pass::{
     Constraint, Demand, PassPick, PassSummary, Passed, Placing, Policy, Reservation, Reserving, RunningShare,

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use super::node_why::{NodeRuns, NodeVerdict, NodeWhy};
 use super::pass::{Constraint, Demand, Passed};
 use super::why::{Blocker, DemandMet, KeptNode, Shortage, WaitNode, Why};
-use crate::model::{JobId, JobStatus, JobTypeId, Timestamp};
+use crate::model::{JobId, JobStatus, JobTypeId, Quantity, Timestamp};
+use crate::queue::Lack;
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,5 +181,84 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text(|id| id.to_string()))
+    }
+}
+
+impl fmt::Display for NodeVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let missing = |lacks: &[Lack]| {
+            let all = lacks.iter().map(|lack| format!("{} {}", lack.short, lack.resource));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Self::Fits { job, n: 1, .. } => write!(f, "job {job} fits"),
+            Self::Fits { job, n, .. } => write!(f, "job {job} fits, and {} more like it", n - 1),
+            Self::Short { lacks } => write!(f, "short of {}", missing(lacks)),
+            Self::ShortTogether => f.write_str("short of memory or disk"),
+            Self::TooBig { lacks } => write!(f, "too big for the node by {}", missing(lacks)),
+            Self::Paused => f.write_str("paused"),
+            Self::Limit { max_scheduled, running } => {
+                write!(f, "at its limit: {running} of {max_scheduled} run")
+            }
+            Self::Constraints { unmet } => write!(f, "demands: {}", joined(unmet, "; ")),
+            Self::NodePaused => f.write_str("the node is paused"),
+            Self::SchedulerPaused => f.write_str("the scheduler is paused"),
+            Self::Kept => f.write_str("fits, the node is kept"),
+            Self::Strict { job } => write!(f, "fits, but job {job} has to start first"),
+        }
+    }
+}
+
+impl NodeWhy {
+    /// The node in a line, for people.
+    pub fn summary(&self) -> String {
+        let Self { name, node, free, total, .. } = self;
+        let state = match (self.is_scheduler_paused, self.is_paused) {
+            (true, _) => "the scheduler is paused, ",
+            (_, true) => "paused, ",
+            _ => "",
+        };
+        let kept = self.kept.as_ref().map(|kept| {
+            let (since, starts) = (kept.since, kept.starts());
+            format!("; kept for execution {} of job {} since {since}{starts}", kept.exe, kept.job)
+        });
+        let free = if free.iter().all(|(_, amount)| amount == Quantity::ZERO) {
+            "nothing".to_owned()
+        } else {
+            free.to_string()
+        };
+        let offered = if self.is_on_offer { "" } else { " when it last offered" };
+        let running = match self.n_running {
+            0 => "nothing runs".to_owned(),
+            1 => "1 execution runs".to_owned(),
+            n => format!("{n} executions run"),
+        };
+        let kept = kept.unwrap_or_default();
+        format!("node {name} (id {node}): {state}{free} free of {total}{offered}, {running}{kept}")
+    }
+}
+
+impl fmt::Display for NodeWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary())?;
+        for NodeRuns { launch, job, job_type, has, .. } in &self.running {
+            write!(f, "\nruns: execution {} of job {job}, job type {job_type}, has {has}", launch.exe)?;
+        }
+        match self.n_running.saturating_sub(self.running.len()) {
+            0 => {}
+            more => write!(f, "\nand {more} more that run")?,
+        }
+        for lane in &self.lanes {
+            let (job_type, n_queued, asks) = (lane.job_type, lane.n_queued, &lane.asks);
+            write!(
+                f,
+                "\njob type {job_type}, {n_queued} queued, job {} asks for {asks}: {}",
+                lane.job, lane.verdict
+            )?;
+        }
+        match self.n_lanes - self.lanes.len() {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more that wait"),
+        }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shell::Engine;
-use crate::decision::{Blocker, Policy, Why};
-use crate::limits::LIST_MAX;
+use crate::decision::{Blocker, NodeWhy, Policy, Why};
+use crate::limits::{LIST_MAX, RUNNING_LOOKED};
 #[cfg(test)]
 use crate::model::EventNumber;
 use crate::model::{
@@ -262,6 +262,20 @@ impl Engine {
     pub fn waiting(&self) -> Vec<(JobTypeId, Why)> {
         let now = self.now();
         self.0.enter().core.waiting(now)
+    }
+
+    /// What runs and may run on a node, and why the rest may not; `None` for one that was not seen.
+    ///
+    /// Cost: nodes and lanes, under the core's lock; and all that runs, with the lock given back after each
+    /// ten thousand, so that what ends meanwhile may or may not be told.
+    pub fn node_why(&self, node: NodeId) -> Option<NodeWhy> {
+        let now = self.now();
+        let mut why = self.0.enter().core.node_why(node, now)?;
+        let mut next = Some(ExeId(0));
+        while let Some(after) = next {
+            next = self.0.enter().core.add_running(&mut why, after, RUNNING_LOOKED);
+        }
+        Some(why)
     }
 
     /// A look at the state itself, for tests.

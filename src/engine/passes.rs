@@ -193,6 +193,11 @@ impl Core {
             .map_or_else(|| queue.lookup(&seen.free), |(have, less)| queue.lookup(have).minus_or_zero(&less))
     }
 
+    /// Whether passes may place something on a node, as far as it offers something.
+    pub(super) fn is_on_offer(&self, seen: &NodeView) -> bool {
+        self.on_offer(seen).is_some()
+    }
+
     /// For whom a node is kept that still waits.
     fn kept_on(&self, node: NodeId) -> Option<Entry> {
         self.state.queue.get(self.passes.pass.may_start(node)?)

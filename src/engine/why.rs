@@ -1,10 +1,17 @@
 //! Why a job waits: asked of the queue for one that is queued, else of what it depends on.
 
 use std::collections::HashMap;
+use std::ops::Bound;
 
 use super::core::Core;
-use crate::decision::{self, Blocker, Candidate, Reservation, Sight, Switches, WaitNode, Why};
-use crate::model::{JobId, JobState, JobStatus, JobTypeId, NodeId, RecipeId, RecipeNodeRow, Timestamp};
+use crate::decision::{
+    self, Blocker, Candidate, NodeRuns, NodeWhy, Reservation, Sight, Switches, WaitNode, Why,
+};
+use crate::limits::{LANES_TOLD_MAX, RUNNING_TOLD_MAX};
+use crate::model::{
+    ExeId, JobId, JobState, JobStatus, JobTypeId, LaunchName, NodeId, RecipeId, RecipeNodeRow, Timestamp,
+};
+use crate::queue::Entry;
 use crate::state::{OpenRecipe, State};
 
 /// What a job waits for: jobs, and nodes that no job stands for.
@@ -52,11 +59,10 @@ impl Core {
         let (queue, pass) = (&self.state.queue, &self.passes.pass);
         let kept: HashMap<NodeId, &Reservation> = pass.reservations().map(|kept| (kept.node, kept)).collect();
         let nodes = self.nodes.iter().map(|seen| Candidate {
-            id: seen.id,
-            name: &seen.name,
-            attributes: &seen.attributes,
+            seen,
             total: queue.lookup(&seen.total),
             free: self.free_on(seen),
+            is_on_offer: self.is_on_offer(seen),
             is_ready: !self.state.is_held(seen.id),
             kept: kept.get(&seen.id).and_then(|kept| Some((**kept, queue.get(kept.exe)?))),
         });
@@ -87,6 +93,35 @@ impl Core {
             Some((kind, self.why_queued(&sight, entry.job, self.state.job(entry.job)?)))
         };
         self.state.catalog.iter().filter_map(|kind| first(kind.id)).collect()
+    }
+
+    /// What may run on a node, and why the rest may not; `None` for one that was not seen.
+    pub(super) fn node_why(&mut self, node: NodeId, now: Timestamp) -> Option<NodeWhy> {
+        self.tell_policy();
+        decision::node_why(&self.sight(now), node, LANES_TOLD_MAX)
+    }
+
+    /// Adds what runs on a node, of the next `most` executions after `after`. Returns where it stopped; `None`
+    /// where there are no more.
+    pub(super) fn add_running(&self, why: &mut NodeWhy, after: ExeId, most: usize) -> Option<ExeId> {
+        let after = (Bound::Excluded(after), Bound::Unbounded);
+        let (mut n_looked, mut last) = (0, None);
+        for (&exe, running) in self.state.running.range(after).take(most) {
+            (n_looked, last) = (n_looked + 1, Some(exe));
+            if running.node != why.node {
+                continue;
+            }
+            why.n_running += 1;
+            if why.running.len() < RUNNING_TOLD_MAX {
+                let Entry { job, job_type, priority, asks, .. } = running.entry;
+                let launch = LaunchName { exe, number: running.launch };
+                let has = self.state.queue.named(&asks);
+                let known = self.state.job(job).filter(|job| job.status == JobStatus::Running);
+                let since = known.map(|job| job.last_status_change);
+                why.running.push(NodeRuns { launch, job, job_type, priority, since, has });
+            }
+        }
+        last.filter(|_| n_looked == most)
     }
 
     fn why_queued(&self, sight: &Sight<'_>, id: JobId, job: &JobState) -> Why {

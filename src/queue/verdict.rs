@@ -1,5 +1,7 @@
 //! Why a lane did not move, computed when asked.
 
+use serde::Serialize;
+
 use super::lanes::Entry;
 use crate::model::{ConstraintSetId, ExeId, JobTypeId, Quantity, ResourceName, TenantId};
 
@@ -25,7 +27,7 @@ pub enum Verdict {
 }
 
 /// How much of one resource is missing for every entry of a lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lack {
     /// Which resource.
     pub resource: ResourceName,

@@ -12,6 +12,7 @@ pub(super) mod jobs;
 pub(super) mod load;
 pub(super) mod messages;
 pub(super) mod new_jobs;
+pub(super) mod nodes;
 pub(super) mod queue;
 pub(super) mod status;
 pub(super) mod submissions;

@@ -287,7 +287,7 @@ impl NodeRef {
         Self { id: id.0, name: known.unwrap_or_else(|| format!("node-{id}")) }
     }
 
-    fn named(id: NodeId, name: &str) -> Self {
+    pub(in crate::api) fn named(id: NodeId, name: &str) -> Self {
         Self { id: id.0, name: name.to_owned() }
     }
 }

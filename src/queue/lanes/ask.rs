@@ -1,7 +1,7 @@
 //! What is asked of a queue without changing what it holds: its order, the place of an entry in it,
 //! how things stand with a type, and why a lane does not move.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use super::{Entry, LaneSlot, Queue, type_index};
 use crate::model::{ExeId, JobTypeId, Quantity, QueueMode, Timestamp};
@@ -183,6 +183,12 @@ impl Queue {
         self.type_slot(job_type).map_or(0, |slot| slot.n_taken)
     }
 
+    /// How many more of a type may run; `None` without a limit.
+    pub(crate) fn n_left(&self, job_type: JobTypeId) -> Option<u32> {
+        let slot = self.type_slot(job_type)?;
+        slot.limit.map(|limit| limit.saturating_sub(slot.n_taken))
+    }
+
     /// Goes on with a search for the position of an entry, by at most `n_lanes` lanes, at least one. What changes
     /// in between may or may not count. Cost: two descents per lane.
     pub fn search_position(&self, search: &mut PositionSearch, n_lanes: usize) -> Position {
@@ -201,17 +207,37 @@ impl Queue {
     /// a search per lane.
     pub fn verdicts(&self, free: &Amounts) -> impl Iterator<Item = LaneVerdict> + '_ {
         let free = *free;
-        self.lanes.iter().filter_map(move |lane| {
-            let head = lane.entry(self.head(lane)?);
-            Some(LaneVerdict {
-                job_type: head.job_type,
-                tenant: head.tenant,
-                constraints: head.constraints,
-                n_queued: lane.rows.len(),
-                head,
-                verdict: self.verdict(lane, &free),
-            })
+        self.lanes.iter().filter_map(move |lane| self.lane_verdict(lane, &free))
+    }
+
+    fn lane_verdict(&self, lane: &LaneSlot, free: &Amounts) -> Option<LaneVerdict> {
+        let head = lane.entry(self.head(lane)?);
+        Some(LaneVerdict {
+            job_type: head.job_type,
+            tenant: head.tenant,
+            constraints: head.constraints,
+            n_queued: lane.rows.len(),
+            head,
+            verdict: self.verdict(lane, free),
         })
+    }
+
+    /// The same of the `n` lanes whose heads come first, in the order of the queue; and how many lanes have
+    /// entries. Cost: lanes, and a search in each that is told.
+    pub(crate) fn first_verdicts(&self, free: &Amounts, n: usize) -> (Vec<LaneVerdict>, usize) {
+        let mut firsts: BinaryHeap<((SortKey, SortKey), usize)> = BinaryHeap::new();
+        let mut n_lanes = 0;
+        for (at, lane) in self.lanes.iter().enumerate() {
+            let Some(head) = self.head(lane) else { continue };
+            n_lanes += 1;
+            firsts.push((self.order(lane.key.job_type, head.key), at));
+            if firsts.len() > n {
+                firsts.pop();
+            }
+        }
+        let firsts = firsts.into_sorted_vec();
+        let told = firsts.into_iter().filter_map(|(_, at)| self.lane_verdict(&self.lanes[at], free));
+        (told.collect(), n_lanes)
     }
 
     fn verdict(&self, lane: &LaneSlot, free: &Amounts) -> Verdict {
