@@ -44,7 +44,9 @@ Measures the REST server on loopback. The load generator shares the machine with
   queue_status_p99_ms  GET /v6/queue/status/ over all types, one after the other, while a hundred jobs a
                        second are queued over REST
   decide_slowdown      the mean of an offer while 64 connections post jobs, against that of an idle server;
-                       offers come at the same pace, and what they wait for is part of them
+                       offers come at the same pace, and what they wait for is part of them. Beside it the
+                       same with the load on another server, with an engine and a store of its own: what
+                       two busy cores cost without anything shared
 
 What is counted at the end has to be what was answered, or the key fails.
 Exit code: 0, also where a goal is missed; 1 when a key could not be measured; 2 for a wrong call.
@@ -308,9 +310,8 @@ fn offers(running: &Running, seconds: u64) -> Anything<Vec<Duration>> {
             return Err("nothing was picked".into());
         }
         drop(picks);
-        while from.elapsed() < OFFER_EVERY {
-            std::hint::spin_loop();
-        }
+        // As a loop that waits for offers: one that spins is a hog, which the machine's scheduler puts last.
+        std::thread::sleep(OFFER_EVERY);
     }
     samples.sort_unstable();
     Ok(samples)
@@ -326,9 +327,18 @@ fn decide_slowdown(arguments: &Arguments) -> Anything<Vec<Figure>> {
     std::thread::sleep(Duration::from_secs(1));
     let loaded = offers(&running, arguments.seconds)?;
     let posted = load.join().expect("no panic")?;
+    let other = Running::start(arguments.directory.as_deref(), 1)?;
+    let load = wrk::post_jobs(other.address, other.types[0], CONNECTIONS, arguments.seconds + 2)?;
+    let load = std::thread::spawn(move || load.run());
+    std::thread::sleep(Duration::from_secs(1));
+    let elsewhere = offers(&running, arguments.seconds)?;
+    let posted_elsewhere = load.join().expect("no panic")?;
+    other.stop()?;
     running.stop()?;
     let raw = json!({
-        "quiet": offer_times(&quiet), "loaded": offer_times(&loaded), "posts_per_s": rounded(posted.per_s()),
+        "quiet": offer_times(&quiet), "loaded": offer_times(&loaded), "elsewhere": offer_times(&elsewhere),
+        "posts_per_s": rounded(posted.per_s()), "posts_elsewhere_per_s": rounded(posted_elsewhere.per_s()),
+        "ratio_elsewhere": rounded(mean(&elsewhere) / mean(&quiet)),
     });
     Ok(vec![Figure { key: "decide_slowdown", value: mean(&loaded) / mean(&quiet), raw }])
 }

@@ -384,7 +384,7 @@ fn a_job_waits_for_a_node_that_its_policy_allows() {
     let policy = http::Client(address).get("/api/v1/policy").expect(200);
     let told = ask(&daemon, &["policy", "--check", "p.json"]).expect(0).json();
     assert_eq!(policy, told, "what is in force is what the file comes to");
-    assert_eq!(policy["starvation"], serde_json::json!({ "overtaken": 9, "seconds": 300 }), "{policy}");
+    assert_eq!(policy["starvation"], serde_json::json!({ "overtaken": 9, "seconds": 259_200 }), "{policy}");
     assert_eq!(policy["named"]["t:1.0"]["constraints"][0]["is"]["in"][0], "b", "{policy}");
     assert_eq!(daemon.end().code(), Some(0));
 

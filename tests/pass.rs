@@ -257,7 +257,8 @@ fn placed(policy: Policy) -> u64 {
 #[test]
 fn the_same_nodes_and_entries_give_the_same_in_every_process() {
     let scores = [Score::Scale, Score::BestFit, Score::Spread, Score::DominantShare];
-    let placed = scores.map(|score| placed(rack(Demand::Spread, false).with_score(score)));
+    let policy = rack(Demand::Spread, false).with_starvation(1_000, 300);
+    let placed = scores.map(|score| placed(policy.clone().with_score(score)));
     // Written down by another process, another day.
     assert_eq!(
         placed,

@@ -104,7 +104,7 @@ mod tests {
         let policy = found(r#"{"starvation": {"overtaken": 7}, "named": {"a:1": {"score": "spread"}}}"#)
             .expect("good");
         assert_eq!(policy, {
-            let mut expected = Policy::default().with_starvation(7, 300);
+            let mut expected = Policy::default().with_starvation(7, 3 * 86_400);
             let own = crate::decision::TypePolicy::default().with_score(crate::decision::Score::Spread);
             expected.named.insert("a:1".to_owned(), own);
             expected

@@ -45,7 +45,8 @@ pub enum Reserving {
 }
 
 /// How long an execution may be passed over that an empty node could take, before a node is
-/// kept for it: whichever comes first.
+/// kept for it: whichever comes first. The default is long, three days: a bound that is shorter than
+/// what executions commonly wait makes all of them due, and nodes drain for one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Starvation {
@@ -57,7 +58,7 @@ pub struct Starvation {
 
 impl Default for Starvation {
     fn default() -> Self {
-        Self { overtaken: 1_000, seconds: 300 }
+        Self { overtaken: 1_000, seconds: 3 * 86_400 }
     }
 }
 
