@@ -8,7 +8,8 @@
 //! T1  What a folder imports stands in `WALLS`, and `WALLS` has no cycle.
 //! T2  The core does no I/O, reads no clock, takes no lock and logs nothing.
 //! T3  A dependency with a place of its own in `CRATES` is used nowhere else.
-//! T4  ARCHITECTURE.md and SPECIFICATION.md speak of the tree as it is.
+//! T4  ARCHITECTURE.md and SPECIFICATION.md speak of the tree as it is, and so do the tables of docs/coverage.md
+//!     and docs/compat.md: files and tests that they name exist.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -618,11 +619,48 @@ fn a_map_that_differs_from_the_tree_is_named() {
     );
 }
 
+/// Names between backticks that can only be those of tests: of four words at least, or behind a file.
+fn tests_named(text: &str) -> Vec<(usize, String)> {
+    let is_name =
+        |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let mut found = Vec::new();
+    for (idx, line) in text.lines().enumerate() {
+        for name in line.split('`').skip(1).step_by(2) {
+            let of_file = name.rsplit_once("::").filter(|(file, _)| file.contains(".rs"));
+            let name = of_file.map_or(name, |(_, test)| test);
+            if is_name(name) && (of_file.is_some() || name.matches('_').count() >= 4) {
+                found.push((idx + 1, name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
 #[test]
-fn the_specification_names_tests_that_exist() {
+fn what_is_promised_names_tests_that_exist() {
     let root = root();
-    let faults = promise_faults(&read(&root.join("SPECIFICATION.md")), |path| root.join(path).exists());
-    assert!(faults.is_empty(), "SPECIFICATION.md:{}", listed(&faults));
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "examples"] {
+        rust_files(&root.join(folder), &mut files);
+    }
+    let code: String = files.iter().map(|file| read(&root.join(file))).collect();
+    for file in ["SPECIFICATION.md", "docs/coverage.md", "docs/compat.md"] {
+        let text = read(&root.join(file));
+        let mut faults = promise_faults(&text, |path| root.join(path).exists());
+        let named = tests_named(&text);
+        assert!(named.len() > 10, "{file}: {} tests are named: they are not found", named.len());
+        let is_there = |name: &str| code.contains(&format!("fn {name}("));
+        let missing = named.into_iter().filter(|(_, name)| !is_there(name));
+        faults.extend(missing.map(|(line, name)| format!("line {line}: no test is called {name}")));
+        assert!(faults.is_empty(), "{file}:{}", listed(&faults));
+    }
+}
+
+#[test]
+fn names_of_tests_are_found_in_a_text() {
+    let text =
+        "`tests/a.rs::short`, `src/b.rs` and `last_modified`\n`one_of_many_words_here`, `A::b_c_d_e_f`";
+    assert_eq!(tests_named(text), [(1, "short".to_owned()), (2, "one_of_many_words_here".to_owned())]);
 }
 
 #[test]

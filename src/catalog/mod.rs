@@ -7,7 +7,10 @@ pub(crate) mod configuration;
 #[cfg_attr(not(test), expect(dead_code, reason = "parts that only tests ask for"))]
 pub(crate) mod manifest;
 pub(crate) mod shape;
-#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "manifests come over REST"))]
+#[cfg_attr(
+    not(any(feature = "server", weighbridge_loom)),
+    expect(dead_code, reason = "manifests come over REST")
+)]
 pub(crate) mod spec;
 
 use std::sync::Arc;
