@@ -58,7 +58,8 @@ pub use decision::{
     Blocker, Constraint, Demand, DemandMet, INVALID_RESOURCES, KeptNode, LaneWhy, NodeRuns, NodeVerdict,
     NodeWhy, PassPick, PassSummary, Passed, Place, Placement, Placing, Policy, Reservation, Reserving,
     RunningShare, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, Scheduler,
-    SchedulingNode, Score, Shortage, Starvation, TypePolicy, UNKNOWN_JOB_TYPE, WaitNode, Why,
+    SchedulingNode, Score, Shortage, Starvation, TypePolicy, UNKNOWN_JOB_TYPE, WaitCounts, WaitNode,
+    WaitReason, Why,
 };
 #[cfg(feature = "local")]
 pub use driver::{

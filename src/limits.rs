@@ -101,6 +101,12 @@ pub const RUNNING_TOLD_MAX: usize = 100;
 
 /// Executions that run which are looked at with the core's lock held, to find those of a node.
 pub const RUNNING_LOOKED: usize = 10_000;
+/// How old the count of what waits by what keeps it may get while things change.
+pub const TALLY_SECONDS: u64 = 1;
+
+/// Nodes that are looked at for that, beside one look at each, with the core's lock held: together some four
+/// milliseconds at 10,000 nodes and 500 kinds of requests.
+pub const TALLY_LOOKS_MAX: usize = 100_000;
 
 /// Nodes kept for others that an explanation names: who reads it looks at the first.
 pub const KEPT_NAMED_MAX: usize = 5;

@@ -719,6 +719,7 @@ fn metrics_tell_what_the_view_tells() {
         daemon.client.post("/v6/jobs/", &json!({"job_type_id": small})).expect(201);
     }
     daemon.client.get("/v6/queue/status/").expect(200);
+    daemon.engine.fresh_view(Duration::from_secs(20));
     let answer = daemon.client.get("/metrics");
     assert_eq!(answer.status, 200);
     assert!(
@@ -730,6 +731,15 @@ fn metrics_tell_what_the_view_tells() {
     near("weighbridge_jobs{job_type=\"small:1\",status=\"QUEUED\"}", 3.0);
     near("weighbridge_jobs{job_type=\"huge:1\",status=\"RUNNING\"}", 0.0);
     near("weighbridge_queue_depth{job_type=\"small:1\"}", 3.0);
+    let waiting = |job_type: &str, reason: &str| {
+        let name = format!("weighbridge_waiting{{job_type=\"{job_type}\",reason=\"{reason}\"}}");
+        *metrics.get(&name).unwrap_or_else(|| panic!("no {name} in {metrics:#?}"))
+    };
+    let all: f64 =
+        weighbridge::WaitReason::ALL.iter().map(|reason| waiting("small:1", reason.as_str())).sum();
+    assert!((all - 3.0).abs() < 1e-9, "{all}");
+    assert!((waiting("small:1", "behind") - 3.0).abs() < 1e-9);
+    assert!(waiting("huge:1", "too_big").abs() < 1e-9);
     near("weighbridge_node_resources_free{node=\"alpha\",resource=\"mem\"}", 1_000.0);
     near("weighbridge_node_resources_capacity{node=\"alpha\",resource=\"mem\"}", 1_000.0);
     near("weighbridge_running_executions", 0.0);

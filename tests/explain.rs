@@ -2,6 +2,8 @@
 
 #[path = "explain/nodes.rs"]
 mod nodes;
+#[path = "explain/waiting.rs"]
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -21,7 +21,8 @@ use prometheus_client::registry::Registry;
 
 use super::limits::{METRIC_NODES_MAX, METRIC_TYPES_MAX};
 use super::state::ApiState;
-use crate::engine::View;
+use crate::decision::{WaitCounts, WaitReason};
+use crate::engine::{JobTypeView, View};
 use crate::load::StatusCounts;
 use crate::model::{JobStatus, NodeResources};
 
@@ -64,15 +65,19 @@ fn of_status(counts: &StatusCounts, status: JobStatus) -> u64 {
 }
 
 /// Counts by the label of a job type, the rest summed up.
-fn by_type(view: &View) -> Vec<(String, StatusCounts)> {
+fn by_type<C: Default>(
+    view: &View,
+    counts_of: impl Fn(&JobTypeView) -> C,
+    plus: impl Fn(C, &C) -> C,
+) -> Vec<(String, C)> {
     let mut all = Vec::new();
-    let mut rest = StatusCounts::default();
+    let mut rest = C::default();
     for (n, kind) in view.types.iter().enumerate() {
         let spec = &kind.job_type.spec;
         if n < METRIC_TYPES_MAX {
-            all.push((format!("{}:{}", spec.name, spec.version), kind.counts));
+            all.push((format!("{}:{}", spec.name, spec.version), counts_of(kind)));
         } else {
-            rest = rest.plus(&kind.counts);
+            rest = plus(rest, &counts_of(kind));
         }
     }
     if view.types.len() > METRIC_TYPES_MAX {
@@ -83,7 +88,7 @@ fn by_type(view: &View) -> Vec<(String, StatusCounts)> {
 
 impl Scrape {
     fn jobs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let types = by_type(&self.view);
+        let types = by_type(&self.view, |kind| kind.counts, |sum, more| sum.plus(more));
         let help = "Jobs by job type and status";
         let mut family = encoder.encode_descriptor("weighbridge_jobs", help, None, MetricType::Gauge)?;
         for (name, counts) in &types {
@@ -99,6 +104,18 @@ impl Scrape {
         for (name, counts) in &types {
             let labels = [("job_type", name.as_str())];
             ConstGauge::new(float(counts.queued)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn waiting(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Executions that wait for a node, by job type and by what keeps the first of their kind";
+        let mut family = encoder.encode_descriptor("weighbridge_waiting", help, None, MetricType::Gauge)?;
+        for (name, counts) in &by_type(&self.view, |kind| kind.waiting, WaitCounts::plus) {
+            for reason in WaitReason::ALL {
+                let labels = [("job_type", name.as_str()), ("reason", reason.as_str())];
+                ConstGauge::new(float(counts.of(reason))).encode(family.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }
@@ -148,6 +165,7 @@ impl Collector for Scrape {
         let encoder = &mut encoder;
         let view = &self.view;
         self.jobs(encoder)?;
+        self.waiting(encoder)?;
         gauge(encoder, "weighbridge_queue_lanes", "Lanes of the queue", float(view.n_lanes as u64))?;
         let running = float(view.n_running as u64);
         gauge(encoder, "weighbridge_running_executions", "Executions that run", running)?;

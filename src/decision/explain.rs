@@ -37,6 +37,8 @@ pub(crate) struct Switches {
     /// Since when it is paused.
     pub(crate) paused: Option<Timestamp>,
     pub(crate) limit: Option<u32>,
+    /// Since when its limit holds it, where that is known.
+    pub(crate) limited: Option<Timestamp>,
 }
 
 /// Nodes that are looked at.
@@ -123,15 +125,17 @@ impl Sight<'_> {
         })
     }
 
+    /// Whether a node meets all demands.
+    pub(super) fn is_suited(&self, node: &Candidate<'_>, entry: &Entry) -> bool {
+        self.hard_demands(entry).all(|demand| demand.is_met(&node.seen.attributes))
+    }
+
     /// The nodes on which an execution could run if nothing else did; or why there are none.
     fn possible(&self, entry: &Entry) -> Result<Vec<&Candidate<'_>>, Blocker> {
         if self.nodes.is_empty() {
             return Err(Blocker::NoNodes);
         }
-        let is_suited = |node: &&Candidate<'_>| {
-            self.hard_demands(entry).all(|demand| demand.is_met(&node.seen.attributes))
-        };
-        let suited: Vec<_> = self.nodes.iter().filter(is_suited).collect();
+        let suited: Vec<_> = self.nodes.iter().filter(|node| self.is_suited(node, entry)).collect();
         if suited.is_empty() {
             return Err(self.constraints(entry).unwrap_or(Blocker::NoNodes));
         }
@@ -211,7 +215,8 @@ fn blocker(sight: &Sight<'_>, entry: &Entry, switches: Switches, position: Optio
         Err(blocker) => return blocker,
     };
     if let Some(max_scheduled) = switches.limit.filter(|_| is_at_limit) {
-        return Blocker::Limit { job_type, max_scheduled, running: sight.queue.n_taken(job_type) };
+        let running = sight.queue.n_taken(job_type);
+        return Blocker::Limit { job_type, max_scheduled, running, since: switches.limited };
     }
     sight.among(&ready, entry, position)
 }

@@ -8,6 +8,7 @@ mod node_why;
 mod pass;
 mod place;
 mod scale_rules;
+mod waiting;
 mod why;
 mod why_text;
 
@@ -24,4 +25,6 @@ pub use place::{Place, Placement};
 pub use scale_rules::{
     INVALID_RESOURCES, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, UNKNOWN_JOB_TYPE,
 };
+pub(crate) use waiting::Tally;
+pub use waiting::{WaitCounts, WaitReason};
 pub use why::{Blocker, DemandMet, KeptNode, Shortage, WaitNode, Why};

@@ -104,6 +104,8 @@ pub enum Blocker {
         max_scheduled: u32,
         /// How many run.
         running: u32,
+        /// Since when that holds what waits, where it was seen.
+        since: Option<Timestamp>,
     },
     /// No node was offered yet.
     NoNodes,

@@ -116,9 +116,9 @@ impl Blocker {
                 format!("job type {} is paused{}", name_of(*job_type), since(*paused))
             }
             Self::SchedulerPaused => "the scheduler is paused".to_owned(),
-            Self::Limit { job_type, max_scheduled, running } => {
-                let name = name_of(*job_type);
-                format!("job type {name} is at its limit: {running} of {max_scheduled} run")
+            Self::Limit { job_type, max_scheduled, running, since: limited } => {
+                let (name, since) = (name_of(*job_type), since(*limited));
+                format!("job type {name} is at its limit: {running} of {max_scheduled} run{since}")
             }
             Self::NoNodes => "no node was offered yet".to_owned(),
             Self::Constraints { demands, n_nodes, nearest_name, unmet, .. } => {

@@ -22,6 +22,7 @@ use crate::queue::{Amounts, Entry};
 use super::catalog_view::CatalogView;
 use super::passes::Passes;
 use super::plan::Plan;
+use super::tally::Tallied;
 use crate::state::{SHOWN, State};
 
 /// `jobs` in pieces that each fit one event.
@@ -63,6 +64,7 @@ pub(crate) struct Core {
     /// The last one that was made, and of which version of the documents of each kind.
     catalog_view: (BTreeMap<u8, u64>, Arc<CatalogView>),
     pub(super) passes: Passes,
+    pub(super) tallied: Tallied,
 }
 
 impl Core {

@@ -22,6 +22,7 @@ mod recipe_look;
 mod reports;
 mod service;
 mod shell;
+mod tally;
 mod ticket;
 mod turn;
 mod view;

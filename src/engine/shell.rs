@@ -251,6 +251,8 @@ pub(super) struct Owned {
     pub(super) core: Core,
     /// When, on the monotonic clock, the newest view was made, and of which event.
     pub(super) viewed: (Instant, EventNumber),
+    /// When what waits was counted last, on both clocks.
+    pub(super) tallied: Option<(Instant, Timestamp)>,
     /// When the clock took load down last; at first, when the engine was made: before it there was nothing to
     /// count.
     pub(super) load_fired: Timestamp,
@@ -607,6 +609,7 @@ impl Engine {
         {
             let mut owned = self.0.enter();
             let now = self.0.drain(&mut owned);
+            owned.core.tally(now);
             self.0.publish(&mut owned, now);
             self.0.flush(&mut owned.core, [answer(promise, ())]);
         }
@@ -766,7 +769,8 @@ impl Inner {
         outside.view.store(view(&mut core, now));
         let load_fired = core.load_fired().unwrap_or(now);
         core.emit(Event::EngineStarted { epoch, when: now });
-        let owned = Owned { core, viewed: (monotonic(), EventNumber(0)), load_fired, picks: Vec::new() };
+        let viewed = (monotonic(), EventNumber(0));
+        let owned = Owned { core, viewed, tallied: None, load_fired, picks: Vec::new() };
         let inner = Self {
             intake: Intake::new(options.intake_len, STATUSES_LEN),
             owned: Mutex::new(owned),

@@ -7,6 +7,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::command::{Command, Status};
 use super::core::{Core, Order};
@@ -15,7 +16,7 @@ use super::shell::{Effect, Inner, Owned, answer};
 use super::ticket::{Promise, Pump};
 use super::view::{VIEW_AGE_MAX, view};
 use crate::clock::monotonic;
-use crate::limits::TURN_LANES;
+use crate::limits::{TALLY_SECONDS, TURN_LANES};
 use crate::model::{Accepted, Durability, Submission, Timestamp};
 use crate::sync::{MutexGuard, Ordering, unlock_fair};
 
@@ -25,6 +26,9 @@ const STATUS_EVENTS: usize = 500;
 /// Accepted submissions whose answers are kept for callers that ask again at once. When there are
 /// as many, later ones are answered by the core.
 const ANSWERS_MAX: usize = 1 << 16;
+
+/// How old the count of what waits by what keeps it may get.
+const TALLY_AGE: Duration = Duration::from_secs(TALLY_SECONDS);
 
 /// How often whoever lets go of the core looks at the intake again. What comes after that is applied by
 /// a service, or when its caller asks again.
@@ -81,6 +85,18 @@ impl Pump for Inner {
             self.log.wake();
         }
     }
+}
+
+/// Counts what waits by what keeps it where that is due, by both clocks: one that is simulated may race. True
+/// where it is not as it was.
+fn tally_if_due(owned: &mut Owned, now: Timestamp) -> bool {
+    if let Some((counted, when)) = owned.tallied
+        && (now.since(when) < TALLY_AGE || monotonic() - counted < TALLY_AGE)
+    {
+        return false;
+    }
+    owned.tallied = Some((monotonic(), now));
+    owned.core.tally(now)
 }
 
 impl Inner {
@@ -155,8 +171,9 @@ impl Inner {
         }
         owned.core.state.queue.turn_some(TURN_LANES);
         self.take_load(owned, now);
+        let has_news = tally_if_due(owned, now);
         let (viewed, position) = owned.viewed;
-        if position != owned.core.state.last_event && monotonic() - viewed >= VIEW_AGE_MAX {
+        if has_news || (position != owned.core.state.last_event && monotonic() - viewed >= VIEW_AGE_MAX) {
             self.publish(owned, now);
         }
         now

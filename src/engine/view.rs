@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decision::WaitCounts;
 use crate::load::StatusCounts;
 use crate::model::{Epoch, EventNumber, JobType, JobTypeId, NodeId, NodeResources, QueueMode, Timestamp};
 use crate::offer::NodeView;
@@ -27,6 +28,9 @@ pub struct JobTypeView {
     pub highest_priority: Option<i32>,
     /// Executions that run, of canceled jobs too, and picks.
     pub n_running_exes: u32,
+    /// Its waiting executions by what keeps the first of those that share what they ask for beside memory and
+    /// disk; as of a second ago at most.
+    pub waiting: WaitCounts,
 }
 
 /// How things stand with one node.
@@ -100,6 +104,7 @@ impl View {
 
 /// Cost: job types with their lanes, and nodes.
 pub(super) fn view(core: &mut Core, made: Timestamp) -> Arc<View> {
+    let tallied = &core.tallied;
     let State { queue, counters, catalog, .. } = &mut core.state;
     let type_view = |job_type: &Arc<JobType>| {
         let status = queue.type_status(job_type.id);
@@ -109,6 +114,7 @@ pub(super) fn view(core: &mut Core, made: Timestamp) -> Arc<View> {
             longest_queued: status.oldest,
             highest_priority: status.priority,
             n_running_exes: status.n_taken,
+            waiting: tallied.counts(job_type.id),
         }
     };
     let types: Vec<JobTypeView> = catalog.iter().map(type_view).collect();

@@ -54,7 +54,7 @@ fn blocking(state: &State, (id, node): (RecipeId, u32)) -> Before {
 
 impl Core {
     /// All that decisions look at. Cost: nodes. The pass has to be told its policy before.
-    fn sight(&self, now: Timestamp) -> Sight<'_> {
+    pub(super) fn sight(&self, now: Timestamp) -> Sight<'_> {
         let now = self.clamp(now);
         let (queue, pass) = (&self.state.queue, &self.passes.pass);
         let kept: HashMap<NodeId, &Reservation> = pass.reservations().map(|kept| (kept.node, kept)).collect();
@@ -137,6 +137,7 @@ impl Core {
         kind.map_or_else(Switches::default, |kind| Switches {
             paused: kind.paused,
             limit: kind.spec.max_scheduled,
+            limited: self.tallied.limited(job_type),
         })
     }
 

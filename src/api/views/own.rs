@@ -491,7 +491,7 @@ pub(in crate::api) enum Reason {
     Parents { jobs: Vec<u64>, nodes: Vec<WaitingNode> },
     BlockedBy { jobs: Vec<u64>, nodes: Vec<WaitingNode> },
     Paused { job_type: JobTypeRef, since: Option<Time> },
-    Limit { job_type: JobTypeRef, max_scheduled: u32, running: u32 },
+    Limit { job_type: JobTypeRef, max_scheduled: u32, running: u32, since: Option<Time> },
     SchedulerPaused,
     NoNodes,
     Constraints { demands: Vec<Demanded>, n_nodes: usize, nearest: NodeRef, unmet: Vec<String> },
@@ -517,10 +517,11 @@ impl Reason {
             Blocker::Paused { job_type, since } => {
                 Self::Paused { job_type: JobTypeRef::of(*job_type, view), since: since.map(Time) }
             }
-            Blocker::Limit { job_type, max_scheduled, running } => Self::Limit {
+            Blocker::Limit { job_type, max_scheduled, running, since } => Self::Limit {
                 job_type: JobTypeRef::of(*job_type, view),
                 max_scheduled: *max_scheduled,
                 running: *running,
+                since: since.map(Time),
             },
             Blocker::SchedulerPaused => Self::SchedulerPaused,
             Blocker::NoNodes => Self::NoNodes,

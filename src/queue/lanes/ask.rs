@@ -104,6 +104,17 @@ impl Queue {
         firsts.min_by_key(|(_, row)| row.key.seen(mode)).map(|(lane, row)| lane.entry(row))
     }
 
+    /// The lanes of a type that have entries: the first of each, how many there are, and whether a pause does
+    /// not hold them.
+    pub(crate) fn lanes_of(&self, job_type: JobTypeId) -> impl Iterator<Item = (Entry, usize, bool)> + '_ {
+        let mode = self.mode_of(job_type);
+        let lanes = self.type_slot(job_type).into_iter().flat_map(|slot| &slot.lanes);
+        lanes.map(|&at| self.lane(at)).filter_map(move |lane| {
+            let head = lane.head(mode)?;
+            Some((lane.entry(head), lane.rows.len(), lane.key.is_let_through))
+        })
+    }
+
     /// A queued execution by its id, wherever it waits: in a lane, picked or deferred. Cost: a look-up
     /// and a descent.
     pub fn get(&self, id: ExeId) -> Option<Entry> {
