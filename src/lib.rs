@@ -69,12 +69,12 @@ pub use driver::{
 pub use engine::{
     BatchChange, BatchJobs, BatchProgress, BulkError, BulkPreview, CatalogError, CatalogView, Changed,
     ClockFiring, ClockRuleError, CloseError, Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTakenOver,
-    JobTypeChange, JobTypeError, JobTypeView, JobsError, LoadError, NewBatch, NewBatchError, NewJob,
-    NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing, OutputError,
-    PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeColumn, RecipeError,
-    RecipeNodeView, RecipePage, RecipeQuery, RecipeTypeChange, RecipeView, Reconciled, Reprocess, Requeued,
-    RunningLaunch, SchedulerChange, SchedulerStatus, Service, ServiceError, StatusOutcome, SubmitError,
-    TakeOverError, Ticket, TicketError, View, status_sink,
+    JobTypeChange, JobTypeError, JobTypeView, JobsError, JournalEntry, JournalNote, LoadError, NewBatch,
+    NewBatchError, NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing,
+    OutputError, PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeColumn,
+    RecipeError, RecipeNodeView, RecipePage, RecipeQuery, RecipeTypeChange, RecipeView, Reconciled,
+    Reprocess, Requeued, RunningLaunch, SchedulerChange, SchedulerStatus, Service, ServiceError,
+    StatusOutcome, SubmitError, TakeOverError, Ticket, TicketError, View, status_sink,
 };
 #[cfg(feature = "server")]
 pub use engine::{Delivered, DeliveryError};

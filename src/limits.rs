@@ -108,6 +108,9 @@ pub const TALLY_SECONDS: u64 = 1;
 /// milliseconds at 10,000 nodes and 500 kinds of requests.
 pub const TALLY_LOOKS_MAX: usize = 100_000;
 
+/// Notes of what was decided and of what keeps the rest that are kept, 48 bytes each.
+pub const JOURNAL_LEN: usize = 1 << 14;
+
 /// Nodes kept for others that an explanation names: who reads it looks at the first.
 pub const KEPT_NAMED_MAX: usize = 5;
 

@@ -505,6 +505,38 @@ fn a_node_explains_what_may_run_there_by_id_and_by_name() {
 }
 
 #[test]
+fn the_journal_is_read_from_its_end_and_gone_on_with() {
+    let (daemon, small) = busy();
+    let (client, engine) = (&daemon.client, &daemon.engine);
+    client.post("/v6/jobs/", &json!({"job_type_id": small})).expect(201);
+    let offer = Offer::new(NodeId(7), NodeResources::new().mem_mib(200)).named("beta");
+    drop(engine.offer(&offer));
+    engine.offer(&offer).commit().wait(WAIT).expect("durable");
+    let newest = client.get("/api/v1/journal?limit=1").expect(200);
+    let last = &newest["entries"][0];
+    let told = json!({
+        "number": last["number"], "when": last["when"], "kind": "launched", "exe": 1, "launch": 1, "job": 1,
+        "job_type": {"id": small, "name": "small", "version": "1"}, "node": {"id": 7, "name": "beta"},
+        "before": null, "now": null, "text": "execution 1 of job 1 (small:1) on beta",
+    });
+    assert_eq!((last, &newest["next"]), (&told, &last["number"]));
+    let all = client.get("/api/v1/journal?after=0").expect(200);
+    assert_eq!((&all["next"], &all["n_lost"]), (&newest["next"], &json!(0)));
+    assert_eq!(all["entries"].as_array().expect("a list").last(), Some(last));
+    let next = newest["next"].as_u64().expect("a number");
+    let rest = client.get(&format!("/api/v1/journal?after={next}")).expect(200);
+    assert_eq!((&rest["entries"], &rest["next"], &rest["n_lost"]), (&json!([]), &json!(next), &json!(0)));
+    assert_eq!(code(&client.get("/api/v1/journal?after=x")), "invalid-parameter");
+    client.post("/v6/jobs/", &json!({"job_type_id": small})).expect(201);
+    for _ in 0..20_000 {
+        drop(engine.offer(&offer));
+    }
+    let page = client.get(&format!("/api/v1/journal?after={next}&limit=1")).expect(200);
+    let (first, newest) = (page["entries"][0]["number"].as_u64().expect("a number"), engine.journal_newest());
+    assert_eq!((first, &page["n_lost"]), (newest - (1 << 14) + 1, &json!(first - next - 1)));
+}
+
+#[test]
 fn jobs_are_canceled_and_moved_forward() {
     let (daemon, small) = busy();
     let client = daemon.client;

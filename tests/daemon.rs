@@ -74,6 +74,12 @@ fn the_commands_speak_to_a_daemon() {
 
     let why = ask(&["explain", "5"]).expect(0).stdout;
     assert!(why.contains("can never be placed here: cpus: asks for 1000"), "{why}");
+    let nodes = ask(&["nodes", "--output", "json"]).json()["nodes"].clone();
+    let why = ask(&["explain", "--node", nodes[0]["hostname"].as_str().expect("a name")]).expect(0).stdout;
+    assert!(why.contains("ON THIS NODE") && why.contains("too big for the node by 998 cpus"), "{why}");
+    ask(&["explain", "--node", "nothing"]).expect(4).says("no node \"nothing\" was seen");
+    let journal = ask(&["journal", "--limit", "1000"]).expect(0).stdout;
+    assert!(journal.contains("launched") && journal.contains(" on "), "{journal}");
     let queue = ask(&["queue"]).expect(0).stdout;
     assert!(queue.contains("big") && queue.contains("cpus:1000"), "{queue}");
     let status = ask(&["status"]).expect(0).stdout;

@@ -147,6 +147,7 @@ const OWN: &[Endpoint] = &[
     reads("/api/v1/dead-letters", "Messages that could not be carried out", || get(v1::messages::list)),
     posts("/api/v1/dead-letters/{number}/retry", "Take a dead letter again", || post(v1::messages::retry)),
     deletes("/api/v1/dead-letters/{number}", "Drop a dead letter", || delete(v1::messages::discard)),
+    reads("/api/v1/journal", "What was decided lately, and what keeps the rest", || get(v1::journal::list)),
     reads("/api/v1/load", "Load rows, as measured", || get(v1::load::list)),
     reads("/api/v1/load/series", "Load over time, drawn together", || get(v1::load::series)),
     posts("/api/v1/submissions", "Queue jobs and recipes, all or none", || post(v1::submissions::create)),

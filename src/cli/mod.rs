@@ -24,6 +24,7 @@ mod inspect;
 mod job;
 mod job_type;
 mod jobs;
+mod journal;
 mod limit;
 mod load;
 mod machine;
@@ -154,6 +155,9 @@ enum Command {
     /// Why jobs wait
     #[command(long_about = explain::LONG)]
     Explain(explain::Args),
+    /// What was decided lately, and what keeps the rest
+    #[command(long_about = journal::LONG)]
+    Journal(journal::Args),
     /// End jobs, wherever they stand
     #[command(long_about = cancel::LONG)]
     Cancel(cancel::Args),
@@ -258,6 +262,7 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Jobs(args) => jobs::run(&args, context),
         Command::Job(args) => job::run(&args, context),
         Command::Explain(args) => explain::run(&args, context),
+        Command::Journal(args) => journal::run(&args, context),
         Command::Cancel(args) => cancel::run(&args, context),
         Command::Bulk(args) => bulk::run(&args, context),
         Command::Requeue(args) => requeue::run(&args, context),

@@ -16,11 +16,11 @@ pub(crate) use decide::decide;
 pub(crate) use explain::{Candidate, Sight, Switches, explain};
 pub(crate) use node_why::node_why;
 pub use node_why::{LaneWhy, NodeRuns, NodeVerdict, NodeWhy};
-pub(crate) use pass::Pass;
 pub use pass::{
     Constraint, Demand, PassPick, PassSummary, Passed, Placing, Policy, Reservation, Reserving, RunningShare,
     Scheduler, SchedulingNode, Score, Starvation, TypePolicy,
 };
+pub(crate) use pass::{Kept, Pass};
 pub use place::{Place, Placement};
 pub use scale_rules::{
     INVALID_RESOURCES, ScaleDone, ScaleEntry, ScaleNode, ScaleReport, ScaleRules, ScaleType, UNKNOWN_JOB_TYPE,

@@ -20,6 +20,7 @@ use crate::offer::{Nodes, Offer};
 use crate::queue::{Amounts, Entry};
 
 use super::catalog_view::CatalogView;
+use super::journal::{Journal, JournalNote};
 use super::passes::Passes;
 use super::plan::Plan;
 use super::tally::Tallied;
@@ -65,6 +66,7 @@ pub(crate) struct Core {
     catalog_view: (BTreeMap<u8, u64>, Arc<CatalogView>),
     pub(super) passes: Passes,
     pub(super) tallied: Tallied,
+    pub(super) journal: Journal,
 }
 
 impl Core {
@@ -157,7 +159,10 @@ impl Core {
     pub(super) fn put_back(&mut self, node: NodeId, picks: &[Entry]) {
         self.release(node, picks);
         for pick in picks {
-            self.state.queue.put_back(pick.id);
+            if self.state.queue.put_back(pick.id) {
+                let Entry { id: exe, job, job_type, .. } = *pick;
+                self.journal.note(self.state.now, JournalNote::PutBack { exe, job, job_type, node });
+            }
         }
     }
 
@@ -177,6 +182,8 @@ impl Core {
             let plan = self.plan_of(pick.job, job, name, node);
             left = left.and_then(|left| left.minus(&job.resources));
             self.emit(Event::Launched { launch: name, node, when: now });
+            let (job, job_type) = (pick.job, pick.job_type);
+            self.journal.note(now, JournalNote::Launched { launch: name, job, job_type, node });
             plans.push(plan);
         }
         if let Some(left) = left {

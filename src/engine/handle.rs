@@ -17,6 +17,7 @@ use crate::model::{
 use crate::recipe::find_cycle;
 
 use super::core::{Core, Order, in_events};
+use super::journal::JournalNote;
 use crate::state::Gone;
 use crate::store::Facts;
 
@@ -603,7 +604,8 @@ impl Core {
         let StatusUpdate { name, state, when } = update;
         // A driver's clock may be ahead; one such status must not set ours.
         let when = when.min(now);
-        let is_known = self.state.running.get(&name.exe).is_some_and(|run| run.launch == name.number);
+        let known = self.state.running.get(&name.exe).filter(|run| run.launch == name.number);
+        let known = known.map(|run| (run.entry.job, run.entry.job_type, run.node));
         match state {
             TaskState::Running => {}
             TaskState::Ended { outcome, usage } => {
@@ -614,16 +616,17 @@ impl Core {
                 }
             }
             TaskState::Refused { mut reason } => {
-                if is_known {
+                if let Some((job, job_type, node)) = known {
                     let when = self.clamp(when);
                     self.emit(Event::LaunchReturned { launch: name, when });
+                    self.journal.note(when, JournalNote::Returned { launch: name, job, job_type, node });
                     self.n_returned += 1;
                     reason.truncate(reason.floor_char_boundary(REFUSAL_BYTES_MAX));
                     self.last_refusal = Some((when, reason));
                 }
             }
         }
-        if is_known { StatusOutcome::Applied } else { StatusOutcome::Stale }
+        if known.is_some() { StatusOutcome::Applied } else { StatusOutcome::Stale }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::journal::JournalEntry;
 use super::shell::Engine;
 use crate::decision::{Blocker, NodeWhy, Policy, Why};
 use crate::limits::{LIST_MAX, RUNNING_LOOKED};
@@ -276,6 +277,18 @@ impl Engine {
             next = self.0.enter().core.add_running(&mut why, after, RUNNING_LOOKED);
         }
         Some(why)
+    }
+
+    /// What was decided lately, and what keeps the rest: the notes after a number, the oldest first, at most
+    /// `limit`. In memory only and bounded: the oldest go, which shows in their numbers. Cost: notes that are
+    /// given, under the core's lock.
+    pub fn journal(&self, after: u64, limit: usize) -> Vec<JournalEntry> {
+        self.0.enter().core.journal.after(after, limit.min(LIST_MAX))
+    }
+
+    /// The number of the newest note of the journal; 0 where there is none.
+    pub fn journal_newest(&self) -> u64 {
+        self.0.enter().core.journal.newest()
     }
 
     /// A look at the state itself, for tests.

@@ -13,6 +13,7 @@ mod domain;
 #[cfg(test)]
 mod fault_tests;
 mod handle;
+mod journal;
 mod look;
 mod outbox;
 mod passes;
@@ -41,6 +42,7 @@ pub use domain::{Delivered, DeliveryError};
 #[cfg(feature = "server")]
 pub(crate) use domain::{Letter, Unread};
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+pub use journal::{JournalEntry, JournalNote};
 pub use look::{JobRecord, RunningLaunch};
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};

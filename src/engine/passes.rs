@@ -230,6 +230,7 @@ impl Core {
         let now = self.clamp(now);
         let mut picks: Vec<PassPick> = Vec::new();
         let summary = self.passes.pass.run(&mut self.state.queue, now, most, &mut picks);
+        self.journal.reservations(now, self.passes.pass.kept());
         let mut by_node: BTreeMap<NodeId, Vec<Entry>> = BTreeMap::new();
         for pick in picks {
             let reserved = self.reserved.entry(pick.node).or_default();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::core::Core;
+use super::journal::JournalNote;
 use crate::decision::{Tally, WaitCounts, WaitReason};
 use crate::model::{JobTypeId, Timestamp};
 
@@ -53,7 +54,20 @@ impl Core {
         let found: BTreeMap<_, _> =
             self.state.catalog.iter().map(|kind| kind.id).filter_map(waiting).collect();
         let is_new = found != *before;
-        self.tallied = Tallied(found);
+        let before = std::mem::replace(&mut self.tallied, Tallied(found)).0;
+        self.note_reasons(&before, now);
         is_new
+    }
+
+    fn note_reasons(&mut self, before: &BTreeMap<JobTypeId, Waiting>, now: Timestamp) {
+        let Self { tallied: Tallied(after), journal, .. } = self;
+        let gone = before.keys().filter(|job_type| !after.contains_key(job_type));
+        for &job_type in gone.chain(after.keys()) {
+            let first = |all: &BTreeMap<JobTypeId, Waiting>| all.get(&job_type).map(|waiting| waiting.first);
+            let (before, is) = (first(before), first(after));
+            if before != is {
+                journal.note(now, JournalNote::Waits { job_type, before, now: is });
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ pub(super) mod datasets;
 pub(super) mod files;
 pub(super) mod job_types;
 pub(super) mod jobs;
+pub(super) mod journal;
 pub(super) mod load;
 pub(super) mod messages;
 pub(super) mod new_jobs;

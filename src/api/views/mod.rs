@@ -1,6 +1,7 @@
 //! The types that become JSON. They are made from the core's and never are the core's, so that
 //! both sides can change freely.
 
+pub(super) mod journal;
 pub(super) mod node_why;
 pub(super) mod own;
 pub(super) mod scale;

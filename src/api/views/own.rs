@@ -281,10 +281,14 @@ pub(in crate::api) struct NodeRef {
 }
 
 impl NodeRef {
-    fn of(id: NodeId, view: &View) -> Self {
+    pub(in crate::api) fn of(id: NodeId, view: &View) -> Self {
         // Nodes are known again only once they were seen again.
         let known = view.node(id).map(|status| status.node.name.clone());
         Self { id: id.0, name: known.unwrap_or_else(|| format!("node-{id}")) }
+    }
+
+    pub(in crate::api) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(in crate::api) fn named(id: NodeId, name: &str) -> Self {

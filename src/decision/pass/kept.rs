@@ -26,16 +26,25 @@ pub struct Reservation {
 pub(crate) struct Kept {
     by_node: BTreeMap<NodeId, Reservation>,
     node_of: BTreeMap<ExeId, NodeId>,
+    n_changes: u64,
 }
 
 impl Kept {
     pub(super) fn keep(&mut self, reservation: Reservation) {
+        self.n_changes += 1;
         self.by_node.insert(reservation.node, reservation);
         self.node_of.insert(reservation.exe, reservation.node);
     }
 
     pub(super) fn release(&mut self, exe: ExeId) -> Option<Reservation> {
-        self.by_node.remove(&self.node_of.remove(&exe)?)
+        let node = self.node_of.remove(&exe)?;
+        self.n_changes += 1;
+        self.by_node.remove(&node)
+    }
+
+    /// How often one came or went.
+    pub(crate) fn n_changes(&self) -> u64 {
+        self.n_changes
     }
 
     pub(crate) fn of(&self, exe: ExeId) -> Option<&Reservation> {

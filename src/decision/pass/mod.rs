@@ -20,6 +20,7 @@ mod tests;
 mod watch;
 
 pub use fleet::{RunningShare, SchedulingNode};
+pub(crate) use kept::Kept;
 pub use kept::Reservation;
 pub use policy::{Constraint, Demand, Policy, Reserving, Score, Starvation, TypePolicy};
 pub(crate) use run::Pass;
