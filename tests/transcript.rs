@@ -238,6 +238,11 @@ fn the_commands_of_the_guide_answer_what_is_stored() {
 }
 
 #[test]
+fn each_reason_to_wait_is_told_as_is_stored() {
+    play("explain.txt", "docs/explain.md");
+}
+
+#[test]
 fn the_readme_begins_with_two_commands() {
     let commands = documented(&read(&repository("README.md")));
     assert_eq!(commands[..2], ["cargo run --release -- run examples/sample.json", "cargo test"]);
