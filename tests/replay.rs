@@ -275,6 +275,27 @@ fn a_plot_has_axes_with_units_and_a_line_for_each_resource_and_the_queue() {
     let n = |mark: &str| drawn.matches(mark).count();
     assert_eq!(n("<text"), n("</text>"));
     assert_eq!(n("stroke-width=\"1.5\""), 2, "a line for cpus, one for the queue");
+    // By hand: six of eight processors, all from second 20, six from 70, four from 100 to 150; queued 0, from
+    // second 10 on 1, from 30 2, from 40 3, from 50 2, from 100 1.
+    let cpus = [(5, 75), (15, 75), (25, 100), (65, 100), (75, 75), (95, 75), (105, 50), (145, 50)];
+    let queued = [(5, 0), (15, 1), (35, 2), (45, 3), (55, 2), (95, 2), (105, 1), (145, 1)];
+    for (panel, most, levels) in [("used (", 100, cpus), ("queued (executions)", 3, queued)] {
+        let drawn = drawn.split_once(panel).expect("a panel").1;
+        let line =
+            drawn.split("<path d=\"M").find(|path| path.contains("stroke-width=\"1.5\"")).expect("a line");
+        let steps = line.split('"').next().expect("steps").replace('V', " ");
+        for (second, level) in levels {
+            let x = 76.0 + 860.0 * f64::from(second) / 150.0;
+            let at = steps
+                .split('H')
+                .map(|step| step.split(' ').filter_map(|n| n.parse().ok()).collect::<Vec<f64>>());
+            // A step is where it ends and the height of the next one; the first is where it begins and its own.
+            let before = at.take_while(|step| step.len() == 2 && step[0] <= x).last().expect("a step");
+            let bottom = if most == 3 { 544.0 } else { 284.0 };
+            let y = bottom - 200.0 * f64::from(level) / f64::from(most);
+            assert!((before[1] - y).abs() < 0.06, "{panel} {second} s: {before:?} is not {y}");
+        }
+    }
     ran(&place, &[&ours("small.swf"), "--plot", "no/where.svg"])
         .expect(1)
         .says("could not write no/where.svg");
