@@ -16,13 +16,13 @@ use crate::model::{
     Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobState, JobStatus, JobTypeId, LaunchName, NodeId, Outcome,
     Timestamp, Usage, kind,
 };
-use crate::offer::{Nodes, Offer};
+use crate::offer::{ClusterNodes, Nodes, Offer};
 use crate::queue::{Amounts, Entry};
 
 use super::catalog_view::CatalogView;
 use super::journal::{Journal, JournalNote};
 use super::passes::Passes;
-use super::plan::Plan;
+use super::plan::{Committed, Plan};
 use super::tally::Tallied;
 use crate::state::{SHOWN, State};
 
@@ -67,11 +67,14 @@ pub(crate) struct Core {
     pub(super) passes: Passes,
     pub(super) tallied: Tallied,
     pub(super) journal: Journal,
+    /// Agents and offers of a cluster, where there is one.
+    pub(super) cluster: ClusterNodes,
 }
 
 impl Core {
-    pub(super) fn new(state: State, policy: Policy) -> Self {
-        Self { state, passes: Passes::new(policy), ..Self::default() }
+    pub(super) fn new(state: State, policy: Policy, mut cluster: ClusterNodes) -> Self {
+        cluster.stop(state.is_scheduler_paused());
+        Self { state, cluster, passes: Passes::new(policy), ..Self::default() }
     }
 
     /// The catalog as readers see it. Cost: the documents of the kinds that changed.
@@ -120,7 +123,7 @@ impl Core {
     }
 
     fn decide(&mut self, node: NodeId, free: Amounts, most: usize, picks: &mut Vec<Entry>) {
-        let most = if self.state.is_held(node) { 0 } else { most };
+        let most = if self.takes_new(node) { most } else { 0 };
         picks.clear();
         if most > 0
             && let Some(left) = self.start_kept(node, free, picks)
@@ -132,7 +135,7 @@ impl Core {
         *reserved = picks.iter().fold(*reserved, |sum, pick| sum.plus(&pick.asks));
     }
 
-    fn release(&mut self, node: NodeId, picks: &[Entry]) {
+    pub(super) fn release(&mut self, node: NodeId, picks: &[Entry]) {
         if let Some(reserved) = self.reserved.get_mut(&node) {
             *reserved = picks.iter().fold(*reserved, |rest, pick| rest.minus_or_zero(&pick.asks));
         }
@@ -166,14 +169,22 @@ impl Core {
         }
     }
 
-    /// Puts the launches of picks on `node` on record, in order. Those canceled meanwhile are left
-    /// out.
-    pub(super) fn commit(&mut self, node: NodeId, picks: &[Entry], now: Timestamp) -> Vec<Plan> {
+    /// Puts the launches of picks on `node` on record, in order, with the offers that cover them where
+    /// those are held. Those canceled meanwhile, and those not covered any more, are left out.
+    pub(super) fn commit(
+        &mut self,
+        node: NodeId,
+        picks: &[Entry],
+        uses_offers: bool,
+        now: Timestamp,
+    ) -> Committed {
         let now = self.clamp(now);
         self.release(node, picks);
+        let (picks, offers) =
+            if uses_offers { self.cover(node, picks, now) } else { (picks.into(), Vec::new()) };
         let mut plans = Vec::with_capacity(picks.len());
         let mut left = self.nodes.get(node).map(|seen| seen.free.clone());
-        for pick in picks {
+        for pick in &*picks {
             if !self.state.queue.is_picked(pick.id) {
                 continue;
             }
@@ -184,13 +195,14 @@ impl Core {
             self.emit(Event::Launched { launch: name, node, when: now });
             let (job, job_type) = (pick.job, pick.job_type);
             self.journal.note(now, JournalNote::Launched { launch: name, job, job_type, node });
+            self.runs(&plan, pick.priority, now);
             plans.push(plan);
         }
         if let Some(left) = left {
             self.nodes.set_free(node, left, now);
         }
         self.use_offer(node);
-        plans
+        Committed { plans, offers }
     }
 
     fn plan_of(&self, id: JobId, job: &JobState, name: LaunchName, node: NodeId) -> Plan {

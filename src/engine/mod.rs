@@ -3,6 +3,7 @@
 
 mod catalog_view;
 mod clock_work;
+mod cluster;
 mod collect;
 mod command;
 mod core;

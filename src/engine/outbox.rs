@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::plan::Plan;
+use super::plan::{Committed, Plan};
 use crate::clock::monotonic;
 use crate::launch::Launch;
 use crate::limits::RUNNING_MAX;
 use crate::model::LaunchName;
+use crate::offer::HeldOffer;
 use crate::sync::{Condvar, Mutex};
 use crate::wal::Durable;
 
@@ -16,6 +17,13 @@ use crate::wal::Durable;
 pub enum Outgoing {
     /// Start an execution.
     Launch(Durable<Launch>),
+    /// Start executions on what offers have, all of one agent; where there is none to start, decline them.
+    Accept {
+        /// The offers. They have ended: nobody else uses them.
+        offers: Vec<HeldOffer>,
+        /// The executions.
+        launches: Vec<Durable<Launch>>,
+    },
     /// End an execution.
     Kill(Durable<LaunchName>),
     /// Forget the end of an execution: it is on record.
@@ -26,6 +34,7 @@ pub enum Outgoing {
 #[derive(Debug)]
 pub(super) enum Held {
     Launch(Durable<Plan>),
+    Accept(Durable<Committed>),
     Kill(Durable<LaunchName>),
     Acknowledge(Durable<LaunchName>),
 }

@@ -4,12 +4,15 @@
 //!     among `changed`: then it is told anew before the next pass.
 //! P2  A held offer is good for one decision that was committed; what is left of it is no more on offer.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::core::Core;
 use crate::decision::{Pass, PassPick, PassSummary, Policy, RunningShare, SchedulingNode, TypePolicy};
-use crate::model::{Doc, Event, JobStatus, LaunchName, NodeId, NodeResources, Timestamp};
+use crate::model::{
+    Doc, Event, JobStatus, LaunchName, NodeId, NodeResources, Quantity, ResourceName, Timestamp,
+};
 use crate::offer::{NodeView, Offer};
 use crate::queue::{Amounts, Entry};
 
@@ -43,18 +46,21 @@ impl Passes {
 impl Core {
     /// Takes note of what an event changes for passes; to be called before it is applied.
     pub(super) fn note_for_passes(&mut self, event: &Event) {
-        let node_of = |launch: &LaunchName| self.state.running.get(&launch.exe).map(|running| running.node);
         let changed = match event {
             Event::Launched { node, .. } => Some(*node),
-            Event::LaunchReturned { launch, .. } => node_of(launch),
-            Event::ExeEnded { end, .. } => node_of(&end.launch),
+            Event::LaunchReturned { launch, when } => self.is_over(*launch, *when),
+            Event::ExeEnded { end, .. } => self.is_over(end.launch, end.ended),
             Event::JobTypePut { .. } => {
                 self.passes.are_types_changed = true;
                 None
             }
             Event::DocPut(doc) => match &**doc {
-                Doc::Node(node) => Some(node.id),
-                Doc::Scheduler(_) => {
+                Doc::Node(node) => {
+                    self.hear_record(node);
+                    Some(node.id)
+                }
+                Doc::Scheduler(settings) => {
+                    self.cluster.stop(settings.is_paused);
                     self.passes.are_all_changed = true;
                     None
                 }
@@ -69,6 +75,13 @@ impl Core {
     pub(super) fn declare(&mut self, node: &Offer, now: Timestamp) {
         self.nodes.declared(node, now);
         self.passes.changed(node.node);
+    }
+
+    /// A launch is no more: what it had on its node is free.
+    fn is_over(&mut self, launch: LaunchName, when: Timestamp) -> Option<NodeId> {
+        let node = self.state.running.get(&launch.exe).map(|running| running.node)?;
+        self.cluster.ended(node, launch, when);
+        Some(node)
     }
 
     /// A node offers something until the offer is taken back, or a decision on it is committed.
@@ -175,22 +188,32 @@ impl Core {
 
     /// What a node has for passes, and what of it is given away; `None` for one that is neither declared
     /// nor has an offer that is held.
-    fn on_offer<'c>(&'c self, seen: &'c NodeView) -> Option<(&'c NodeResources, Amounts)> {
+    fn on_offer<'c>(&'c self, seen: &'c NodeView) -> Option<(Cow<'c, NodeResources>, Amounts)> {
         let reserved = self.reserved.get(&seen.id).copied().unwrap_or_default();
-        match self.passes.held.get(&seen.id) {
-            Some(free) => Some((free, reserved)),
-            None if seen.is_declared => Some((&seen.total, self.state.in_use(seen.id).plus(&reserved))),
-            None => None,
+        if let Some(free) = self.passes.held.get(&seen.id) {
+            return Some((Cow::Borrowed(free), reserved));
         }
+        if self.cluster.is_spoken_for(seen.id) {
+            return self.cluster.offered_on(seen.id).map(|free| (Cow::Owned(free), reserved));
+        }
+        let in_use = || self.state.in_use(seen.id).plus(&reserved);
+        seen.is_declared.then(|| (Cow::Borrowed(&seen.total), in_use()))
+    }
+
+    /// Whether passes decide on a node by offers of the cluster.
+    pub(super) fn uses_offers(&self, node: NodeId) -> bool {
+        !self.passes.held.contains_key(&node) && self.cluster.offered_on(node).is_some()
     }
 
     /// What a node has free for whoever comes: as passes see it, or as it was left by whoever decided on it
     /// alone.
     pub(super) fn free_on(&self, seen: &NodeView) -> Amounts {
         let queue = &self.state.queue;
-        let on_offer = self.on_offer(seen);
-        on_offer
-            .map_or_else(|| queue.lookup(&seen.free), |(have, less)| queue.lookup(have).minus_or_zero(&less))
+        match self.on_offer(seen) {
+            Some((have, less)) => queue.lookup(&have).minus_or_zero(&less),
+            None if self.cluster.is_spoken_for(seen.id) => Amounts::default(),
+            None => queue.lookup(&seen.free),
+        }
     }
 
     /// Whether passes may place something on a node, as far as it offers something.
@@ -206,16 +229,22 @@ impl Core {
     fn scheduling_node(&self, id: NodeId, running: Vec<RunningShare>) -> Option<SchedulingNode> {
         let seen = self.nodes.get(id)?;
         let queue = &self.state.queue;
-        let less = |(have, less): (&NodeResources, Amounts)| {
+        let less = |(have, less): (Cow<'_, NodeResources>, Amounts)| {
             // By names: what nobody asked for yet is left alone.
             let less = queue.named(&less);
             have.minus(&less)
-                .unwrap_or_else(|| queue.named(&queue.lookup(have).minus_or_zero(&queue.lookup(&less))))
+                .unwrap_or_else(|| queue.named(&queue.lookup(&have).minus_or_zero(&queue.lookup(&less))))
         };
-        let offered = self.on_offer(seen).map(less).unwrap_or_default();
-        let mut node = SchedulingNode::idle(id, &seen.total);
-        (node.is_ready, node.offered, node.running) = (!self.state.is_held(id), offered, running);
-        node.given = NodeResources::new();
+        let offered = self.on_offer(seen).map(less);
+        // Where there is no offer there is less than nothing, so that not even what needs nothing starts there.
+        let less_than_nothing =
+            || NodeResources::new().with(ResourceName::CPUS, Quantity(1)).expect("a name");
+        let given = if offered.is_some() { NodeResources::new() } else { less_than_nothing() };
+        let watermark = self.cluster.watermark_of(id).filter(|_| !self.passes.held.contains_key(&id));
+        let mut node = SchedulingNode::idle(id, watermark.as_ref().unwrap_or(&seen.total));
+        (node.is_ready, node.offered, node.running) =
+            (self.takes_new(id), offered.unwrap_or_default(), running);
+        node.given = given;
         node.attributes.clone_from(&seen.attributes);
         Some(node)
     }
@@ -226,8 +255,9 @@ impl Core {
         most: usize,
         now: Timestamp,
     ) -> (BTreeMap<NodeId, Vec<Entry>>, PassSummary) {
-        self.tell_pass();
         let now = self.clamp(now);
+        self.advance_cluster(now);
+        self.tell_pass();
         let mut picks: Vec<PassPick> = Vec::new();
         let summary = self.passes.pass.run(&mut self.state.queue, now, most, &mut picks);
         self.journal.reservations(now, self.passes.pass.kept());

@@ -6,11 +6,12 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::plan::Plan;
+use super::plan::Committed;
 use super::shell::Engine;
 use super::ticket::{Ticket, TicketError};
 use crate::launch::Launch;
 use crate::model::{ExeId, JobId, JobTypeId, NodeId};
+use crate::offer::HeldOffer;
 use crate::queue::Entry;
 use crate::wal::Durable;
 
@@ -33,6 +34,8 @@ pub struct Picks<'e> {
     engine: &'e Engine,
     node: NodeId,
     entries: Vec<Entry>,
+    /// Whether they use offers of the cluster that are held.
+    uses_offers: bool,
 }
 
 /// Launches that are on their way to the disk. Dropped before they are there, they come out of the
@@ -42,8 +45,9 @@ pub struct Picks<'e> {
 /// what was started when it comes, also when it came first.
 #[must_use = "launches that nobody carries out hold their resources for ever"]
 pub struct PendingLaunches {
-    ticket: Ticket<Durable<Vec<Plan>>, Infallible>,
+    ticket: Ticket<Durable<Committed>, Infallible>,
     engine: Engine,
+    offers: Vec<HeldOffer>,
 }
 
 impl PendingLaunches {
@@ -54,26 +58,35 @@ impl PendingLaunches {
     /// [`TicketError::TimedOut`]: wait again. [`TicketError::Lost`] when the log failed, and after
     /// they were given out.
     pub fn wait(&mut self, timeout: Duration) -> Result<Vec<Durable<Launch>>, TicketError<Infallible>> {
-        let plans = self.ticket.wait_taken(timeout)?.each();
-        Ok(plans.into_iter().filter_map(|plan| self.engine.fill(plan)).collect())
+        let committed = self.ticket.wait_taken(timeout)?;
+        let (launches, offers) = self.engine.fill_all(committed);
+        self.offers = offers;
+        Ok(launches)
     }
 
-    pub(super) fn new(ticket: Ticket<Durable<Vec<Plan>>, Infallible>, engine: Engine) -> Self {
-        Self { ticket, engine }
+    /// The offers on which they are launched, once [`wait`](Self::wait) gave them out: those of one agent that
+    /// cover them, where offers of the node are held ([`Engine::offered`]). Nobody else uses them. Where
+    /// there are some and nothing came out, decline them.
+    pub fn offers(&self) -> &[HeldOffer] {
+        &self.offers
+    }
+
+    pub(super) fn new(ticket: Ticket<Durable<Committed>, Infallible>, engine: Engine) -> Self {
+        Self { ticket, engine, offers: Vec::new() }
     }
 }
 
 impl Drop for PendingLaunches {
     fn drop(&mut self) {
-        if let Some(Ok(launches)) = self.ticket.give_up() {
-            self.engine.post(launches.each());
+        if let Some(Ok(committed)) = self.ticket.give_up() {
+            self.engine.post(committed);
         }
     }
 }
 
 impl<'e> Picks<'e> {
-    pub(super) fn new(engine: &'e Engine, node: NodeId, entries: Vec<Entry>) -> Self {
-        Self { engine, node, entries }
+    pub(super) fn new(engine: &'e Engine, node: NodeId, entries: Vec<Entry>, uses_offers: bool) -> Self {
+        Self { engine, node, entries, uses_offers }
     }
 
     /// For which node.
@@ -112,9 +125,12 @@ impl<'e> Picks<'e> {
 
     /// Puts the launches on record. Returns at once; `wait` on the answer before launching. Of several offers,
     /// commit all before the first `wait`: they share a sync.
+    ///
+    /// What the offers that are held of a node do not cover any more, since some ended meanwhile, goes back to
+    /// its place.
     pub fn commit(mut self) -> PendingLaunches {
         let picks = std::mem::take(&mut self.entries);
-        self.engine.commit(self.node, &picks)
+        self.engine.commit(self.node, &picks, self.uses_offers)
     }
 
     /// Puts the launches on record, waits until they are durable, and gives them to `launch`.
@@ -134,7 +150,7 @@ impl<'e> Picks<'e> {
     /// whoever calls [`Engine::outgoing`]. Returns how many there are.
     pub fn hand_over(mut self) -> usize {
         let picks = std::mem::take(&mut self.entries);
-        self.engine.hand_over(self.node, &picks)
+        self.engine.hand_over(self.node, &picks, self.uses_offers)
     }
 }
 

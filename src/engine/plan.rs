@@ -13,6 +13,7 @@ use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError
 use crate::model::{
     Doc, DocKey, JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values, cluster_id, kind,
 };
+use crate::offer::HeldOffer;
 use crate::state::data_of;
 use crate::store::OpenError;
 use crate::wal::Durable;
@@ -26,6 +27,14 @@ pub(super) struct Plan {
     pub(super) job_type: Arc<JobType>,
     pub(super) node: NodeId,
     pub(super) resources: Arc<NodeResources>,
+}
+
+/// What a commit put on record: launches on one node, and the offers of its agent that cover them.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    pub(super) plans: Vec<Plan>,
+    /// None where the node is not of a cluster whose offers are held.
+    pub(super) offers: Vec<HeldOffer>,
 }
 
 impl Plan {
@@ -99,6 +108,13 @@ impl Engine {
             all.push((name.clone(), names.join(" ")));
         }
         Ok(all.into())
+    }
+
+    /// Fills in what was put on record together.
+    pub(super) fn fill_all(&self, committed: Durable<Committed>) -> (Vec<Durable<Launch>>, Vec<HeldOffer>) {
+        let (Committed { plans, offers }, proof) = committed.split();
+        let plans = proof.map(|()| plans).each();
+        (plans.into_iter().filter_map(|plan| self.fill(plan)).collect(), offers)
     }
 
     /// Fills in the values of a job. A launch that cannot be filled ends at once, and is none.

@@ -212,6 +212,8 @@ fn carry_out(driver: &dyn Driver, all: Vec<Outgoing>) -> Result<(), DriverError>
     for outgoing in all {
         match outgoing {
             Outgoing::Launch(launch) => launches.push(launch),
+            // A driver has no offers: it starts what it is told.
+            Outgoing::Accept { launches: all, .. } => launches.extend(all),
             Outgoing::Kill(name) => {
                 // Its launch may stand before it.
                 let started = hand_over(driver, &mut launches);

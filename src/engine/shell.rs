@@ -44,7 +44,7 @@ use super::domain::Covered;
 use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 use super::outbox::{Bell, Held, Outbox, Outgoing};
 use super::picks::PendingLaunches;
-use super::plan::Plan;
+use super::plan::{Committed, Plan};
 use super::reports::Reports;
 use super::ticket::{Promise, Pump, Ticket};
 use super::view::{View, view};
@@ -58,6 +58,7 @@ use crate::model::{
     Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, QueueMode,
     StoreId, Submission, SubmissionId, Timestamp,
 };
+use crate::offer::{ClusterNodes, Roles};
 use crate::queue::Entry;
 use crate::state::{Delta, State};
 use crate::store::{Facts, OpenError, Opened, Recovery, Retention, StoreFiles, StoreLock, Tables, open};
@@ -94,6 +95,10 @@ pub struct Options {
     pub retention: Retention,
     /// How passes choose.
     pub policy: Policy,
+    /// The roles whose resources are taken of a cluster's offers.
+    pub roles: Roles,
+    /// Whether a node of a cluster takes nothing before news say that it is cleaned and has the image.
+    pub nodes_need_setup: bool,
     /// Who is told how far the opening of the store is, if anybody; let go once it is open.
     pub on_recovery: Option<Arc<dyn Fn(Recovery) + Send + Sync>>,
 }
@@ -110,6 +115,8 @@ impl Default for Options {
             checkpoint_bytes: RECENT_BYTES,
             retention: Retention::ALL,
             policy: Policy::default(),
+            roles: Roles::default(),
+            nodes_need_setup: false,
             on_recovery: None,
         }
     }
@@ -127,6 +134,22 @@ impl Options {
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Sets the roles whose resources are taken of a cluster's offers; what everybody may use, where nothing
+    /// else is said.
+    #[must_use]
+    pub fn roles(mut self, roles: Roles) -> Self {
+        self.roles = roles;
+        self
+    }
+
+    /// Sets whether a node of a cluster takes nothing before [`Engine::hear`] was told that it is cleaned and
+    /// has the image; it does at once, where nothing else is said.
+    #[must_use]
+    pub fn nodes_need_setup(mut self, need_setup: bool) -> Self {
+        self.nodes_need_setup = need_setup;
         self
     }
 
@@ -204,7 +227,7 @@ pub(super) enum Effect {
     /// What changed, for readers and the checkpointer.
     Delta(Box<Delta>),
     /// Launches for whoever committed them.
-    Launches(Vec<Plan>, Promise<Durable<Vec<Plan>>, Infallible>),
+    Launches(Committed, Promise<Durable<Committed>, Infallible>),
     /// A launch for the outbox.
     Launch(Box<Plan>),
     Kill(LaunchName),
@@ -225,10 +248,10 @@ impl Outside {
             (Effect::Delta(delta), _) => self.tables.add(*delta),
             (Effect::Answer(answer), _) => answer(),
             (Effect::Status(promise, outcome), _) => drop(promise.answer(Ok(outcome))),
-            (Effect::Launches(launches, promise), proof) => {
-                let given_up = promise.answer(Ok(proof.map(|()| launches)));
-                if let Some(Ok(launches)) = given_up {
-                    self.outbox.push(launches.each().into_iter().map(Held::Launch));
+            (Effect::Launches(committed, promise), proof) => {
+                let given_up = promise.answer(Ok(proof.map(|()| committed)));
+                if let Some(Ok(committed)) = given_up {
+                    self.post(committed);
                 }
             }
             (Effect::Launch(launch), proof) => self.outbox.push([Held::Launch(proof.map(|()| *launch))]),
@@ -560,28 +583,36 @@ impl Engine {
     }
 
     /// Leaves launches that somebody gave up for whoever reads the outbox.
-    pub(super) fn post(&self, launches: Vec<Durable<Plan>>) {
-        self.0.outside.outbox.push(launches.into_iter().map(Held::Launch));
+    pub(super) fn post(&self, committed: Durable<Committed>) {
+        self.0.outside.post(committed);
     }
 
-    pub(super) fn commit(&self, node: NodeId, picks: &[Entry]) -> PendingLaunches {
+    pub(super) fn commit(&self, node: NodeId, picks: &[Entry], uses_offers: bool) -> PendingLaunches {
         let (promise, ticket) = Promise::new(self.pump_of());
         let now = self.0.options.clock.now();
         let mut owned = self.0.enter();
-        let launches = owned.core.commit(node, picks, now);
-        self.0.flush(&mut owned.core, [Effect::Launches(launches, promise)]);
+        let committed = owned.core.commit(node, picks, uses_offers, now);
+        self.0.flush(&mut owned.core, [Effect::Launches(committed, promise)]);
         PendingLaunches::new(ticket, self.clone())
     }
 
-    pub(super) fn hand_over(&self, node: NodeId, picks: &[Entry]) -> usize {
+    pub(super) fn hand_over(&self, node: NodeId, picks: &[Entry], uses_offers: bool) -> usize {
         if picks.is_empty() {
             return 0;
         }
         let now = self.0.options.clock.now();
         let mut owned = self.0.enter();
-        let launches = owned.core.commit(node, picks, now);
-        let n_launches = launches.len();
-        self.0.flush(&mut owned.core, launches.into_iter().map(|plan| Effect::Launch(Box::new(plan))));
+        let committed = owned.core.commit(node, picks, uses_offers, now);
+        let n_launches = committed.plans.len();
+        if committed.offers.is_empty() {
+            let launches = committed.plans.into_iter().map(|plan| Effect::Launch(Box::new(plan)));
+            self.0.flush(&mut owned.core, launches);
+        } else {
+            // Given up at once, they go to the outbox together.
+            let (promise, mut ticket) = Promise::new(self.pump_of());
+            let _nothing_yet = ticket.give_up();
+            self.0.flush(&mut owned.core, [Effect::Launches(committed, promise)]);
+        }
         n_launches
     }
 
@@ -590,6 +621,10 @@ impl Engine {
         let held = self.0.outside.outbox.take(timeout);
         let out = held.into_iter().filter_map(|held| match held {
             Held::Launch(plan) => self.fill(plan).map(Outgoing::Launch),
+            Held::Accept(committed) => {
+                let (launches, offers) = self.fill_all(committed);
+                Some(Outgoing::Accept { offers, launches })
+            }
             Held::Kill(name) => Some(Outgoing::Kill(name)),
             Held::Acknowledge(name) => Some(Outgoing::Acknowledge(name)),
         });
@@ -749,6 +784,16 @@ impl Outside {
         let empty = view(&mut Core::default(), state.now);
         Arc::new(Self { tables: Arc::new(tables), outbox: Outbox::default(), view: ArcSwap::new(empty) })
     }
+
+    /// Leaves launches for whoever reads the outbox: together, where offers are to be accepted with them.
+    fn post(&self, committed: Durable<Committed>) {
+        if committed.get().offers.is_empty() {
+            let launches = committed.map(|committed| committed.plans).each();
+            self.outbox.push(launches.into_iter().map(Held::Launch));
+        } else {
+            self.outbox.push([Held::Accept(committed)]);
+        }
+    }
 }
 
 impl Inner {
@@ -761,7 +806,8 @@ impl Inner {
         lock: Option<StoreLock>,
         n_replayed: u64,
     ) -> Result<Self, OpenError> {
-        let mut core = Core::new(state, options.policy.clone());
+        let cluster = ClusterNodes::new(options.roles.clone(), options.nodes_need_setup);
+        let mut core = Core::new(state, options.policy.clone(), cluster);
         // A switch that was under way: nobody waits yet.
         while !core.state.queue.turn_some(usize::MAX) {}
         let now = core.clamp(options.clock.now());

@@ -63,7 +63,7 @@ impl Core {
             total: queue.lookup(&seen.total),
             free: self.free_on(seen),
             is_on_offer: self.is_on_offer(seen),
-            is_ready: !self.state.is_held(seen.id),
+            is_ready: self.takes_new(seen.id),
             kept: kept.get(&seen.id).and_then(|kept| Some((**kept, queue.get(kept.exe)?))),
         });
         let is_paused = self.state.is_scheduler_paused();

@@ -21,6 +21,7 @@ use super::nodes::Offer;
 use super::numbers::NodeNumbers;
 use super::pool::{OfferAdded, OfferPool, Uncovered};
 use super::state::{NodeFacts, NodeNews, NodeState};
+use super::watermark::window_of;
 use crate::limits::{NODES_MAX, OFFERS_MAX, RUNNING_MAX};
 use crate::model::{
     AgentId, CLUSTER_NAME_LEN_MAX, LaunchName, NodeId, NodeResources, OfferId, Quantity, Timestamp,
@@ -42,6 +43,8 @@ pub struct ClusterNodes {
     next: Option<u32>,
     n_tasks: usize,
     now: Timestamp,
+    /// Of watermarks, the one that goes on.
+    window: i64,
     nodes_max: usize,
     tasks_max: usize,
 }
@@ -193,6 +196,13 @@ pub enum GpuError {
     Lack(#[from] GpuLack),
 }
 
+impl Default for ClusterNodes {
+    /// No node yet; takes what everybody may use, and nodes as they are.
+    fn default() -> Self {
+        Self::new(Roles::default(), false)
+    }
+}
+
 impl ClusterNodes {
     /// No node yet. Takes resources of `roles`; with `needs_setup`, a node takes nothing before news
     /// say that it is cleaned and has the image.
@@ -213,6 +223,7 @@ impl ClusterNodes {
             next: Some(1),
             n_tasks: 0,
             now: Timestamp(i64::MIN),
+            window: i64::MIN,
             nodes_max,
             tasks_max,
         }
@@ -255,6 +266,13 @@ impl ClusterNodes {
         self.now = self.now.max(now);
     }
 
+    /// It is `now`. True where watermarks may be lower than they were, for the time that passed alone.
+    pub(crate) fn advance(&mut self, now: Timestamp) -> bool {
+        self.tick(now);
+        let window = window_of(self.now);
+        std::mem::replace(&mut self.window, window) != window
+    }
+
     /// An offer arrived. Its node is there from now on; another agent of that machine is gone.
     pub fn offered(&mut self, offer: &NewOffer, now: Timestamp) -> Arrival {
         self.tick(now);
@@ -287,17 +305,30 @@ impl ClusterNodes {
         if let Some(id) = self.agents.get(&offer.agent) {
             return Ok((*id, false));
         }
-        if !(1..=CLUSTER_NAME_LEN_MAX).contains(&offer.host.len()) {
-            return Err(DeclineReason::BadHost);
-        }
         if let Some((name, id)) = self.hosts.get_key_value(&*offer.host) {
             self.nodes.entry(*id).or_insert_with(|| Agent::new(name.clone(), self.now));
             return Ok((*id, false));
         }
-        let next = self.next.filter(|_| self.hosts.len() < self.nodes_max);
-        let id = next.ok_or(DeclineReason::TooManyNodes { max: self.nodes_max })?;
-        self.put(NodeId(id), &offer.host);
-        Ok((NodeId(id), true))
+        self.check_new(&offer.host)?;
+        let id = NodeId(self.next.ok_or(DeclineReason::TooManyNodes { max: self.nodes_max })?);
+        self.put(id, &offer.host);
+        Ok((id, true))
+    }
+
+    /// Whether a machine that is not known could be.
+    pub(crate) fn check_new(&self, host: &str) -> Result<(), DeclineReason> {
+        if !(1..=CLUSTER_NAME_LEN_MAX).contains(&host.len()) {
+            return Err(DeclineReason::BadHost);
+        }
+        let has_room = self.hosts.len() < self.nodes_max;
+        if has_room { Ok(()) } else { Err(DeclineReason::TooManyNodes { max: self.nodes_max }) }
+    }
+
+    /// An offer arrived that is not wanted.
+    pub(crate) fn refuse(&mut self, offer: &NewOffer, why: DeclineReason, now: Timestamp) -> Arrival {
+        self.tick(now);
+        let outcome = Err(Declined { offer: self.pool.read(offer, self.now), why });
+        Arrival { node: None, is_new: false, replaced: None, outcome }
     }
 
     /// The agent speaks for the node, and no other one.
@@ -392,6 +423,14 @@ impl ClusterNodes {
         let offers = self.pool.allocate(agent, need, self.now)?;
         self.left(&offers);
         Ok(offers)
+    }
+
+    /// Hands out the oldest offer of a node, for who needs one that need not have anything.
+    pub(crate) fn oldest_offer(&mut self, id: NodeId, now: Timestamp) -> Option<HeldOffer> {
+        self.tick(now);
+        let agent = self.nodes.get(&id)?.id.as_ref()?;
+        let oldest = self.pool.of_agent(agent).next()?.id().clone();
+        self.rescinded(&oldest, now)
     }
 
     /// An execution runs on a node, or goes on there in another way.
@@ -548,6 +587,44 @@ impl ClusterNodes {
         }
         self.hosts.retain(|_, known| *known != id);
         true
+    }
+
+    /// The node of an offer: of its agent, else the machine of that name. None where neither is known.
+    pub(crate) fn node_of(&self, offer: &NewOffer) -> Option<NodeId> {
+        self.agents.get(&offer.agent).or_else(|| self.hosts.get(&*offer.host)).copied()
+    }
+
+    /// The node for which an agent speaks.
+    pub(crate) fn node_of_agent(&self, agent: &AgentId) -> Option<NodeId> {
+        self.agents.get(agent).copied()
+    }
+
+    /// Whether an agent speaks for a node.
+    pub(crate) fn is_spoken_for(&self, id: NodeId) -> bool {
+        self.nodes.get(&id).is_some_and(|node| node.id.is_some())
+    }
+
+    /// What is on offer of a node; none where there is no offer.
+    pub(crate) fn offered_on(&self, id: NodeId) -> Option<NodeResources> {
+        let node = self.nodes.get(&id)?;
+        self.pool.of_agent(node.id.as_ref()?).next()?;
+        Some(node.offered(self.now))
+    }
+
+    /// The most that a node had lately; none where no agent speaks for it.
+    pub(crate) fn watermark_of(&self, id: NodeId) -> Option<NodeResources> {
+        self.nodes.get(&id).filter(|node| node.id.is_some()).map(|node| node.watermark(self.now))
+    }
+
+    /// How a node stands; none where no agent speaks for it.
+    pub(crate) fn state_of(&self, id: NodeId) -> Option<NodeState> {
+        let facts = self.facts.get(&id).filter(|facts| facts.is_online)?;
+        Some(facts.state(self.is_stopped))
+    }
+
+    /// Whether no machine is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
     }
 
     /// The id of a machine that is known.

@@ -113,6 +113,13 @@ impl Nodes {
         }
     }
 
+    /// Takes note of what a node has in all, where it was seen.
+    pub(crate) fn has_in_all(&mut self, node: NodeId, total: &NodeResources) {
+        if let Some(node) = self.0.get_mut(&node) {
+            node.total.clone_from(total);
+        }
+    }
+
     /// What a node has left.
     pub(crate) fn set_free(&mut self, node: NodeId, free: NodeResources, when: Timestamp) {
         if let Some(node) = self.0.get_mut(&node) {

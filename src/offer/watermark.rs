@@ -30,7 +30,7 @@ fn highest(a: &NodeResources, b: &NodeResources) -> NodeResources {
     })
 }
 
-fn window_of(when: Timestamp) -> i64 {
+pub(super) fn window_of(when: Timestamp) -> i64 {
     let window = i64::try_from(WATERMARK_WINDOW.as_micros()).expect("minutes");
     when.0.div_euclid(window)
 }

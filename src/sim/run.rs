@@ -448,6 +448,11 @@ impl Run {
         for outgoing in self.engine().outgoing(Duration::ZERO) {
             match outgoing {
                 Outgoing::Launch(launch) => self.start(launch.get()),
+                Outgoing::Accept { launches, .. } => {
+                    for launch in &launches {
+                        self.start(launch.get());
+                    }
+                }
                 Outgoing::Kill(name) => self.cluster.kill(*name.get(), now),
                 Outgoing::Acknowledge(name) => self.learn_over(*name.get()),
             }

@@ -326,7 +326,9 @@ impl Life<'_> {
             found.extend(more.into_iter().map(|outgoing| match outgoing {
                 Outgoing::Launch(launch) => Sent::Launch(launch.get().name),
                 Outgoing::Kill(name) => Sent::Kill(*name.get()),
-                other @ Outgoing::Acknowledge(_) => panic!("nobody asked for {other:?}"),
+                other @ (Outgoing::Acknowledge(_) | Outgoing::Accept { .. }) => {
+                    panic!("nobody asked for {other:?}")
+                }
             }));
         }
         assert_eq!(found, due);

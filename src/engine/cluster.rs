@@ -1,0 +1,266 @@
+//! A cluster whose agents make several offers each: held until passes use them, or they end in another way.
+//!
+//! O1  A machine has the id that is on record for its name, also after a restart; what ran there counts.
+//! O2  What is launched by a pass is covered by the offers that go along with it, all of one agent. Picks that
+//!     they do not cover any more go back to their exact places.
+//! O3  An offer ends once, and is handed out with that: to whoever uses it, is to decline it, or said that
+//!     it is gone.
+//! O4  Offers, agents and news of nodes are in memory only. Whether a node is in use and paused is on record.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::core::Core;
+use super::plan::Plan;
+use super::shell::Engine;
+use crate::limits::{CATALOG_DOCS_MAX, NODES_MAX};
+use crate::model::{AgentId, Doc, LaunchName, NodeId, NodeRecord, NodeResources, OfferId, Timestamp, kind};
+use crate::offer::{
+    Arrival, ClusterNodes, DeclineReason, Declined, HeldOffer, LostAgent, NewOffer, NoNode, NodeNews,
+    NodeState, NodeTask,
+};
+use crate::queue::Entry;
+
+const _: () = assert!(NODES_MAX as u64 <= CATALOG_DOCS_MAX);
+
+impl Engine {
+    /// Takes in an offer of a cluster and holds it for [`Engine::pass`], until a commit uses it, the master
+    /// takes it back ([`Engine::rescinded`]), its agent is lost, or it is to be declined. Offers of one agent
+    /// are decided on together. The machine is on record from then on, under its name.
+    ///
+    /// Of what it answers, see to this: an offer that is not held is to be declined; where another agent spoke
+    /// for the machine, its offers have ended, and what ran there is gone unless its statuses say otherwise.
+    ///
+    /// Cost: a look-up; for a machine that is new here a look at all nodes on record, and for the first one at
+    /// all that runs.
+    pub fn offered(&self, offer: &NewOffer) -> Arrival {
+        let now = self.0.options.clock.now();
+        let mut owned = self.0.enter();
+        let arrival = owned.core.offered(offer, now);
+        self.0.flush(&mut owned.core, []);
+        drop(owned);
+        self.0.bell.ring();
+        arrival
+    }
+
+    /// The master took an offer back; `None` where it has ended. Open picks that it was for are left out when
+    /// they are committed.
+    pub fn rescinded(&self, id: &OfferId) -> Option<HeldOffer> {
+        let now = self.0.options.clock.now();
+        self.0.enter().core.rescinded(id, now)
+    }
+
+    /// An agent is gone, and its offers with it; `None` where it speaks for no node. What ran there stays on
+    /// record until its statuses say what became of it: where nobody else tells, report each of the launches
+    /// as [`Outcome::Lost`](crate::Outcome::Lost).
+    pub fn agent_lost(&self, agent: &AgentId) -> Option<LostAgent> {
+        let now = self.0.options.clock.now();
+        self.0.enter().core.agent_lost(agent, now)
+    }
+
+    /// The master told what an agent has in all. False where it speaks for no node.
+    pub fn agent_total(&self, agent: &AgentId, total: NodeResources) -> bool {
+        let now = self.0.options.clock.now();
+        self.0.enter().core.agent_total(agent, total, now)
+    }
+
+    /// Something happened to a node of the cluster, which takes new executions only while it is
+    /// [`NodeState::Ready`]. Returns how it stands now. Pauses, and whether it is in use, are on record:
+    /// [`Engine::edit_node`] changes them.
+    ///
+    /// # Errors
+    /// Where there is no such node.
+    pub fn hear(&self, node: NodeId, news: NodeNews) -> Result<NodeState, NoNode> {
+        let mut owned = self.0.enter();
+        owned.core.passes.changed(node);
+        owned.core.cluster.hear(node, news)
+    }
+
+    /// The offers that have been held for as long as may be, oldest first: nothing that waits could use
+    /// them. They are to be declined. Cost: what is returned.
+    pub fn expired_offers(&self) -> Vec<Declined> {
+        let now = self.0.options.clock.now();
+        self.0.enter().core.hand_out(|cluster| cluster.expire(now))
+    }
+
+    /// All offers that are held, to be declined: since nothing waits, or since the master that made them is
+    /// gone, which need not be told.
+    pub fn decline_offers(&self) -> Vec<Declined> {
+        let now = self.0.options.clock.now();
+        self.0.enter().core.hand_out(|cluster| cluster.decline_all(now))
+    }
+
+    /// A look at nodes, agents and offers of the cluster. Everything else waits meanwhile.
+    pub fn cluster<R>(&self, look: impl FnOnce(&ClusterNodes) -> R) -> R {
+        look(&self.0.enter().core.cluster)
+    }
+}
+
+impl Core {
+    fn offered(&mut self, offer: &NewOffer, now: Timestamp) -> Arrival {
+        if self.cluster.is_empty() {
+            self.know_running(now);
+        }
+        let is_new = match self.know_machine(offer, now) {
+            Ok(is_new) => is_new,
+            Err(why) => return self.cluster.refuse(offer, why, now),
+        };
+        let arrival = self.cluster.offered(offer, now);
+        if let Some(node) = arrival.node {
+            self.passes.changed(node);
+            if let Some(all) = self.cluster.get(node, now).map(|node| node.offer()) {
+                self.take_note(&all, now);
+            }
+        }
+        Arrival { is_new, ..arrival }
+    }
+
+    /// Has the machine of an offer known by the id it has on record. True where it is new.
+    fn know_machine(&mut self, offer: &NewOffer, now: Timestamp) -> Result<bool, DeclineReason> {
+        if self.cluster.node_of(offer).is_some() {
+            return Ok(false);
+        }
+        self.cluster.check_new(&offer.host)?;
+        let too_many = |_| DeclineReason::TooManyNodes { max: NODES_MAX };
+        let id = self.put_node(&offer.host, now).map_err(too_many)?;
+        let known = self.cluster.know(id, &offer.host, now);
+        assert!(known.is_ok(), "O1: {known:?}");
+        if let Some(node) = self.record_of(id) {
+            self.hear_record(&node);
+        }
+        Ok(true)
+    }
+
+    /// Has the machines known on which something runs by our record, before the first offer of a cluster.
+    fn know_running(&mut self, now: Timestamp) {
+        let runs_on: BTreeSet<NodeId> = self.state.running.values().map(|running| running.node).collect();
+        for node in runs_on {
+            let Some(node) = self.record_of(node) else { continue };
+            // A machine beyond the limits is none of the cluster, and nobody asks for what runs there.
+            let _ = self.cluster.know(node.id, &node.hostname, now);
+            self.hear_record(&node);
+        }
+        for (exe, running) in &self.state.running {
+            let Some(job) = self.state.job(running.entry.job) else { continue };
+            let launch = LaunchName { exe: *exe, number: running.launch };
+            let asks = (*job.resources).clone();
+            let task = NodeTask { priority: running.entry.priority, asks, is_current: true };
+            let _ = self.cluster.run(running.node, launch, task, now);
+        }
+    }
+
+    fn record_of(&self, node: NodeId) -> Option<NodeRecord> {
+        match &**self.state.docs().get(kind::NODE, u64::from(node.0))? {
+            Doc::Node(node) => Some(node.clone()),
+            _ => None,
+        }
+    }
+
+    /// What is on record of a node changed.
+    pub(super) fn hear_record(&mut self, node: &NodeRecord) {
+        for news in [NodeNews::Active(node.is_active), NodeNews::Paused(node.is_paused)] {
+            // One that is not of the cluster has nobody who listens.
+            let _ = self.cluster.hear(node.id, news);
+        }
+    }
+
+    /// Whether new executions may start on a node.
+    pub(super) fn takes_new(&self, node: NodeId) -> bool {
+        !self.state.is_held(node) && self.cluster.state_of(node).is_none_or(NodeState::takes_new_jobs)
+    }
+
+    /// A launch is on record: it runs on its node.
+    pub(super) fn runs(&mut self, plan: &Plan, priority: i32, now: Timestamp) {
+        if !self.cluster.is_empty() {
+            let task = NodeTask { priority, asks: (*plan.resources).clone(), is_current: true };
+            // A node that is not of the cluster is counted elsewhere.
+            let _ = self.cluster.run(plan.node, plan.name, task, now);
+        }
+    }
+
+    fn rescinded(&mut self, id: &OfferId, now: Timestamp) -> Option<HeldOffer> {
+        let offer = self.cluster.rescinded(id, now)?;
+        self.offers_ended([&offer]);
+        Some(offer)
+    }
+
+    fn agent_lost(&mut self, agent: &AgentId, now: Timestamp) -> Option<LostAgent> {
+        let lost = self.cluster.agent_lost(agent, now)?;
+        self.passes.changed(lost.node);
+        self.nodes.set_free(lost.node, NodeResources::new(), now);
+        Some(lost)
+    }
+
+    fn agent_total(&mut self, agent: &AgentId, total: NodeResources, now: Timestamp) -> bool {
+        let node = self.cluster.node_of_agent(agent);
+        if let Some(node) = node {
+            self.passes.changed(node);
+            self.nodes.has_in_all(node, &total);
+        }
+        self.cluster.set_total(agent, total, now)
+    }
+
+    fn hand_out(&mut self, end: impl FnOnce(&mut ClusterNodes) -> Vec<Declined>) -> Vec<Declined> {
+        let declined = end(&mut self.cluster);
+        self.offers_ended(declined.iter().map(|declined| &declined.offer));
+        declined
+    }
+
+    fn offers_ended<'h>(&mut self, offers: impl IntoIterator<Item = &'h HeldOffer>) {
+        for offer in offers {
+            if let Some(node) = self.cluster.node_of_agent(offer.agent()) {
+                self.passes.changed(node);
+            }
+        }
+    }
+
+    /// To be called before a pass. Cost: nodes of the cluster, once in five minutes.
+    pub(super) fn advance_cluster(&mut self, now: Timestamp) {
+        if self.cluster.is_empty() || !self.cluster.advance(now) {
+            return;
+        }
+        for node in self.cluster.drop_silent(now) {
+            self.cluster.forget(node);
+            self.passes.changed(node);
+        }
+        let all: Vec<NodeId> = self.cluster.iter(now).map(|node| node.id).collect();
+        for node in all {
+            self.passes.changed(node);
+        }
+    }
+
+    /// The picks that offers of their node still cover, in order, and offers that cover them. The others go
+    /// back to their places.
+    pub(super) fn cover<'p>(
+        &mut self,
+        node: NodeId,
+        picks: &'p [Entry],
+        now: Timestamp,
+    ) -> (Cow<'p, [Entry]>, Vec<HeldOffer>) {
+        let offered = self.cluster.offered_on(node).unwrap_or_default();
+        let (mut need, mut covered) = (NodeResources::new(), Vec::with_capacity(picks.len()));
+        for pick in picks.iter().filter(|pick| self.state.queue.is_picked(pick.id)) {
+            let job = self.state.job(pick.job);
+            let more = job.map(|job| need.plus(&job.resources)).filter(|more| offered.minus(more).is_some());
+            if let Some(more) = more {
+                need = more;
+                covered.push(*pick);
+            }
+        }
+        let mut offers = self.cluster.allocate(node, &need, now).unwrap_or_default();
+        if offers.is_empty() && !covered.is_empty() {
+            // What needs nothing needs an offer all the same.
+            offers.extend(self.cluster.oldest_offer(node, now));
+        }
+        if offers.is_empty() {
+            covered.clear();
+        }
+        let mut left = covered.iter().map(|pick| pick.id).peekable();
+        for pick in picks {
+            if left.next_if_eq(&pick.id).is_none() {
+                self.state.queue.put_back(pick.id);
+            }
+        }
+        (Cow::Owned(covered), offers)
+    }
+}
