@@ -93,8 +93,7 @@ pub use model::*;
 pub use offer::{
     AllocateError, Arrival, ClusterNode, ClusterNodes, DeclineReason, Declined, GpuError, GpuLack, GpuSlots,
     HeldOffer, KnowError, LostAgent, NewOffer, NoNode, NodeFacts, NodeNews, NodeNumbers, NodeState, NodeTask,
-    NodeView, Offer, OfferAdded, OfferPool, ResourceNumbers, RoleAmount, Roles, RunError, SlotShare, Slots,
-    Uncovered,
+    NodeView, Offer, OfferAdded, OfferPool, ResourceNumbers, RoleAmount, Roles, RunError, Slots, Uncovered,
 };
 pub use queue::{
     Amounts, Entry, InsertError, Lack, LaneVerdict, Position, PositionSearch, Queue, TypeStatus, Verdict,

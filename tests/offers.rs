@@ -41,8 +41,8 @@ fn scheduling_node(node: &ClusterNode<'_>) -> SchedulingNode {
         watermark: node.watermark.clone(),
         running: node.tasks.values().map(share).collect(),
         other: node.other.clone(),
-        given: NodeResources::new(),
         attributes: node.attributes.clone(),
+        ..SchedulingNode::default()
     }
 }
 

@@ -137,22 +137,43 @@ fn parts_of_a_job_start_where_there_is_room() {
 }
 
 #[test]
-fn shares_of_a_graphics_processor_are_amounts_of_a_node() {
+fn shares_of_a_graphics_processor_are_of_one_card() {
     let place = Place::new();
     let pods = ours("pods");
     let report = answer(&place, &[&pods]);
-    // Two halves leave 1 of 2: c wants both and waits for their end at 100 s; d goes past it. e wants more cpus
+    // Two halves share a card, and one is left: c wants both and waits for their end at 100 s; d goes past it. e wants more cpus
     // than the other node has, and finds 8 - 3 on the large one until d ends at 70 s.
     assert_eq!(report["trace"]["n_skipped"], json!({ "never scheduled, so no run time": 1 }));
     assert_eq!(report["trace"]["n_models_ignored"], 1);
     let total = json!({ "cpus": 12.0, "gpus": 2.0, "mem": 24_576.0 });
     assert_eq!(report["cluster"], json!({ "n_nodes": 2, "total": total }));
-    let wait = |name: &str| {
+    let wait_of = |report: &Value, name: &str| {
         let kind = report["types"].as_array().expect("types").iter().find(|kind| kind["name"] == name);
         kind.expect("there")["wait_s"]["max"].clone()
     };
-    assert_eq!([wait("BE"), wait("Burstable"), wait("LS")], [0.0, 40.0, 90.0].map(|s| json!(s)));
-    assert_eq!(report["setup"]["gpu_slots"], false);
+    assert_eq!(
+        ["BE", "Burstable", "LS"].map(|name| wait_of(&report, name)),
+        [0.0, 40.0, 90.0].map(|s| json!(s))
+    );
+    assert_eq!(report["setup"]["gpu_slots"], true);
+    // 0.7 and 0.6 are on a card each, and 0.7 is free in pieces: another 0.6 waits for an end, whoever decides.
+    let pieces = place.path("pieces");
+    std::fs::create_dir(&pieces).expect("a directory");
+    let write = |name: &str, text: &str| std::fs::write(pieces.join(name), text).expect("written");
+    write("nodes_node_list.csv", "sn,cpu_milli,memory_mib,gpu,model\nbig,8000,16384,2,A\n");
+    let head = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,\
+                scheduled_time";
+    let pods_of = ["a,1000,1024,1,600,,BE", "b,1000,1024,1,600,,BE", "c,1000,1024,1,700,,LS"];
+    let pods_of = pods_of.map(|pod| format!("{pod},Running,1000,1100,1000")).join("\n");
+    write("pods_pod_list_default.csv", &format!("{head}\n{pods_of}\n"));
+    for decided_by in ["pass", "offer"] {
+        let report = answer(&place, &[&pieces.display().to_string(), "--decide-by", decided_by]);
+        assert_eq!(
+            ["LS", "BE"].map(|name| wait_of(&report, name)),
+            [0.0, 100.0].map(|s| json!(s)),
+            "{decided_by}"
+        );
+    }
     let by_gpu = answer(&place, &[&pods, "--by", "gpu"]);
     let names: Vec<&Value> =
         by_gpu["types"].as_array().expect("types").iter().map(|kind| &kind["name"]).collect();

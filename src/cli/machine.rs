@@ -12,7 +12,7 @@ use crate::driver::{LocalDriver, LocalOptions, LocalOutputs, machine_resources};
 use crate::engine::{CloseError, Engine, Options, Service, status_sink};
 use crate::limits::LOAD_ROWS_DEFAULT;
 use crate::load::LoadRetention;
-use crate::model::{NodeId, NodeResources};
+use crate::model::{NodeId, NodeResources, ResourceName, THOUSANDTHS};
 use crate::offer::Offer;
 use crate::store::{OpenError, Retention};
 
@@ -132,6 +132,7 @@ impl Machine {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let mut node = Offer::new(NODE, total.clone()).named(&name);
         node.attributes.extend(args.attribute.iter().cloned());
+        node.gpu_slots = usize::try_from(total.get(ResourceName::GPUS).0 / THOUSANDTHS).unwrap_or(usize::MAX);
         Ok(Self { engine, store, total, node, at_work: None })
     }
 

@@ -443,7 +443,8 @@ fn tail(report: &Report) -> String {
     }
     if report.cluster.total.get("gpus").0 > 0 {
         let models = report.trace.n_models_ignored;
-        rows.push(("gpus", format!("amounts of a node, not slots; models asked for and ignored: {models}")));
+        let are = if report.setup.gpu_slots { "slots of a node" } else { "amounts of a node, not slots" };
+        rows.push(("gpus", format!("{are}; models asked for and ignored: {models}")));
     }
     let wall = &report.wall;
     let rate = wall.decisions_per_s.filter(|_| wall.deciding_s >= RATE_TIME_MIN_S);

@@ -1,5 +1,6 @@
 //! The decision over one node's free resources.
 
+use crate::offer::GpuSlots;
 use crate::queue::{Amounts, Entry, Queue};
 
 /// Picks what to run on one node out of what its offer leaves free.
@@ -19,4 +20,28 @@ pub(crate) fn decide(queue: &mut Queue, free: Amounts, most: usize, picks: &mut 
         let Some(entry) = queue.take_first_fit(&mut left) else { break };
         picks.push(entry);
     }
+}
+
+/// The same on a node whose graphics processors are slots, of which each pick takes what it asks for.
+pub(crate) fn decide_on_slots(
+    queue: &mut Queue,
+    free: Amounts,
+    gpus: &mut GpuSlots,
+    most: usize,
+    picks: &mut Vec<Entry>,
+) {
+    let mut left = free;
+    while picks.len() < most {
+        let mut open = left.with_gpus_within(gpus.largest());
+        let Some(entry) = queue.take_first_fit(&mut open) else { break };
+        left = left.minus_or_zero(&entry.asks);
+        take_slots(gpus, &entry.asks);
+        picks.push(entry);
+    }
+}
+
+/// Takes slots for what was found to fit. They are in use for as long as these slots are kept.
+pub(crate) fn take_slots(gpus: &mut GpuSlots, asks: &Amounts) {
+    let taken = gpus.take(asks.gpus());
+    debug_assert!(taken.is_ok(), "{taken:?}: it was found to fit");
 }

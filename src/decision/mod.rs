@@ -12,7 +12,7 @@ mod waiting;
 mod why;
 mod why_text;
 
-pub(crate) use decide::decide;
+pub(crate) use decide::{decide, decide_on_slots, take_slots};
 pub(crate) use explain::{Candidate, Sight, Switches, explain};
 pub(crate) use node_why::node_why;
 pub use node_why::{LaneWhy, NodeRuns, NodeVerdict, NodeWhy};

@@ -109,7 +109,8 @@ impl Core {
         if let Some(node) = arrival.node {
             self.passes.changed(node);
             if let Some(all) = self.cluster.get(node, now).map(|node| node.offer()) {
-                self.take_note(&all, now);
+                let gpu_slots = if self.gpus.of_cluster { self.cluster.n_gpus(node) } else { 0 };
+                self.take_note(&all.gpu_slots(gpu_slots), now);
             }
         }
         Arrival { is_new, ..arrival }
@@ -197,7 +198,11 @@ impl Core {
             self.passes.changed(node);
             self.nodes.has_in_all(node, &total);
         }
-        self.cluster.set_total(agent, total, now)
+        let is_known = self.cluster.set_total(agent, total, now);
+        if let Some(node) = node.filter(|_| self.gpus.of_cluster) {
+            self.gpus.set_len(node, self.cluster.n_gpus(node));
+        }
+        is_known
     }
 
     fn hand_out(&mut self, end: impl FnOnce(&mut ClusterNodes) -> Vec<Declined>) -> Vec<Declined> {
@@ -258,7 +263,7 @@ impl Core {
         let mut left = covered.iter().map(|pick| pick.id).peekable();
         for pick in picks {
             if left.next_if_eq(&pick.id).is_none() {
-                self.state.queue.put_back(pick.id);
+                self.back(node, pick);
             }
         }
         (Cow::Owned(covered), offers)

@@ -20,6 +20,7 @@ use crate::offer::{ClusterNodes, Nodes, Offer};
 use crate::queue::{Amounts, Entry};
 
 use super::catalog_view::CatalogView;
+use super::gpus::Gpus;
 use super::journal::{Journal, JournalNote};
 use super::passes::Passes;
 use super::plan::{Committed, Plan};
@@ -69,12 +70,15 @@ pub(crate) struct Core {
     pub(super) journal: Journal,
     /// Agents and offers of a cluster, where there is one.
     pub(super) cluster: ClusterNodes,
+    /// Slots of graphics processors.
+    pub(super) gpus: Gpus,
 }
 
 impl Core {
-    pub(super) fn new(state: State, policy: Policy, mut cluster: ClusterNodes) -> Self {
+    pub(super) fn new(state: State, policy: Policy, mut cluster: ClusterNodes, gpu_slots: bool) -> Self {
         cluster.stop(state.is_scheduler_paused());
-        Self { state, cluster, passes: Passes::new(policy), ..Self::default() }
+        let gpus = Gpus::new(gpu_slots, &state);
+        Self { state, cluster, gpus, passes: Passes::new(policy), ..Self::default() }
     }
 
     /// The catalog as readers see it. Cost: the documents of the kinds that changed.
@@ -113,6 +117,7 @@ impl Core {
     /// restart it may never have been seen without.
     pub(super) fn take_note(&mut self, offer: &Offer, now: Timestamp) -> Amounts {
         self.nodes.offered(offer, now);
+        self.gpus.set_len(offer.node, offer.gpu_slots);
         let queue = &self.state.queue;
         let free = queue.dims().lookup(&offer.free);
         let has = free.plus(&self.state.in_use(offer.node));
@@ -128,8 +133,17 @@ impl Core {
         if most > 0
             && let Some(left) = self.start_kept(node, free, picks)
         {
-            decision::decide(&mut self.state.queue, left, most, picks);
+            match self.gpus.on(node).cloned() {
+                None => decision::decide(&mut self.state.queue, left, most, picks),
+                Some(mut gpus) => {
+                    for kept in picks.iter() {
+                        decision::take_slots(&mut gpus, &kept.asks);
+                    }
+                    decision::decide_on_slots(&mut self.state.queue, left, &mut gpus, most, picks);
+                }
+            }
         }
+        self.take_slots(node, picks);
         self.started(node, picks);
         let reserved = self.reserved.entry(node).or_default();
         *reserved = picks.iter().fold(*reserved, |sum, pick| sum.plus(&pick.asks));
@@ -162,10 +176,16 @@ impl Core {
     pub(super) fn put_back(&mut self, node: NodeId, picks: &[Entry]) {
         self.release(node, picks);
         for pick in picks {
-            if self.state.queue.put_back(pick.id) {
-                let Entry { id: exe, job, job_type, .. } = *pick;
-                self.journal.note(self.state.now, JournalNote::PutBack { exe, job, job_type, node });
-            }
+            self.back(node, pick);
+        }
+    }
+
+    /// A pick goes back to its place, and has nothing of its node any more.
+    pub(super) fn back(&mut self, node: NodeId, pick: &Entry) {
+        self.gpus.release(node, pick.id);
+        if self.state.queue.put_back(pick.id) {
+            let Entry { id: exe, job, job_type, .. } = *pick;
+            self.journal.note(self.state.now, JournalNote::PutBack { exe, job, job_type, node });
         }
     }
 
@@ -185,16 +205,18 @@ impl Core {
         let mut plans = Vec::with_capacity(picks.len());
         let mut left = self.nodes.get(node).map(|seen| seen.free.clone());
         for pick in &*picks {
-            if !self.state.queue.is_picked(pick.id) {
+            let job = self.state.job(pick.job).filter(|_| self.state.queue.is_picked(pick.id));
+            let Some(job) = job else {
+                self.gpus.release(node, pick.id);
                 continue;
-            }
-            let Some(job) = self.state.job(pick.job) else { continue };
+            };
             let name = LaunchName { exe: pick.id, number: job.launches + 1 };
-            let plan = self.plan_of(pick.job, job, name, node);
+            let mut plan = self.plan_of(pick.job, job, name, node);
             left = left.and_then(|left| left.minus(&job.resources));
             self.emit(Event::Launched { launch: name, node, when: now });
             let (job, job_type) = (pick.job, pick.job_type);
             self.journal.note(now, JournalNote::Launched { launch: name, job, job_type, node });
+            plan.gpus = self.keep_slots(node, pick.id);
             self.runs(&plan, pick.priority, now);
             plans.push(plan);
         }
@@ -214,6 +236,7 @@ impl Core {
             job_type: kind.clone(),
             node,
             resources: job.resources.clone(),
+            gpus: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::limits::{LIST_MAX, RUNNING_LOOKED};
 use crate::model::EventNumber;
 use crate::model::{
     Doc, DocKey, ExeId, Job, JobId, JobPage, JobQuery, JobStatus, JobTypeId, LaunchName, NodeId,
-    QueuedJobExecution,
+    QueuedJobExecution, SlotShare,
 };
 #[cfg(test)]
 use crate::state::State;
@@ -30,6 +30,8 @@ pub struct RunningLaunch {
     pub node: NodeId,
     /// True when its job was canceled or queued again, so that it only has to end.
     pub is_canceled: bool,
+    /// Which graphics processors of the node are its own, where they are slots.
+    pub gpus: Vec<SlotShare>,
 }
 
 /// What is on record of an id.
@@ -231,6 +233,7 @@ impl Engine {
                     exe_num: overtaken.exe_num,
                     node: running.node,
                     is_canceled: true,
+                    gpus: owned.core.slots_of(*exe),
                 });
             }
             let job = state.job(running.entry.job)?;
@@ -240,6 +243,7 @@ impl Engine {
                 exe_num: job.num_exes,
                 node: running.node,
                 is_canceled: job.status == JobStatus::Canceled,
+                gpus: owned.core.slots_of(*exe),
             })
         };
         state.running.iter().filter_map(of).collect()

@@ -13,9 +13,11 @@ mod deciding;
 mod domain;
 #[cfg(test)]
 mod fault_tests;
+mod gpus;
 mod handle;
 mod journal;
 mod look;
+mod options;
 mod outbox;
 mod passes;
 mod picks;
@@ -45,6 +47,7 @@ pub(crate) use domain::{Letter, Unread};
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use journal::{JournalEntry, JournalNote};
 pub use look::{JobRecord, RunningLaunch};
+pub use options::Options;
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
 pub use recipe_look::{RecipeColumn, RecipeNodeView, RecipePage, RecipeQuery, RecipeView};
@@ -53,6 +56,6 @@ pub use reports::SchedulerStatus;
 #[cfg(not(weighbridge_loom))]
 pub(crate) use service::reconcile;
 pub use service::{Reconciled, Service, ServiceError, status_sink};
-pub use shell::{CloseError, Engine, Options};
+pub use shell::{CloseError, Engine};
 pub use ticket::{Ticket, TicketError};
 pub use view::{JobTypeView, NodeStatus, View};

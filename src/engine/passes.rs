@@ -74,6 +74,7 @@ impl Core {
     /// Takes note of what a node has in all.
     pub(super) fn declare(&mut self, node: &Offer, now: Timestamp) {
         self.nodes.declared(node, now);
+        self.gpus.set_len(node.node, node.gpu_slots);
         self.passes.changed(node.node);
     }
 
@@ -81,6 +82,7 @@ impl Core {
     fn is_over(&mut self, launch: LaunchName, when: Timestamp) -> Option<NodeId> {
         let node = self.state.running.get(&launch.exe).map(|running| running.node)?;
         self.cluster.ended(node, launch, when);
+        self.gpus.release(node, launch.exe);
         Some(node)
     }
 
@@ -209,8 +211,12 @@ impl Core {
     /// alone.
     pub(super) fn free_on(&self, seen: &NodeView) -> Amounts {
         let queue = &self.state.queue;
+        let within = |free: Amounts| match self.gpus.on(seen.id) {
+            Some(gpus) => free.with_gpus_within(gpus.largest()),
+            None => free,
+        };
         match self.on_offer(seen) {
-            Some((have, less)) => queue.lookup(&have).minus_or_zero(&less),
+            Some((have, less)) => within(queue.lookup(&have).minus_or_zero(&less)),
             None if self.cluster.is_spoken_for(seen.id) => Amounts::default(),
             None => queue.lookup(&seen.free),
         }
@@ -245,6 +251,11 @@ impl Core {
         (node.is_ready, node.offered, node.running) =
             (self.takes_new(id), offered.unwrap_or_default(), running);
         node.given = given;
+        if let Some(gpus) = self.gpus.on(id) {
+            node.gpus = Some(gpus.clone());
+            let n_gpus = node.watermark.get(ResourceName::GPUS).min(Quantity::whole(gpus.len() as u64));
+            node.watermark = node.watermark.with(ResourceName::GPUS, n_gpus).unwrap_or_default();
+        }
         node.attributes.clone_from(&seen.attributes);
         Some(node)
     }
@@ -265,6 +276,7 @@ impl Core {
         for pick in picks {
             let reserved = self.reserved.entry(pick.node).or_default();
             *reserved = reserved.plus(&pick.entry.asks);
+            self.gpus.take(pick.node, pick.entry.id, pick.entry.asks.gpus());
             by_node.entry(pick.node).or_default().push(pick.entry);
         }
         (by_node, summary)
@@ -282,7 +294,8 @@ impl Core {
         let (queue, exe) = (&mut self.state.queue, entry.id);
         let (is_paused, is_at_limit) = queue.held_by(entry.job_type);
         let is_held = is_at_limit || (is_paused && !queue.is_let_through(exe));
-        let left = free.minus(&entry.asks).filter(|_| !is_held)?;
+        let most = self.gpus.on(node).map_or(free, |gpus| free.with_gpus_within(gpus.largest()));
+        let left = free.minus(&entry.asks).filter(|_| !is_held && most.covers(&entry.asks))?;
         picks.push(queue.pick(exe)?);
         Some(left)
     }

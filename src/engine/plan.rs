@@ -11,12 +11,18 @@ use super::ticket::Promise;
 use crate::job::execution::value_text;
 use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill, fill_variable};
 use crate::model::{
-    Doc, DocKey, JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, Usage, Values, cluster_id, kind,
+    Doc, DocKey, JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, SlotShare, Usage, Values,
+    cluster_id, kind,
 };
 use crate::offer::HeldOffer;
 use crate::state::data_of;
 use crate::store::OpenError;
 use crate::wal::Durable;
+
+/// The slots of graphics processors, as CUDA programs read it.
+const CUDA_VISIBLE_DEVICES: &str = "CUDA_VISIBLE_DEVICES";
+/// The same with how much of each: `0:1,3:0.25`.
+const WEIGHBRIDGE_GPUS: &str = "WEIGHBRIDGE_GPUS";
 
 /// See the file.
 #[derive(Clone, Debug)]
@@ -27,6 +33,16 @@ pub(super) struct Plan {
     pub(super) job_type: Arc<JobType>,
     pub(super) node: NodeId,
     pub(super) resources: Arc<NodeResources>,
+    pub(super) gpus: Vec<SlotShare>,
+}
+
+/// Where a program finds which graphics processors are its own, whatever its job type says; none where it has
+/// none as slots.
+fn gpu_variables(gpus: &[SlotShare]) -> Option<[(String, String); 2]> {
+    let all = |text: fn(&SlotShare) -> String| gpus.iter().map(text).collect::<Vec<_>>().join(",");
+    let visible = (CUDA_VISIBLE_DEVICES.to_owned(), all(|share| share.slot.to_string()));
+    let shares = (WEIGHBRIDGE_GPUS.to_owned(), all(SlotShare::to_string));
+    (!gpus.is_empty()).then_some([visible, shares])
 }
 
 /// What a commit put on record: launches on one node, and the offers of its agent that cover them.
@@ -62,7 +78,11 @@ impl Plan {
         let variable = |(key, text): &(String, String)| {
             fill_variable(text, value).map(|text| text.map(|text| (key.clone(), text))).transpose()
         };
-        let env = spec.env.iter().filter_map(variable).collect::<Result<_, _>>()?;
+        let mut env = spec.env.iter().filter_map(variable).collect::<Result<Vec<_>, _>>()?;
+        if let Some(variables) = gpu_variables(&self.gpus) {
+            env.retain(|(key, _)| variables.iter().all(|(own, _)| own != key));
+            env.extend(variables);
+        }
         Ok(Launch {
             name: self.name,
             job: self.job,
@@ -72,6 +92,7 @@ impl Plan {
             job_type_version: spec.version.clone(),
             node: self.node,
             resources: self.resources,
+            gpus: self.gpus,
             command,
             env,
             timeout_s: spec.timeout_s,

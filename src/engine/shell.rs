@@ -42,26 +42,25 @@ use super::command::{Command, Status};
 use super::core::Core;
 use super::domain::Covered;
 use super::handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
+use super::options::Options;
 use super::outbox::{Bell, Held, Outbox, Outgoing};
 use super::picks::PendingLaunches;
 use super::plan::{Committed, Plan};
 use super::reports::Reports;
 use super::ticket::{Promise, Pump, Ticket};
 use super::view::{View, view};
-use crate::clock::{Clock, SystemClock, monotonic};
-use crate::decision::Policy;
+use crate::clock::monotonic;
 use crate::intake::{Intake, IntakeError};
 use crate::launch::{OutputSource, StatusUpdate};
-use crate::limits::{INTAKE_LEN_MAX, LOAD_ROWS_DEFAULT, RECENT_BYTES, RECENT_BYTES_MAX, STATUSES_LEN_MAX};
-use crate::load::LoadRetention;
+use crate::limits::STATUSES_LEN_MAX;
 use crate::model::{
     Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, QueueMode,
     StoreId, Submission, SubmissionId, Timestamp,
 };
-use crate::offer::{ClusterNodes, Roles};
+use crate::offer::ClusterNodes;
 use crate::queue::Entry;
 use crate::state::{Delta, State};
-use crate::store::{Facts, OpenError, Opened, Recovery, Retention, StoreFiles, StoreLock, Tables, open};
+use crate::store::{Facts, OpenError, Opened, StoreFiles, StoreLock, Tables, open};
 use crate::sync::{AtomicBool, AtomicI64, Mutex, Ordering};
 use crate::wal::{Durable, Log, LogError, LogFile};
 
@@ -70,153 +69,6 @@ const STATUSES_LEN: usize = if cfg!(test) { 1 << 10 } else { STATUSES_LEN_MAX };
 
 /// Pause before a log that is behind is looked at again.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
-
-/// How an engine is set up.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Options {
-    /// Where time comes from.
-    pub clock: Arc<dyn Clock>,
-    /// The second part of cluster ids; without `_`.
-    pub framework: String,
-    /// How often load is taken down, aligned to midnight UTC; none: never.
-    pub load_period: Option<Duration>,
-    /// How many load rows are kept; the oldest measurements go.
-    pub load_rows: u32,
-    /// Which load rows go for their age; none, where nothing else is said.
-    pub load_retention: LoadRetention,
-    /// Commands that may wait for the core.
-    pub intake_len: usize,
-    /// About how many bytes of memory what is newer than the state file may take before a checkpoint is
-    /// made. With less, checkpoints are more frequent and a killed engine is back sooner.
-    pub checkpoint_bytes: usize,
-    /// Which jobs that are over are kept; all of them, where nothing else is said. The others are dropped
-    /// with later checkpoints, a bounded number with each.
-    pub retention: Retention,
-    /// How passes choose.
-    pub policy: Policy,
-    /// The roles whose resources are taken of a cluster's offers.
-    pub roles: Roles,
-    /// Whether a node of a cluster takes nothing before news say that it is cleaned and has the image.
-    pub nodes_need_setup: bool,
-    /// Who is told how far the opening of the store is, if anybody; let go once it is open.
-    pub on_recovery: Option<Arc<dyn Fn(Recovery) + Send + Sync>>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            framework: "local".to_owned(),
-            load_period: Some(Duration::from_hours(1)),
-            load_rows: LOAD_ROWS_DEFAULT,
-            load_retention: LoadRetention::ALL,
-            intake_len: INTAKE_LEN_MAX,
-            checkpoint_bytes: RECENT_BYTES,
-            retention: Retention::ALL,
-            policy: Policy::default(),
-            roles: Roles::default(),
-            nodes_need_setup: false,
-            on_recovery: None,
-        }
-    }
-}
-
-impl Options {
-    /// Sets the clock.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// Sets how passes choose.
-    #[must_use]
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Sets the roles whose resources are taken of a cluster's offers; what everybody may use, where nothing
-    /// else is said.
-    #[must_use]
-    pub fn roles(mut self, roles: Roles) -> Self {
-        self.roles = roles;
-        self
-    }
-
-    /// Sets whether a node of a cluster takes nothing before [`Engine::hear`] was told that it is cleaned and
-    /// has the image; it does at once, where nothing else is said.
-    #[must_use]
-    pub fn nodes_need_setup(mut self, need_setup: bool) -> Self {
-        self.nodes_need_setup = need_setup;
-        self
-    }
-
-    /// Sets the framework's name in cluster ids; `_` becomes `-`.
-    #[must_use]
-    pub fn framework(mut self, name: &str) -> Self {
-        self.framework = name.replace('_', "-");
-        self
-    }
-
-    /// Sets how often load is taken down; `None` turns it off.
-    #[must_use]
-    pub fn load_period(mut self, period: Option<Duration>) -> Self {
-        self.load_period = period.filter(|period| !period.is_zero());
-        self
-    }
-
-    /// Sets how many load rows are kept; at least one.
-    #[must_use]
-    pub fn load_rows(mut self, rows: u32) -> Self {
-        self.load_rows = rows.max(1);
-        self
-    }
-
-    /// Sets which load rows go for their age, a bounded number with each measurement.
-    #[must_use]
-    pub fn load_retention(mut self, retention: LoadRetention) -> Self {
-        self.load_retention = retention;
-        self
-    }
-
-    /// Sets how many commands may wait for the core.
-    #[must_use]
-    pub fn intake_len(mut self, len: usize) -> Self {
-        self.intake_len = len;
-        self
-    }
-
-    /// Sets which jobs that are over are kept.
-    #[must_use]
-    pub fn retention(mut self, retention: Retention) -> Self {
-        self.retention = retention;
-        self
-    }
-
-    /// Sets who is told how far the opening of the store is: a store with many jobs that are not over, or
-    /// much in the log after the last checkpoint, takes seconds.
-    ///
-    /// Called on the thread that opens, at most a hundred times for each [`RecoveryPhase`]: phases in their
-    /// order, each from 0 to all of it with numbers that rise. An opening that fails ends in between. What
-    /// comes before (files that were not closed are repaired) and between is not told. Keep it short, for
-    /// the opening waits for it; if it panics the store does not open.
-    ///
-    /// [`RecoveryPhase`]: crate::RecoveryPhase
-    #[must_use]
-    pub fn on_recovery(mut self, tell: impl Fn(Recovery) + Send + Sync + 'static) -> Self {
-        self.on_recovery = Some(Arc::new(tell));
-        self
-    }
-
-    /// Sets how much gathers in memory before a checkpoint is made; at most a few times the default.
-    #[must_use]
-    pub fn checkpoint_bytes(mut self, bytes: usize) -> Self {
-        self.checkpoint_bytes = bytes.clamp(1, RECENT_BYTES_MAX / 2);
-        self
-    }
-}
 
 /// What waits for the log.
 pub(super) enum Effect {
@@ -746,7 +598,9 @@ impl Engine {
     /// # Panics
     /// Where one does not hold.
     pub fn check_invariants(&self) {
-        self.0.enter().core.state.check_invariants();
+        let owned = self.0.enter();
+        owned.core.state.check_invariants();
+        owned.core.check_slots();
     }
 
     /// Applies what is in the intake, syncs it, writes the state and closes. Other clones answer
@@ -807,7 +661,7 @@ impl Inner {
         n_replayed: u64,
     ) -> Result<Self, OpenError> {
         let cluster = ClusterNodes::new(options.roles.clone(), options.nodes_need_setup);
-        let mut core = Core::new(state, options.policy.clone(), cluster);
+        let mut core = Core::new(state, options.policy.clone(), cluster, options.gpu_slots);
         // A switch that was under way: nobody waits yet.
         while !core.state.queue.turn_some(usize::MAX) {}
         let now = core.clamp(options.clock.now());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bincode::{Decode, Encode};
 
-use crate::model::{JobId, LaunchName, NodeId, NodeResources, Outcome, Timestamp, Usage};
+use crate::model::{JobId, LaunchName, NodeId, NodeResources, Outcome, SlotShare, Timestamp, Usage};
 use crate::wal::Durable;
 
 /// One execution to start, complete: a driver needs nothing else.
@@ -34,6 +34,9 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// Seconds until it is to be ended, by whoever runs it, as [`Outcome::TimedOut`].
     pub timeout_s: Option<u32>,
+    /// Which graphics processors of the node are its own, where they are slots. The environment tells the same
+    /// to its program, as `CUDA_VISIBLE_DEVICES` (`0,3`) and `WEIGHBRIDGE_GPUS` (`0:1,3:0.25`).
+    pub gpus: Vec<SlotShare>,
 }
 
 /// What became of a launch.

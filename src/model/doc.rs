@@ -18,6 +18,7 @@ use super::ids::{
 use super::job::{ExeEnd, JobStatus};
 use super::job_list::{ErrorCategory, JobFilter};
 use super::resources::NodeResources;
+use super::slots::ExecutionSlots;
 use super::time::Timestamp;
 
 /// JSON, as text.
@@ -86,6 +87,8 @@ pub enum Doc {
     ClockRule(ClockRule),
     /// How far the jobs of a batch are, in part.
     BatchCounts(BatchCounts),
+    /// What an execution that runs has of graphics processors.
+    Slots(ExecutionSlots),
 }
 
 /// Kinds by number, in the order of [`Doc`].
@@ -138,8 +141,10 @@ pub mod kind {
     pub const CLOCK_RULE: u8 = 22;
     /// By batch and part.
     pub const BATCH_COUNTS: u8 = 23;
+    /// By id of the execution.
+    pub const SLOTS: u8 = 24;
     /// How many there are.
-    pub const N: usize = 24;
+    pub const N: usize = 25;
 }
 
 /// Where the core has documents of a kind.
@@ -201,6 +206,7 @@ impl Doc {
             Self::DeadLetter(doc) => key(kind::DEAD_LETTER, doc.number, 0),
             Self::ClockRule(doc) => key(kind::CLOCK_RULE, doc.number, 0),
             Self::BatchCounts(doc) => key(kind::BATCH_COUNTS, doc.batch.0, u64::from(doc.part)),
+            Self::Slots(doc) => key(kind::SLOTS, doc.exe.0, 0),
         }
     }
 
@@ -220,6 +226,7 @@ impl Doc {
             Self::BulkPart(doc) => 32 * doc.jobs.len(),
             Self::DeadLetter(doc) => doc.message.len() + doc.reason.len(),
             Self::BatchCounts(doc) => 56 * doc.nodes.len(),
+            Self::Slots(doc) => 4 * doc.shares.len(),
             _ => 0,
         };
         256 + texts

@@ -16,6 +16,7 @@ mod job_type;
 mod message;
 mod quantity;
 mod resources;
+mod slots;
 mod submission;
 mod time;
 
@@ -47,6 +48,7 @@ pub use quantity::{ParseQuantityError, QUANTITY_MAX, Quantity, THOUSANDTHS};
 pub use resources::{
     NodeResources, RESOURCE_NAME_LEN_MAX, RESOURCES_MAX, ResourceName, ResourceNameError, ResourcesError,
 };
+pub use slots::{ExecutionSlots, SlotShare};
 pub(crate) use submission::IS_GIVEN;
 pub use submission::{
     Accepted, Durability, Given, JobRequest, RecipeNode, RecipeRequest, SUBMISSION_ID_LEN_MAX, Submission,

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::agent::{Agent, NodeTask};
-use super::gpus::{GpuLack, SlotShare};
+use super::gpus::GpuLack;
 use super::held::{DeclineReason, Declined, HeldOffer, NewOffer, Roles};
 use super::nodes::Offer;
 use super::numbers::NodeNumbers;
@@ -24,7 +24,7 @@ use super::state::{NodeFacts, NodeNews, NodeState};
 use super::watermark::window_of;
 use crate::limits::{NODES_MAX, OFFERS_MAX, RUNNING_MAX};
 use crate::model::{
-    AgentId, CLUSTER_NAME_LEN_MAX, LaunchName, NodeId, NodeResources, OfferId, Quantity, Timestamp,
+    AgentId, CLUSTER_NAME_LEN_MAX, LaunchName, NodeId, NodeResources, OfferId, Quantity, SlotShare, Timestamp,
 };
 
 /// See the file.
@@ -112,7 +112,8 @@ impl ClusterNode<'_> {
     /// What is on offer, in one.
     pub fn offer(&self) -> Offer {
         let attributes = self.attributes.clone();
-        Offer { node: self.id, name: self.name.to_owned(), free: self.offered.clone(), attributes }
+        let (name, free) = (self.name.to_owned(), self.offered.clone());
+        Offer { node: self.id, name, free, attributes, gpu_slots: 0 }
     }
 }
 
@@ -597,6 +598,11 @@ impl ClusterNodes {
     /// The node for which an agent speaks.
     pub(crate) fn node_of_agent(&self, agent: &AgentId) -> Option<NodeId> {
         self.agents.get(agent).copied()
+    }
+
+    /// How many graphics processors a node has, as far as is known.
+    pub(crate) fn n_gpus(&self, id: NodeId) -> usize {
+        self.nodes.get(&id).map_or(0, |node| node.gpus.len())
     }
 
     /// Whether an agent speaks for a node.

@@ -7,12 +7,13 @@ use proptest::prelude::*;
 
 use super::agent::NodeTask;
 use super::cluster::{AllocateError, ClusterNodes, GpuError, KnowError, RunError};
-use super::gpus::SlotShare;
 use super::held::{DeclineReason, Declined, HeldOffer, NewOffer, Roles};
 use super::pool::OfferAdded;
 use super::pool_tests::part;
 use super::state::{NodeNews, NodeState};
-use crate::model::{AgentId, ExeId, LaunchName, NodeId, NodeResources, OfferId, Quantity, Timestamp};
+use crate::model::{
+    AgentId, ExeId, LaunchName, NodeId, NodeResources, OfferId, Quantity, SlotShare, Timestamp,
+};
 
 const OFFERS: usize = 8;
 const NODES: usize = 4;

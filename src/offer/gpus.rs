@@ -9,7 +9,7 @@
 //! it saw, and loses those whose execution could not be put on record.
 
 use crate::limits::GPU_SLOTS_MAX;
-use crate::model::{Quantity, THOUSANDTHS};
+use crate::model::{Quantity, SlotShare, THOUSANDTHS};
 
 /// All of a slot.
 #[expect(clippy::cast_possible_truncation, reason = "a thousand")]
@@ -35,15 +35,6 @@ pub struct GpuSlots {
     used: Vec<u16>,
     /// Slots that the node has.
     n: usize,
-}
-
-/// A share of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SlotShare {
-    /// Which slot, from 0.
-    pub slot: u16,
-    /// How much of it, thousandths from 1 to 1,000.
-    pub thousandths: u16,
 }
 
 /// What an execution has of a node's slots, until it is given back. No `Clone`: it is in use once.
@@ -120,6 +111,14 @@ impl GpuSlots {
     /// Slots of which nothing is in use.
     pub fn n_whole(&self) -> usize {
         self.used[..self.n].iter().filter(|used| **used == 0).count()
+    }
+
+    /// The most that can be taken at once: whatever is not more can be. Whole slots, and what is free of the
+    /// emptiest of the others.
+    pub fn largest(&self) -> Quantity {
+        let used = self.used[..self.n].iter().copied();
+        let in_part = used.filter(|used| *used > 0).map(|used| WHOLE - used).max().unwrap_or(0);
+        Quantity(self.n_whole() as u64 * THOUSANDTHS + u64::from(in_part))
     }
 
     /// Takes slots. Whole processors get free slots, the lowest ones. What is asked for beyond them
@@ -327,6 +326,7 @@ mod tests {
                     Step::Take(asked) => {
                         let used = recount(&held);
                         let free: u64 = used[..n].iter().map(|used| u64::from(1_000 - used)).sum();
+                        prop_assert_eq!(gpus.largest().0 >= asked, can_be(&used, n, asked));
                         match gpus.take(Quantity(asked)) {
                             Ok(taken) => {
                                 prop_assert!(can_be(&used, n, asked));

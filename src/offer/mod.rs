@@ -22,7 +22,7 @@ pub use agent::NodeTask;
 pub use cluster::{
     AllocateError, Arrival, ClusterNode, ClusterNodes, GpuError, KnowError, LostAgent, NoNode, RunError,
 };
-pub use gpus::{GpuLack, GpuSlots, SlotShare, Slots};
+pub use gpus::{GpuLack, GpuSlots, Slots};
 pub use held::{DeclineReason, Declined, HeldOffer, NewOffer, RoleAmount, Roles};
 pub(crate) use nodes::Nodes;
 pub use nodes::{NodeView, Offer};

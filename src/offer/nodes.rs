@@ -19,18 +19,30 @@ pub struct Offer {
     pub free: NodeResources,
     /// What the node is like, by name.
     pub attributes: BTreeMap<String, String>,
+    /// How many graphics processors the node has in all, where each execution is to be told which are its own:
+    /// as slots, numbered from 0. With 0 they are an amount like any other.
+    pub gpu_slots: usize,
 }
 
 impl Offer {
     /// An offer of `free` on `node`, under the name `node-<id>`.
     pub fn new(node: NodeId, free: NodeResources) -> Self {
-        Self { node, name: format!("node-{node}"), free, attributes: BTreeMap::new() }
+        Self { node, name: format!("node-{node}"), free, attributes: BTreeMap::new(), gpu_slots: 0 }
     }
 
     /// Adds an attribute of the node.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.insert(name.into(), value.into());
+        self
+    }
+
+    /// Says that the graphics processors of the node are slots, and how many it has in all: `n`, at most
+    /// [`GPU_SLOTS_MAX`](crate::limits). Whoever asks for 2 gets two whole ones, whoever asks for 0.25 a share of
+    /// one. What ran there before that was said counts as an amount only.
+    #[must_use]
+    pub fn gpu_slots(mut self, n: usize) -> Self {
+        self.gpu_slots = n;
         self
     }
 
@@ -100,7 +112,7 @@ impl Nodes {
 
     fn insert(&mut self, offer: &Offer, when: Timestamp, is_declared: bool) {
         if self.0.len() < NODES_MAX || self.0.contains_key(&offer.node) {
-            let Offer { node: id, name, free, attributes } = offer.clone();
+            let Offer { node: id, name, free, attributes, gpu_slots: _ } = offer.clone();
             let total = free.clone();
             self.0.insert(id, NodeView { id, name, total, free, seen: when, attributes, is_declared });
         }

@@ -102,6 +102,17 @@ impl Amounts {
         self.with_varying(units.amounts(units.counts(varying)))
     }
 
+    /// The same with at most so many graphics processors.
+    pub(crate) fn with_gpus_within(mut self, most: Quantity) -> Self {
+        self.0[GPUS] = self.0[GPUS].min(most.0);
+        self
+    }
+
+    /// Graphics processors.
+    pub(crate) fn gpus(&self) -> Quantity {
+        Quantity(self.0[GPUS])
+    }
+
     /// Memory and disk.
     pub(crate) fn varying(&self) -> [u64; 2] {
         [self.0[MEM], self.0[DISK]]

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::lines::{Line, Lines};
 use super::numbers::quantity_up;
 use super::trace::{Asks, TraceError};
-use crate::limits::NODES_MAX;
+use crate::limits::{GPU_SLOTS_MAX, NODES_MAX};
 use crate::model::{NodeId, NodeResources, Quantity, ResourceName, ResourcesError, THOUSANDTHS};
 use crate::offer::Offer;
 
@@ -139,6 +139,12 @@ pub(crate) struct Cluster {
     used: Sums,
 }
 
+/// The slots of a node's graphics processors; none where there are more than one node can have.
+fn n_slots(each: &NodeResources) -> usize {
+    let n_gpus = usize::try_from(each.get(ResourceName::GPUS).0 / THOUSANDTHS).unwrap_or(usize::MAX);
+    if n_gpus <= GPU_SLOTS_MAX { n_gpus } else { 0 }
+}
+
 impl Cluster {
     /// `is_one`: as a single node that has all there is.
     pub(crate) fn new(groups: &[NodeGroup], is_one: bool) -> Result<Self, ClusterError> {
@@ -163,13 +169,24 @@ impl Cluster {
         let id = |at: usize| NodeId(u32::try_from(at).expect("at most NODES_MAX") + 1);
         let totals = nodes.iter().map(|(_, each)| each.clone()).collect();
         let free = nodes.into_iter().enumerate();
-        let free = free.map(|(at, (name, each))| Offer::new(id(at), each).named(name)).collect();
+        let offer = |at: usize, name, each: NodeResources| {
+            let n_gpus = n_slots(&each);
+            Offer::new(id(at), each).named(name).gpu_slots(n_gpus)
+        };
+        let free = free.map(|(at, (name, each))| offer(at, name, each)).collect();
         let used = vec![0; total.iter().len()];
         Ok(Self { free, totals, total, used })
     }
 
     pub(crate) fn n_nodes(&self) -> usize {
         self.free.len()
+    }
+
+    /// Whether graphics processors are slots, wherever there are some.
+    pub(crate) fn has_slots(&self) -> bool {
+        let have = self.totals.iter().filter(|total| total.get(ResourceName::GPUS).0 >= THOUSANDTHS);
+        let mut slots = have.map(n_slots).peekable();
+        slots.peek().is_some() && slots.all(|n| n > 0)
     }
 
     /// What all nodes have.

@@ -77,7 +77,7 @@ pub(crate) struct SetupReport {
     pub(crate) priorities: bool,
     pub(crate) compress: u32,
     pub(crate) types_by: &'static str,
-    /// Shares of a graphics processor are amounts of all that a node has, not of single cards.
+    /// Shares of a graphics processor are of single cards, not amounts of all that a node has.
     pub(crate) gpu_slots: bool,
     /// Which model of graphics processor is asked for is held against the node's.
     pub(crate) gpu_models: bool,
@@ -273,7 +273,7 @@ pub(super) fn made(trace: &Trace, cluster: &Cluster, setup: &Setup, tally: &Tall
             priorities: setup.has_priorities,
             compress: setup.compress,
             types_by: trace.by.name(),
-            gpu_slots: false,
+            gpu_slots: cluster.has_slots(),
             gpu_models: false,
             starved_after_s: round(setup.starved_after.as_secs_f64(), SECONDS),
             decided_by: setup.decided_by,

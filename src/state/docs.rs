@@ -281,6 +281,13 @@ impl State {
         self.put_doc(&Arc::new(Doc::Execution(record)));
     }
 
+    /// An execution has no graphics processors any more.
+    pub(super) fn drop_slots(&mut self, exe: crate::model::ExeId) {
+        if self.docs.get(kind::SLOTS, exe.0).is_some() {
+            self.drop_doc(key(kind::SLOTS, exe.0));
+        }
+    }
+
     /// Takes down how an overtaken execution ended. False for one that is none.
     pub(super) fn end_overtaken(&mut self, exe: crate::model::ExeId, end: Option<&ExeEnd>) -> bool {
         let Some(overtaken) = self.overtaken(exe).cloned() else { return false };

@@ -733,6 +733,7 @@ impl State {
             *in_use = in_use.minus_or_zero(&running.entry.asks);
         }
         self.queue.end(running.entry.job_type);
+        self.drop_slots(launch.exe);
         Some(running)
     }
 

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use foldhash::HashMap;
 
 use super::machine::{COLUMN_LEN, Column, Machine};
-use super::need::{Need, Signed, amounts, has};
+use super::need::{GPUS, Need, Signed, amounts, has};
 use super::rules::{RuleId, Rules};
-use crate::model::{JobTypeId, NodeId, NodeResources, RESOURCES_MAX, Timestamp};
+use crate::model::{JobTypeId, NodeId, NodeResources, Quantity, RESOURCES_MAX, Timestamp};
+use crate::offer::GpuSlots;
 use crate::queue::{Amounts, Queue};
 
 /// Nodes of a block.
@@ -63,6 +64,9 @@ pub struct SchedulingNode {
     pub given: NodeResources,
     /// What it is like, by name.
     pub attributes: BTreeMap<String, String>,
+    /// Its graphics processors as slots, and what of each is in use; none where they are only an amount. What
+    /// is placed there then takes what [`GpuSlots::take`] gives, in the order of the picks.
+    pub gpus: Option<GpuSlots>,
 }
 
 impl SchedulingNode {
@@ -98,6 +102,32 @@ struct Slot {
     holds: Vec<Hold>,
     /// Job types of executions there that are to be spread.
     spread: Vec<JobTypeId>,
+    /// Its graphics processors, where they are slots.
+    gpus: Option<Box<Gpus>>,
+}
+
+/// Slots of a node. What its column has is the least of what is left of the offers and the most that can be
+/// taken of the slots at once: whoever asks for no more finds slots.
+#[derive(Clone, Debug)]
+struct Gpus {
+    slots: GpuSlots,
+    /// What is left of the offers.
+    left: i64,
+}
+
+impl Gpus {
+    fn column(&self) -> i64 {
+        self.left.min(i64::try_from(self.slots.largest().0).unwrap_or(i64::MAX))
+    }
+
+    /// Takes slots for what was found to fit; what is left for others.
+    fn take(&mut self, asks: i64) -> i64 {
+        self.left -= asks;
+        // It stays in use until the node is told anew.
+        let taken = self.slots.take(Quantity(asks.unsigned_abs()));
+        debug_assert!(taken.is_ok(), "{taken:?}: it was found to fit");
+        self.column()
+    }
 }
 
 /// Requests of which is known whether an empty node could take them.
@@ -229,12 +259,15 @@ impl Fleet {
     /// Takes note of how a node stands. Cost: a search; a new node that is not the last one is sorted
     /// in before the next pass.
     pub(super) fn set(&mut self, node: &SchedulingNode, queue: &Queue, rules: &Rules) {
-        let (row, holds) = self.row_of(node, queue);
+        let (mut row, holds) = self.row_of(node, queue);
         self.note(&node.watermark, queue);
         let is_spread = |job_type: &JobTypeId| rules.get(rules.of(*job_type)).spread_over().is_some();
         let running = node.running.iter().filter_map(|share| share.job_type);
         let spread: Vec<JobTypeId> = running.filter(is_spread).collect();
-        let slot = Slot { id: node.id, is_ready: node.is_ready, is_closed: false, holds, spread: Vec::new() };
+        let gpus = node.gpus.clone().map(|slots| Box::new(Gpus { slots, left: row.left[GPUS] }));
+        row.left[GPUS] = gpus.as_ref().map_or(row.left[GPUS], |gpus| gpus.column());
+        let slot =
+            Slot { id: node.id, is_ready: node.is_ready, is_closed: false, holds, spread: Vec::new(), gpus };
         let at = self.find(node.id).unwrap_or_else(|| {
             self.is_unsorted |= self.slots.last().is_some_and(|last| last.id > node.id);
             self.push(slot.clone())
@@ -274,6 +307,9 @@ impl Fleet {
                 if let Some(known) = known {
                     known.sum[n_before..].copy_from_slice(&fresh.sum[n_before..]);
                 }
+            }
+            if let Some(gpus) = slot.gpus.as_ref().filter(|_| n_before <= GPUS) {
+                row.left[GPUS] = gpus.column();
             }
             slot.is_closed = false;
             all.push((slot, row));
@@ -510,6 +546,11 @@ impl Fleet {
             self.left[first + slot][column] -= asks;
             self.room[first + slot][column] -= asks;
         }
+        if asks[GPUS] > 0
+            && let Some(gpus) = &mut self.slots[at].gpus
+        {
+            self.left[first + GPUS][column] = gpus.take(asks[GPUS]);
+        }
         if self.keeps_holds {
             hold(&mut self.slots[at].holds, priority, asks);
         }
@@ -518,10 +559,14 @@ impl Fleet {
     }
 
     /// What is left of a node's offers now.
-    pub(super) fn set_left(&mut self, at: usize, left: &Signed) {
+    pub(super) fn set_left(&mut self, at: usize, left: &Signed, gpus: Option<GpuSlots>) {
         let (first, column) = (at / BLOCK_LEN * self.n_resources, at % BLOCK_LEN);
         for (slot, have) in left.iter().enumerate().take(self.n_resources) {
             self.left[first + slot][column] = *have;
+        }
+        self.slots[at].gpus = gpus.map(|slots| Box::new(Gpus { slots, left: left[GPUS] }));
+        if let Some(gpus) = self.slots[at].gpus.as_ref().filter(|_| self.n_resources > GPUS) {
+            self.left[first + GPUS][column] = gpus.column();
         }
         self.change(at);
     }

@@ -6,6 +6,9 @@ use crate::queue::{Amounts, Queue};
 /// Resources that are looked at whatever a request says: cpus, memory, disk and gpus.
 const STANDARD: usize = 4;
 
+/// The place of graphics processors among them.
+pub(super) const GPUS: usize = 3;
+
 /// Amounts in thousandths, by the slots of the queue.
 pub(super) type Signed = [i64; RESOURCES_MAX];
 

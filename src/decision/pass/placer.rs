@@ -300,9 +300,14 @@ impl Placer {
     }
 
     /// What a node offers now, and what was given of it.
-    pub(super) fn offered(&mut self, id: NodeId, offered: &Amounts, given: impl Iterator<Item = Entry>) {
-        let Some(at) = self.fleet.find(id) else { return };
-        self.fleet.set_left(at, &amounts(offered));
+    pub(super) fn offered(
+        &mut self,
+        node: &SchedulingNode,
+        offered: &Amounts,
+        given: impl Iterator<Item = Entry>,
+    ) {
+        let Some(at) = self.fleet.find(node.id) else { return };
+        self.fleet.set_left(at, &amounts(offered), node.gpus.clone());
         for entry in given {
             self.fleet.give(at, &amounts(&entry.asks), entry.priority);
         }

@@ -439,11 +439,11 @@ impl Pass {
     /// What was decided on a node outside of a pass.
     pub(super) fn offered(
         &mut self,
-        id: NodeId,
+        node: &SchedulingNode,
         offered: &crate::queue::Amounts,
         given: impl Iterator<Item = Entry>,
     ) {
-        self.placer.offered(id, offered, given);
+        self.placer.offered(node, offered, given);
     }
 
     #[cfg(test)]

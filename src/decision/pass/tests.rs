@@ -9,21 +9,27 @@ use super::policy::{Policy, Reserving, Score};
 use super::run::PassPick;
 use super::scheduler::Scheduler;
 use crate::model::{
-    ConstraintSetId, ExeId, JobId, JobTypeId, NodeId, NodeResources, Quantity, QueueMode, TenantId, Timestamp,
+    ConstraintSetId, ExeId, JobId, JobTypeId, NodeId, NodeResources, Quantity, QueueMode, SlotShare,
+    TenantId, Timestamp,
 };
+use crate::offer::GpuSlots;
 use crate::queue::Entry;
 
 const NAMES: [&str; 5] = ["cpus", "mem", "disk", "gpus", "licences"];
+/// Thousandths of the unit that each is counted in: graphics processors come in quarters.
+const UNITS: [i64; 5] = [1_000, 1_000, 1_000, 250, 1_000];
+/// Quarters of a slot.
+const WHOLE: i64 = 4;
 type Five = [i64; 5];
 
+fn quantity(at: usize, amount: i64) -> Quantity {
+    Quantity((amount * UNITS[at]).unsigned_abs())
+}
+
 fn named(five: Five) -> NodeResources {
-    NAMES
-        .iter()
-        .zip(five)
-        .filter(|(_, amount)| *amount > 0)
-        .fold(NodeResources::new(), |set, (name, amount)| {
-            set.with(name, Quantity(amount.unsigned_abs() * 1_000)).expect("a name")
-        })
+    (0..5)
+        .filter(|at| five[*at] > 0)
+        .fold(NodeResources::new(), |set, at| set.with(NAMES[at], quantity(at, five[at])).expect("a name"))
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +38,8 @@ struct Node {
     total: Five,
     running: Vec<(i32, Five)>,
     is_ready: bool,
+    /// Of each slot what is in use, where its graphics processors are slots.
+    slots: Option<Vec<i64>>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,14 +57,20 @@ enum Step {
 }
 
 fn five(most: i64) -> impl Strategy<Value = Five> {
-    [0..=most, 0..=most, 0..=most, 0..=1, 0..=1]
+    (0..=most, 0..=most, 0..=most, gpus(), 0..=1_i64).prop_map(|(a, b, c, gpus, e)| [a, b, c, gpus, e])
+}
+
+fn gpus() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => Just(0), 2 => 0..=WHOLE, 1 => Just(WHOLE), 1 => 0..=3 * WHOLE]
 }
 
 fn node() -> impl Strategy<Value = Node> {
     let running = proptest::collection::vec((0..4_i32, five(3)), 0..3);
-    (five(12), five(12), running, prop::bool::weighted(0.9)).prop_map(|(offered, more, running, is_ready)| {
+    let slots = prop::option::of(proptest::collection::vec(prop_oneof![Just(0), 0..=WHOLE], 1..4));
+    let node = (five(12), five(12), running, prop::bool::weighted(0.9), slots);
+    node.prop_map(|(offered, more, running, is_ready, slots)| {
         let total = std::array::from_fn(|at| offered[at] + more[at]);
-        Node { offered, total, running, is_ready }
+        Node { offered, total, running, is_ready, slots }
     })
 }
 
@@ -85,6 +99,45 @@ struct Free {
     base: Five,
     holds: Vec<(i32, Five)>,
     is_open: bool,
+    slots: Option<Vec<i64>>,
+}
+
+impl Free {
+    /// The slots that an execution gets, each with how much of it; none where there are not enough. Whole ones
+    /// are the first free ones, a rest is of the fullest that has room.
+    fn slots_for(&self, asks: i64) -> Option<Vec<(usize, i64)>> {
+        let Some(slots) = &self.slots else { return Some(Vec::new()) };
+        let (n_whole, rest) = (asks / WHOLE, asks % WHOLE);
+        let mut free: Vec<usize> = (0..slots.len()).filter(|at| slots[*at] == 0).collect();
+        let mut found = Vec::new();
+        for _ in 0..n_whole {
+            if free.is_empty() {
+                return None;
+            }
+            found.push((free.remove(0), WHOLE));
+        }
+        if rest > 0 {
+            let has_room = |at: &usize| slots[*at] > 0 && slots[*at] + rest <= WHOLE;
+            let fullest = (0..slots.len()).filter(has_room).min_by_key(|at| (-slots[*at], *at));
+            found.push((fullest.or(free.first().copied())?, rest));
+        }
+        Some(found)
+    }
+
+    fn covers(&self, asks: Five) -> bool {
+        covers(self.left, asks) && self.slots_for(asks[3]).is_some()
+    }
+
+    fn give(&mut self, priority: i32, asks: Five) {
+        let taken = self.slots_for(asks[3]).expect("there is room");
+        for (slot, amount) in taken {
+            let used = &mut self.slots.as_mut().expect("it has slots")[slot];
+            *used += amount;
+            assert!(*used <= WHOLE, "a slot is given twice");
+        }
+        (self.left, self.room) = (minus(self.left, asks), minus(self.room, asks));
+        self.holds.push((priority, asks));
+    }
 }
 
 fn minus(a: Five, b: Five) -> Five {
@@ -113,7 +166,7 @@ struct Model {
 impl Model {
     /// What is left over, as exactly as the pass has it.
     fn left_over(&self, rest: Five) -> i64 {
-        (0..5).map(|at| rest[at] * 1_000 * ((1 << 46) / (self.largest[at] * 1_000).max(1))).sum()
+        (0..5).map(|at| rest[at] * UNITS[at] * ((1 << 46) / (self.largest[at] * UNITS[at]).max(1))).sum()
     }
 
     /// A reservation is made by the score as it is shown, which is a little rounded, and at least 0.
@@ -128,7 +181,7 @@ impl Model {
             Score::Spread => -left_over,
             Score::DominantShare => {
                 let share = |at: usize| {
-                    let (base, rest) = (free.base[at] * 1_000, rest[at] * 1_000);
+                    let (base, rest) = (free.base[at] * UNITS[at], rest[at] * UNITS[at]);
                     #[expect(clippy::cast_precision_loss, reason = "small")]
                     if base <= 0 { 0.0 } else { ((base - rest) as f64 / base as f64).clamp(0.0, 1.0) }
                 };
@@ -195,10 +248,8 @@ impl Model {
                 .filter(|(_, (job_type, _, _, asks))| !is_held(*job_type) && !is_refused(*job_type, *asks));
             let Some(id) = waiting.map(|(id, _)| *id).min_by_key(|id| self.order(*id)) else { break };
             let (job_type, priority, _, asks) = self.waiting[&id];
-            if let Some(node) = self.best(asks, false, |free| covers(free.left, asks).then_some(free.room)) {
-                let free = self.free.get_mut(&node).expect("there");
-                (free.left, free.room) = (minus(free.left, asks), minus(free.room, asks));
-                free.holds.push((priority, asks));
+            if let Some(node) = self.best(asks, false, |free| free.covers(asks).then_some(free.room)) {
+                self.free.get_mut(&node).expect("there").give(priority, asks);
                 self.waiting.remove(&id);
                 self.running.push((id, job_type));
                 picks.push((id, node));
@@ -234,16 +285,29 @@ impl Model {
         for (largest, have) in self.largest.iter_mut().zip(node.total) {
             *largest = have.max(*largest);
         }
-        self.free.insert(id, Free { left, room, base, holds, is_open });
+        let slots = node.slots.clone();
+        self.free.insert(id, Free { left, room, base, holds, is_open, slots });
         self.nodes.insert(id, node);
     }
+}
+
+/// Slots of which that much is in use.
+fn slots_in_use(used: &[i64]) -> GpuSlots {
+    let mut slots = GpuSlots::new(used.len());
+    let share = |(slot, used): (u16, &i64)| {
+        let thousandths = u16::try_from(used * UNITS[3]).expect("a share");
+        SlotShare { slot, thousandths }
+    };
+    let shares: Vec<SlotShare> = (0..).zip(used).filter(|(_, used)| **used > 0).map(share).collect();
+    let _in_use = slots.retake(&shares).expect("none is in use twice");
+    slots
 }
 
 fn state(id: u32, node: &Node) -> SchedulingNode {
     // Zeros are named too: a node has nothing of a resource, which is not the same as not having it.
     let all = |five: Five| {
-        NAMES.iter().zip(five).fold(NodeResources::new(), |set, (name, amount)| {
-            set.with(name, Quantity(amount.unsigned_abs() * 1_000)).expect("a name")
+        (0..5).fold(NodeResources::new(), |set, at| {
+            set.with(NAMES[at], quantity(at, five[at])).expect("a name")
         })
     };
     let running = node.running.iter().map(|(priority, asks)| RunningShare::new(*priority, all(*asks)));
@@ -253,6 +317,7 @@ fn state(id: u32, node: &Node) -> SchedulingNode {
         offered: all(node.offered),
         watermark: all(node.total),
         running: running.collect(),
+        gpus: node.slots.as_deref().map(slots_in_use),
         ..SchedulingNode::default()
     }
 }

@@ -15,7 +15,7 @@ use crate::launch::{Known, Launch, StatusUpdate};
 use crate::model::{JobId, LaunchName};
 
 /// Changes with every change of what is said.
-pub(super) const PROTOCOL_VERSION: u8 = 1;
+pub(super) const PROTOCOL_VERSION: u8 = 2;
 
 /// Largest frame: a thousand entries, or one launch with a command as long as Linux takes it (2 MiB
 /// of arguments and environment).
@@ -180,6 +180,7 @@ mod tests {
             command: command.iter().map(ToString::to_string).collect(),
             env: vec![],
             timeout_s: None,
+            gpus: Vec::new(),
         }
     }
 

@@ -243,6 +243,7 @@ fn launch(exe: u64, command: &[&str]) -> Launch {
         command: command.iter().map(ToString::to_string).collect(),
         env: vec![],
         timeout_s: None,
+        gpus: Vec::new(),
     }
 }
 
