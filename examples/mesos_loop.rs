@@ -1,6 +1,6 @@
 //! A scheduler loop between weighbridge and a Mesos cluster: what every such loop does, and no more.
 //!
-//! Offers are decided on, and what was picked is put on record; once that is on disk it is launched, with the
+//! Offers are held and decided on together, and what was picked is put on record; once that is on disk it is launched, with the
 //! launch's name as the id of its task. Statuses go in, and are acknowledged once they are on disk. Killed at
 //! any moment and started again with the same `--store`, it goes on and starts nothing twice: for Mesos it is
 //! the same framework, and it asks what became of the launches on record.
@@ -18,14 +18,14 @@ mod master;
 #[path = "mesos_loop/words.rs"]
 pub(crate) mod words;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::Value;
 use weighbridge::{
-    Engine, LaunchName, NodeId, Options, Outgoing, StatusOutcome, StatusUpdate, TaskState, Ticket,
+    AgentId, Engine, LaunchName, OfferId, Options, Outgoing, PendingLaunches, Picks, StatusOutcome,
+    StatusUpdate, TaskState, Ticket,
 };
 
 use arguments::{Anything, Arguments, Summary};
@@ -45,8 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Anything<Summary> {
     let begun = engine.now();
     jobs::submit(&engine, arguments)?;
     let (master, events) = Master::subscribe(&arguments.master, &arguments.store)?;
-    let (nodes, told) = (HashMap::new(), Summary::default());
-    let mut this = Loop { engine: engine.clone(), master, nodes, reported: Vec::new(), told };
+    let mut this = Loop { engine: engine.clone(), master, reported: Vec::new(), told: Summary::default() };
     this.reconcile()?;
     let totals = loop {
         let totals = engine.fresh_view(SYNC).totals;
@@ -56,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Anything<Summary> {
         // All there is, so that one sync is enough for it; a pause, so that kills are seen without events.
         let first = events.recv_timeout(Duration::from_millis(50)).ok();
         first.into_iter().chain(events.try_iter()).try_for_each(|event| this.take(&event?))?;
+        this.decide()?;
         this.settle()?;
     };
     this.master.tear_down()?;
@@ -68,8 +68,6 @@ pub(crate) fn run(arguments: &Arguments) -> Anything<Summary> {
 struct Loop {
     engine: Engine,
     master: Master,
-    /// By hostname, which stays when an agent comes back under another id.
-    nodes: HashMap<String, NodeId>,
     /// Statuses that are on their way to the disk.
     reported: Vec<(LaunchName, Value, Ticket<StatusOutcome, Infallible>)>,
     told: Summary,
@@ -78,41 +76,50 @@ struct Loop {
 impl Loop {
     fn take(&mut self, event: &Value) -> Anything<()> {
         match text(&event["type"]) {
-            "OFFERS" => self.offers(event["offers"]["offers"].as_array().map_or(&[], Vec::as_slice)),
-            "UPDATE" => self.update(&event["update"]["status"]),
+            "OFFERS" => self.offers(event["offers"]["offers"].as_array().map_or(&[], Vec::as_slice))?,
+            // Where it is used already, its launches are refused, and statuses say so.
+            "RESCIND" => {
+                self.engine.rescinded(&OfferId::new(text(&event["rescind"]["offer_id"]["value"]))?);
+            }
+            "UPDATE" => self.update(&event["update"]["status"])?,
+            // Of an agent, not of an executor there. What became of its tasks is told by statuses.
+            "FAILURE" if event["failure"]["executor_id"].is_null() => {
+                self.engine.agent_lost(&AgentId::new(text(&event["failure"]["agent_id"]["value"]))?);
+            }
             // Again and again, since a new master does not answer for agents that it still waits for.
-            "HEARTBEAT" => self.reconcile(),
-            "ERROR" => Err(format!("the master says: {}", event["error"]["message"]).into()),
-            // RESCIND: no offer is kept. FAILURE: of each task that it ended there is a status.
-            _ => Ok(()),
-        }
-    }
-
-    /// Decides on all of them before it waits for the first: one sync is enough for all.
-    fn offers(&mut self, offers: &[Value]) -> Anything<()> {
-        let mut decided = Vec::new();
-        for offer in offers {
-            let hostname = text(&offer["hostname"]);
-            if !self.nodes.contains_key(hostname) {
-                let node = self.engine.put_node(hostname)?.wait_durable(SYNC)?;
-                self.nodes.insert(hostname.to_owned(), node);
-            }
-            let picks = self.engine.offer(&offered(self.nodes[hostname], offer)?);
-            self.told.n_offers += 1;
-            self.told.n_picks += picks.len();
-            decided.push((offer, picks.commit()));
-        }
-        for (offer, mut launches) in decided {
-            let mut tasks = Vec::new();
-            for launch in launches.wait(SYNC)? {
-                // Only now is it on disk, and only now may it leave.
-                let launch = launch.into_inner();
-                *self.told.launches.entry(launch.name.number).or_default() += 1;
-                tasks.push(task(&launch, &offer["agent_id"]));
-            }
-            if tasks.is_empty() { self.master.decline(offer)? } else { self.master.accept(offer, &tasks)? }
+            "HEARTBEAT" => self.reconcile()?,
+            "ERROR" => return Err(format!("the master says: {}", event["error"]["message"]).into()),
+            _ => {}
         }
         Ok(())
+    }
+
+    fn offers(&mut self, offers: &[Value]) -> Anything<()> {
+        for offer in offers {
+            self.told.n_offers += 1;
+            if let Err(declined) = self.engine.offered(&offered(offer)?).outcome {
+                self.master.decline(&declined.offer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides on all nodes before it waits for the first: one sync is enough for all.
+    fn decide(&mut self) -> Anything<()> {
+        let picks = self.engine.pass();
+        self.told.n_picks += picks.iter().map(Picks::len).sum::<usize>();
+        let decided: Vec<PendingLaunches> = picks.into_iter().map(Picks::commit).collect();
+        for mut launches in decided {
+            // Only now are they on disk, and only now may they leave.
+            let all = launches.wait(SYNC)?;
+            let [first, ..] = launches.offers() else { continue };
+            let tasks: Vec<Value> = all.iter().map(|launch| task(launch.get(), first.agent())).collect();
+            for launch in &all {
+                *self.told.launches.entry(launch.get().name.number).or_default() += 1;
+            }
+            self.master.accept(launches.offers(), &tasks)?;
+        }
+        self.engine.expired_offers().iter().try_for_each(|declined| self.master.decline(&declined.offer))
     }
 
     fn update(&mut self, status: &Value) -> Anything<()> {
@@ -133,7 +140,7 @@ impl Loop {
             self.master.acknowledge(&status)?;
         }
         for order in self.engine.outgoing(Duration::ZERO) {
-            // Launches and acknowledgements come here only where `hand_over` and `report` are used.
+            // Launches come here only where `hand_over` is used, acknowledgements where `report` is.
             if let Outgoing::Kill(name) = order {
                 self.master.kill(name.into_inner())?;
             }

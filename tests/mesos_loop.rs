@@ -298,19 +298,31 @@ fn events_are_read_wherever_their_chunks_are_cut() {
 }
 
 #[test]
-fn an_offer_is_the_sum_of_its_parts_rounded_down() {
+fn an_offer_is_its_parts_by_role_rounded_down() {
     let part =
         |name: &str, value: Value| json!({ "name": name, "type": "SCALAR", "scalar": { "value": value } });
+    let mut reserved = part("cpus", json!(4));
+    reserved["role"] = "web".into();
     let ports =
         json!({ "name": "ports", "type": "RANGES", "ranges": { "range": [{ "begin": 1, "end": 9 }] } });
-    let parts =
-        json!([part("cpus", json!(1.5)), ports, part("mem", json!(512)), part("cpus", json!(0.300_7))]);
+    let parts = json!([
+        part("cpus", json!(1.5)),
+        ports,
+        part("mem", json!(512)),
+        part("cpus", json!(0.300_7)),
+        reserved
+    ]);
     let rack = json!({ "name": "rack", "type": "TEXT", "text": { "value": "r7" } });
     let floor = json!({ "name": "floor", "type": "SCALAR", "scalar": { "value": 2 } });
-    let offer = json!({ "hostname": "h", "resources": parts, "attributes": [rack, floor] });
-    let offer = offered(NodeId(4), &offer).expect("amounts");
-    let amounts = offer.free.to_string();
-    assert_eq!((offer.node, offer.name.as_str(), amounts.as_str()), (NodeId(4), "h", "cpus:1.8,mem:512"));
+    let id = |text: &str| json!({ "value": text });
+    let offer = json!({
+        "id": id("o-1"), "agent_id": id("a-1"), "hostname": "h", "resources": parts, "attributes": [rack, floor],
+    });
+    let offer = offered(&offer).expect("amounts");
+    assert_eq!((offer.id.as_str(), offer.agent.as_str(), offer.host.as_str()), ("o-1", "a-1", "h"));
+    let amounts: Vec<String> =
+        offer.amounts.iter().map(|part| format!("{} {}:{}", part.role, part.name, part.amount)).collect();
+    assert_eq!(amounts, ["* cpus:1.5", "* mem:512", "* cpus:0.3", "web cpus:4"]);
     let attributes =
         [("floor", "2"), ("rack", "r7")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(offer.attributes, BTreeMap::from(attributes));

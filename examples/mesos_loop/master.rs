@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 
 use serde_json::{Value, json};
-use weighbridge::LaunchName;
+use weighbridge::{HeldOffer, LaunchName};
 
 use super::Anything;
 use super::http::{Events, connect, post};
@@ -17,6 +17,10 @@ const FAILOVER_S: u32 = 600;
 
 /// Seconds until what an offer has is offered again where it was of no use; sooner when there is more of it.
 const REFUSE_S: u32 = 5;
+
+fn id(offer: &HeldOffer) -> Value {
+    json!({ "value": offer.id().as_str() })
+}
 
 pub(crate) struct Master {
     calls: BufReader<TcpStream>,
@@ -85,16 +89,18 @@ impl Master {
         Ok(())
     }
 
-    /// Launches tasks on what an offer has; the rest of it is offered again at once.
-    pub(crate) fn accept(&mut self, offer: &Value, tasks: &[Value]) -> Anything<()> {
+    /// Launches tasks on what offers of an agent have; the rest of it is offered again at once. Without tasks
+    /// all of it is.
+    pub(crate) fn accept(&mut self, offers: &[HeldOffer], tasks: &[Value]) -> Anything<()> {
         let launch = json!([{ "type": "LAUNCH", "launch": { "task_infos": tasks } }]);
         let filters = json!({ "refuse_seconds": 0 });
-        self.call("ACCEPT", json!({ "offer_ids": [offer["id"]], "operations": launch, "filters": filters }))
+        let ids: Vec<Value> = offers.iter().map(id).collect();
+        self.call("ACCEPT", json!({ "offer_ids": ids, "operations": launch, "filters": filters }))
     }
 
-    pub(crate) fn decline(&mut self, offer: &Value) -> Anything<()> {
+    pub(crate) fn decline(&mut self, offer: &HeldOffer) -> Anything<()> {
         let filters = json!({ "refuse_seconds": REFUSE_S });
-        self.call("DECLINE", json!({ "offer_ids": [offer["id"]], "filters": filters }))
+        self.call("DECLINE", json!({ "offer_ids": [id(offer)], "filters": filters }))
     }
 
     /// Says that a status is kept. Those that answer `reconcile` have no uuid: nobody waits for word of them.

@@ -1,7 +1,11 @@
 //! Between the words of Mesos and those of weighbridge: offers, tasks, states.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
-use weighbridge::{Launch, NodeId, NodeResources, Offer, Outcome, Quantity, ResourceName, TaskState, Usage};
+use weighbridge::{
+    AgentId, Launch, NewOffer, OfferId, Outcome, Quantity, ResourceName, RoleAmount, Roles, TaskState, Usage,
+};
 
 use super::Anything;
 
@@ -10,37 +14,40 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// An offer of a node. A resource comes in several parts where some of it is reserved; an amount finer than
-/// a thousandth is rounded down. Ranges and sets, such as ports, are left out.
-pub(crate) fn offered(node: NodeId, offer: &Value) -> Anything<Offer> {
-    let mut free = NodeResources::new();
+/// An offer. A resource comes in several parts where some of it is reserved, each for a role; an amount finer
+/// than a thousandth is rounded down. Ranges and sets, such as ports, are left out.
+pub(crate) fn offered(offer: &Value) -> Anything<NewOffer> {
+    let mut amounts = Vec::new();
     for resource in offer["resources"].as_array().into_iter().flatten() {
         if let Some(amount) = resource["scalar"]["value"].as_f64() {
+            let role = resource["role"].as_str().unwrap_or(Roles::ANY).into();
             let amount = Quantity::from_f64(amount, false)?;
-            free = free.plus(&NodeResources::new().with(text(&resource["name"]), amount)?);
+            amounts.push(RoleAmount { role, name: text(&resource["name"]).to_owned(), amount });
         }
     }
-    let mut offered = Offer::new(node, free).named(text(&offer["hostname"]));
+    let mut attributes = BTreeMap::new();
     for attribute in offer["attributes"].as_array().into_iter().flatten() {
         let value = match &attribute["scalar"]["value"] {
             Value::Number(number) => number.to_string(),
             _ => text(&attribute["text"]["value"]).to_owned(),
         };
-        offered = offered.attribute(text(&attribute["name"]), value);
+        attributes.insert(text(&attribute["name"]).to_owned(), value);
     }
-    Ok(offered)
+    let id = OfferId::new(text(&offer["id"]["value"]))?;
+    let agent = AgentId::new(text(&offer["agent_id"]["value"]))?;
+    Ok(NewOffer { id, agent, host: text(&offer["hostname"]).to_owned(), amounts, attributes })
 }
 
 /// The task that carries out a launch. Its id is the launch's name, `EXECUTION.NUMBER`, which no other launch
 /// ever has.
-pub(crate) fn task(launch: &Launch, agent: &Value) -> Value {
+pub(crate) fn task(launch: &Launch, agent: &AgentId) -> Value {
     let scalar = |(name, amount): (&ResourceName, Quantity)| json!({ "name": name.as_str(), "type": "SCALAR", "scalar": { "value": amount } });
     let resources = launch.resources.iter().filter(|(_, amount)| *amount > Quantity::ZERO).map(scalar);
     let variables = launch.env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
     let mut task = json!({
         "task_id": { "value": launch.name.to_string() },
         "name": launch.cluster_id,
-        "agent_id": agent,
+        "agent_id": { "value": agent.as_str() },
         "resources": resources.collect::<Vec<_>>(),
         "command": {
             "shell": false,
