@@ -196,7 +196,7 @@ impl Default for Policy {
             score: Score::default(),
             reserving: Reserving::default(),
             starvation: Starvation::default(),
-            hold_seconds: 3_600,
+            hold_seconds: 86_400,
             is_strict: false,
             job_types: BTreeMap::new(),
             named: BTreeMap::new(),
