@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use weighbridge::{
-    AgentId, ClusterNode, ClusterNodes, ConstraintSetId, Entry, ExeId, JobId, JobTypeId, LaunchName,
-    NewOffer, NodeResources, NodeTask, OfferId, PassPick, Policy, Quantity, RoleAmount, Roles, RunningShare,
-    Scheduler, SchedulingNode, TenantId, Timestamp,
+    AgentId, ClusterNode, ClusterNodes, ConstraintSetId, Entry, ExeId, GpuSlots, JobId, JobTypeId,
+    LaunchName, NewOffer, NodeResources, NodeTask, OfferId, PassPick, Policy, Quantity, RoleAmount, Roles,
+    RunningShare, Scheduler, SchedulingNode, TenantId, Timestamp,
 };
 
 fn set(text: &str) -> NodeResources {
@@ -126,4 +126,22 @@ fn offers_that_nobody_needs_now_are_there_for_what_comes_next() {
         }
     }
     assert_eq!(nodes.sums(at(12)).get("cpus").running, Quantity::ZERO);
+}
+
+#[test]
+fn on_a_node_with_slots_nobody_gets_more_than_a_piece() {
+    let mut scheduler = Scheduler::new(Policy::default());
+    for (id, asks) in [(1, "gpus:0.6"), (2, "gpus:0.6"), (3, "gpus:0.7"), (4, "gpus:0.4")] {
+        queued(&mut scheduler, id, asks);
+    }
+    let mut node = SchedulingNode::idle(weighbridge::NodeId(1), &set("cpus:1,gpus:2"));
+    node.gpus = Some(GpuSlots::new(2));
+    scheduler.set_node(node.clone());
+    let told = |picks: &mut Vec<PassPick>| picks.drain(..).map(|pick| pick.entry.id.0).collect::<Vec<_>>();
+    // Offered alone, two of its four at first; then a pass over what is left.
+    let mut picks = Vec::new();
+    scheduler.offer(&node, 2, &mut picks);
+    assert_eq!(told(&mut picks), [1, 2]);
+    scheduler.pass(Timestamp(2), 9, &mut picks);
+    assert_eq!(told(&mut picks), [4], "0.8 is free in pieces of 0.4");
 }

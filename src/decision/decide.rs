@@ -32,12 +32,18 @@ pub(crate) fn decide_on_slots(
 ) {
     let mut left = free;
     while picks.len() < most {
-        let mut open = left.with_gpus_within(gpus.largest());
-        let Some(entry) = queue.take_first_fit(&mut open) else { break };
-        left = left.minus_or_zero(&entry.asks);
-        take_slots(gpus, &entry.asks);
+        let Some(entry) = take_on_slots(queue, &mut left, gpus) else { break };
         picks.push(entry);
     }
+}
+
+/// The first of them.
+pub(crate) fn take_on_slots(queue: &mut Queue, left: &mut Amounts, gpus: &mut GpuSlots) -> Option<Entry> {
+    let mut open = left.with_gpus_within(gpus.largest());
+    let entry = queue.take_first_fit(&mut open)?;
+    *left = left.minus_or_zero(&entry.asks);
+    take_slots(gpus, &entry.asks);
+    Some(entry)
 }
 
 /// Takes slots for what was found to fit. They are in use for as long as these slots are kept.

@@ -442,7 +442,12 @@ impl Pass {
         node: &SchedulingNode,
         offered: &crate::queue::Amounts,
         given: impl Iterator<Item = Entry>,
+        queue: &Queue,
     ) {
+        if self.placer.fleet.n_resources < queue.dims().len() {
+            // What is given away is kept for the resources that are counted.
+            self.begin(queue);
+        }
         self.placer.offered(node, offered, given);
     }
 

@@ -9,7 +9,7 @@ use super::placer::{Asked, Placed};
 use super::policy::Policy;
 use super::run::{Pass, PassPick, PassSummary};
 use super::watch::Passed;
-use crate::decision::decide::{decide, decide_on_slots, take_slots};
+use crate::decision::decide::{take_on_slots, take_slots};
 use crate::decision::place::{Place, Placement};
 use crate::model::{ExeId, JobTypeId, NodeId, NodeResources, Timestamp};
 use crate::queue::Queue;
@@ -137,7 +137,7 @@ impl Scheduler {
     /// Cost: that of one decision for each pick, beside the taking in of the node.
     pub fn offer(&mut self, node: &SchedulingNode, most: usize, picks: &mut Vec<PassPick>) {
         let offered = self.queue.lookup(&node.offered);
-        let (mut left, mut entries, mut gpus) = (offered, Vec::new(), node.gpus.clone());
+        let (mut left, n_before, mut gpus) = (offered, picks.len(), node.gpus.clone());
         if let Some(exe) = self.pass.may_start(node.id) {
             // It is kept: what it is kept for goes first, or nothing does.
             let open = gpus.as_ref().map_or(left, |gpus| left.with_gpus_within(gpus.largest()));
@@ -147,17 +147,21 @@ impl Scheduler {
             if let Some(gpus) = &mut gpus {
                 take_slots(gpus, &entry.asks);
             }
-            entries.push(entry);
+            picks.push(PassPick { entry, node: node.id, score: 0 });
         }
-        match &mut gpus {
-            Some(gpus) => decide_on_slots(&mut self.queue, left, gpus, most, &mut entries),
-            None => decide(&mut self.queue, left, most, &mut entries),
+        while picks.len() < n_before + most {
+            let entry = match &mut gpus {
+                Some(gpus) => take_on_slots(&mut self.queue, &mut left, gpus),
+                None => self.queue.take_first_fit(&mut left),
+            };
+            let Some(entry) = entry else { break };
+            picks.push(PassPick { entry, node: node.id, score: 0 });
         }
-        for entry in &entries {
-            self.pass.started(entry, &self.queue);
+        for pick in &picks[n_before..] {
+            self.pass.started(&pick.entry, &self.queue);
         }
-        picks.extend(entries.iter().map(|entry| PassPick { entry: *entry, node: node.id, score: 0 }));
-        self.pass.offered(node, &offered, entries.into_iter());
+        let given = picks[n_before..].iter().map(|pick| pick.entry);
+        self.pass.offered(node, &offered, given, &self.queue);
     }
 
     #[cfg(test)]
