@@ -14,9 +14,9 @@ use std::time::Duration;
 use model::ModelNode;
 use scenario::{Scenario, Scenarios};
 use weighbridge::{
-    Accepted, Clock, Constraint, Demand, Engine, JobRequest, JobTypeId, JobTypeSpec, NodeId, NodeResources,
-    Offer, Options, Outcome, Picks, Policy, QueueMode, ResourceName, ScaleDone, Score, StatusUpdate,
-    Submission, SubmissionId, TaskState, Timestamp, TypePolicy, Usage,
+    Accepted, BulkKind, Clock, Constraint, Demand, Engine, JobFilter, JobId, JobRequest, JobTypeId,
+    JobTypeSpec, NodeId, NodeResources, Offer, Options, Outcome, Picks, Policy, QueueMode, ResourceName,
+    ScaleDone, Score, StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, TypePolicy, Usage,
 };
 
 const SYNC: Duration = Duration::from_secs(20);
@@ -120,6 +120,46 @@ fn dropped_picks_change_nothing() {
     assert_eq!(told(site.engine.pass()), [0_u64; 0], "it is promised");
     drop(open);
     assert_eq!(site.pass(), [(1, 1), (2, 1)]);
+}
+
+/// A job is picked, canceled in bulk, brought back by an undo and picked again, while who picked it first still
+/// holds that pick.
+fn picked_twice(asks: &str, first_commits: bool) {
+    let mut site = Site::new(Policy::default());
+    let kind = site.kind("a", asks);
+    site.engine.declare(&Offer::new(NodeId(1), set("cpus:9,gpus:2")).gpu_slots(2));
+    site.submit(JobRequest::new(kind));
+    let first = site.engine.pass().remove(0);
+    let steps = || while site.engine.bulk_step().expect("a step") {};
+    let all = JobFilter::default().jobs([JobId(1)]);
+    let order = site.engine.bulk(BulkKind::Cancel, all, None).expect("room");
+    let order = order.wait_durable(SYNC).expect("an order");
+    steps();
+    site.engine.bulk_undo(order).expect("room").wait_durable(SYNC).expect("undone");
+    steps();
+    let again = site.engine.pass();
+    assert_eq!(again.iter().map(Picks::len).sum::<usize>(), 1, "it waits again, and is picked again");
+    if first_commits {
+        assert_eq!(first.commit().wait(SYNC).expect("durable").len(), 0, "its pick is void");
+    } else {
+        drop(first);
+    }
+    assert_eq!(site.pass(), [], "somebody holds it");
+    for picks in again {
+        assert_eq!(picks.commit().wait(SYNC).expect("durable").len(), 1);
+    }
+    site.engine.check_invariants();
+    site.end_all();
+    assert_eq!(site.pass(), []);
+    site.engine.check_invariants();
+}
+
+#[test]
+fn a_pick_that_was_canceled_and_undone_is_of_who_picked_it_last() {
+    for asks in ["cpus:1", "gpus:1", "cpus:1,gpus:0.5"] {
+        picked_twice(asks, false);
+        picked_twice(asks, true);
+    }
 }
 
 #[test]

@@ -240,11 +240,12 @@ impl Core {
         &mut self,
         node: NodeId,
         picks: &'p [Entry],
+        round: u64,
         now: Timestamp,
     ) -> (Cow<'p, [Entry]>, Vec<HeldOffer>) {
         let offered = self.cluster.offered_on(node).unwrap_or_default();
         let (mut need, mut covered) = (NodeResources::new(), Vec::with_capacity(picks.len()));
-        for pick in picks.iter().filter(|pick| self.state.queue.is_picked(pick.id)) {
+        for pick in picks.iter().filter(|pick| self.state.queue.is_picked_in(pick.id, round)) {
             let job = self.state.job(pick.job);
             let more = job.map(|job| need.plus(&job.resources)).filter(|more| offered.minus(more).is_some());
             if let Some(more) = more {
@@ -263,7 +264,7 @@ impl Core {
         let mut left = covered.iter().map(|pick| pick.id).peekable();
         for pick in picks {
             if left.next_if_eq(&pick.id).is_none() {
-                self.back(node, pick);
+                self.back(node, pick, round);
             }
         }
         (Cow::Owned(covered), offers)

@@ -128,6 +128,7 @@ impl Core {
     }
 
     fn decide(&mut self, node: NodeId, free: Amounts, most: usize, picks: &mut Vec<Entry>) {
+        let round = self.state.queue.new_round();
         let most = if self.takes_new(node) { most } else { 0 };
         picks.clear();
         if most > 0
@@ -143,7 +144,7 @@ impl Core {
                 }
             }
         }
-        self.take_slots(node, picks);
+        self.take_slots(node, picks, round);
         self.started(node, picks);
         let reserved = self.reserved.entry(node).or_default();
         *reserved = picks.iter().fold(*reserved, |sum, pick| sum.plus(&pick.asks));
@@ -173,17 +174,17 @@ impl Core {
     }
 
     /// Puts picks for `node` back to their places.
-    pub(super) fn put_back(&mut self, node: NodeId, picks: &[Entry]) {
+    pub(super) fn put_back(&mut self, node: NodeId, picks: &[Entry], round: u64) {
         self.release(node, picks);
         for pick in picks {
-            self.back(node, pick);
+            self.back(node, pick, round);
         }
     }
 
     /// A pick goes back to its place, and has nothing of its node any more.
-    pub(super) fn back(&mut self, node: NodeId, pick: &Entry) {
-        self.gpus.release(node, pick.id);
-        if self.state.queue.put_back(pick.id) {
+    pub(super) fn back(&mut self, node: NodeId, pick: &Entry, round: u64) {
+        self.gpus.release_pick(node, pick.id, round);
+        if self.state.queue.is_picked_in(pick.id, round) && self.state.queue.put_back(pick.id) {
             let Entry { id: exe, job, job_type, .. } = *pick;
             self.journal.note(self.state.now, JournalNote::PutBack { exe, job, job_type, node });
         }
@@ -194,20 +195,20 @@ impl Core {
     pub(super) fn commit(
         &mut self,
         node: NodeId,
-        picks: &[Entry],
+        (picks, round): (&[Entry], u64),
         uses_offers: bool,
         now: Timestamp,
     ) -> Committed {
         let now = self.clamp(now);
         self.release(node, picks);
         let (picks, offers) =
-            if uses_offers { self.cover(node, picks, now) } else { (picks.into(), Vec::new()) };
+            if uses_offers { self.cover(node, picks, round, now) } else { (picks.into(), Vec::new()) };
         let mut plans = Vec::with_capacity(picks.len());
         let mut left = self.nodes.get(node).map(|seen| seen.free.clone());
         for pick in &*picks {
-            let job = self.state.job(pick.job).filter(|_| self.state.queue.is_picked(pick.id));
+            let job = self.state.job(pick.job).filter(|_| self.state.queue.is_picked_in(pick.id, round));
             let Some(job) = job else {
-                self.gpus.release(node, pick.id);
+                self.gpus.release_pick(node, pick.id, round);
                 continue;
             };
             let name = LaunchName { exe: pick.id, number: job.launches + 1 };
@@ -216,7 +217,7 @@ impl Core {
             self.emit(Event::Launched { launch: name, node, when: now });
             let (job, job_type) = (pick.job, pick.job_type);
             self.journal.note(now, JournalNote::Launched { launch: name, job, job_type, node });
-            plan.gpus = self.keep_slots(node, pick.id);
+            plan.gpus = self.keep_slots(node, pick.id, round);
             self.runs(&plan, pick.priority, now);
             plans.push(plan);
         }

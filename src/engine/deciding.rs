@@ -42,7 +42,7 @@ impl Engine {
             let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(n_taken));
             decide(core, most, now, picks);
         }
-        Picks::new(self, node, std::mem::take(picks), false)
+        Picks::new(self, node, (std::mem::take(picks), core.state.queue.round()), false)
     }
 
     /// Decides over all nodes at once: those declared, by what runs there, and those whose offers are
@@ -60,8 +60,9 @@ impl Engine {
         let n_taken = core.state.running.len() + core.state.queue.n_picked();
         let most = PICKS_MAX.min(RUNNING_MAX.saturating_sub(n_taken));
         let (by_node, _) = core.pass(most, now);
+        let round = core.state.queue.round();
         let all = by_node.into_iter().map(|(node, picks)| (node, picks, core.uses_offers(node)));
-        all.map(|(node, picks, uses_offers)| Picks::new(self, node, picks, uses_offers)).collect()
+        all.map(|(node, picks, uses_offers)| Picks::new(self, node, (picks, round), uses_offers)).collect()
     }
 
     /// Holds an offer for [`Engine::pass`]: until it is taken back, another one of the node comes, or

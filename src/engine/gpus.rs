@@ -11,14 +11,17 @@ use crate::offer::{GpuSlots, Slots};
 use crate::queue::Entry;
 use crate::state::State;
 
+/// In place of a round, for what runs.
+const RUNNING: u64 = 0;
+
 /// Slots of one node.
 #[derive(Default)]
 struct NodeGpus {
     slots: GpuSlots,
     /// False where its graphics processors are only an amount, as far as is known.
     are_slots: bool,
-    /// Of picks, and of what runs.
-    held: BTreeMap<ExeId, Slots>,
+    /// Of picks, by their round, and of what runs, as [`RUNNING`].
+    held: BTreeMap<(ExeId, u64), Slots>,
 }
 
 /// Slots by node.
@@ -38,7 +41,7 @@ impl Gpus {
             if state.running.contains_key(&had.exe) {
                 let node = gpus.nodes.entry(had.node).or_default();
                 let slots = node.slots.retake(&had.shares).expect("G1: each had its own");
-                node.held.insert(had.exe, slots);
+                node.held.insert((had.exe, RUNNING), slots);
             }
         }
         gpus
@@ -59,41 +62,56 @@ impl Gpus {
     }
 
     /// A pick takes what it asks for.
-    pub(super) fn take(&mut self, node: NodeId, exe: ExeId, asked: Quantity) {
+    pub(super) fn take(&mut self, node: NodeId, exe: ExeId, round: u64, asked: Quantity) {
         if asked == Quantity::ZERO {
             return;
         }
         let Some(node) = self.nodes.get_mut(&node).filter(|node| node.are_slots) else { return };
         let slots = node.slots.take(asked).expect("G1: it was found to fit");
-        let before = node.held.insert(exe, slots);
+        let before = node.held.insert((exe, round), slots);
         assert!(before.is_none(), "G1: {exe} has slots");
     }
 
-    /// A pick was put back, or an execution is over.
+    /// An execution is over.
     pub(super) fn release(&mut self, node: NodeId, exe: ExeId) {
+        self.release_pick(node, exe, RUNNING);
+    }
+
+    /// A pick was put back.
+    pub(super) fn release_pick(&mut self, node: NodeId, exe: ExeId, round: u64) {
         if let Some(node) = self.nodes.get_mut(&node)
-            && let Some(slots) = node.held.remove(&exe)
+            && let Some(slots) = node.held.remove(&(exe, round))
         {
             node.slots.release(slots);
         }
     }
 
-    /// What a pick or an execution has.
-    pub(super) fn shares(&self, node: NodeId, exe: ExeId) -> &[SlotShare] {
-        self.nodes.get(&node).and_then(|node| node.held.get(&exe)).map_or(&[], Slots::shares)
+    /// A pick runs from now on.
+    fn launch(&mut self, node: NodeId, exe: ExeId, round: u64) {
+        if let Some(node) = self.nodes.get_mut(&node)
+            && let Some(slots) = node.held.remove(&(exe, round))
+        {
+            node.held.insert((exe, RUNNING), slots);
+        }
+    }
+
+    /// What an execution that runs has.
+    fn shares(&self, node: NodeId, exe: ExeId) -> &[SlotShare] {
+        self.nodes.get(&node).and_then(|node| node.held.get(&(exe, RUNNING))).map_or(&[], Slots::shares)
     }
 }
 
 impl Core {
     /// Picks have slots from now on.
-    pub(super) fn take_slots(&mut self, node: NodeId, picks: &[Entry]) {
+    pub(super) fn take_slots(&mut self, node: NodeId, picks: &[Entry], round: u64) {
         for pick in picks {
-            self.gpus.take(node, pick.id, pick.asks.gpus());
+            self.gpus.take(node, pick.id, round, pick.asks.gpus());
         }
     }
 
     /// A pick was launched: what it has is on record from now on. Gives that.
-    pub(super) fn keep_slots(&mut self, node: NodeId, exe: ExeId) -> Vec<SlotShare> {
+    pub(super) fn keep_slots(&mut self, node: NodeId, exe: ExeId, round: u64) -> Vec<SlotShare> {
+        self.gpus.launch(node, exe, round);
         let shares = self.gpus.shares(node, exe).to_vec();
         if !shares.is_empty() {
             let slots = ExecutionSlots { exe, node, shares: shares.clone() };
@@ -130,7 +148,7 @@ impl Core {
             assert_eq!(node.slots.used(), used, "G1: node {id}");
             assert!(used.iter().all(|used| *used <= 1_000), "G1: node {id}, {used:?}");
             let is_known =
-                |exe: &ExeId| self.state.running.contains_key(exe) || self.state.queue.is_picked(*exe);
+                |(exe, round): &(ExeId, u64)| *round != RUNNING || self.state.running.contains_key(exe);
             assert!(node.held.keys().all(is_known), "G1: of nobody, on node {id}");
         }
     }

@@ -267,6 +267,7 @@ impl Core {
         now: Timestamp,
     ) -> (BTreeMap<NodeId, Vec<Entry>>, PassSummary) {
         let now = self.clamp(now);
+        let round = self.state.queue.new_round();
         self.advance_cluster(now);
         self.tell_pass();
         let mut picks: Vec<PassPick> = Vec::new();
@@ -276,7 +277,7 @@ impl Core {
         for pick in picks {
             let reserved = self.reserved.entry(pick.node).or_default();
             *reserved = reserved.plus(&pick.entry.asks);
-            self.gpus.take(pick.node, pick.entry.id, pick.entry.asks.gpus());
+            self.gpus.take(pick.node, pick.entry.id, round, pick.entry.asks.gpus());
             by_node.entry(pick.node).or_default().push(pick.entry);
         }
         (by_node, summary)

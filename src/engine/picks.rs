@@ -34,6 +34,9 @@ pub struct Picks<'e> {
     engine: &'e Engine,
     node: NodeId,
     entries: Vec<Entry>,
+    /// Of which round of picks they are: one that was canceled, brought back and picked again meanwhile
+    /// is somebody else's.
+    round: u64,
     /// Whether they use offers of the cluster that are held.
     uses_offers: bool,
 }
@@ -85,8 +88,13 @@ impl Drop for PendingLaunches {
 }
 
 impl<'e> Picks<'e> {
-    pub(super) fn new(engine: &'e Engine, node: NodeId, entries: Vec<Entry>, uses_offers: bool) -> Self {
-        Self { engine, node, entries, uses_offers }
+    pub(super) fn new(
+        engine: &'e Engine,
+        node: NodeId,
+        (entries, round): (Vec<Entry>, u64),
+        uses_offers: bool,
+    ) -> Self {
+        Self { engine, node, entries, round, uses_offers }
     }
 
     /// For which node.
@@ -120,7 +128,7 @@ impl<'e> Picks<'e> {
         let (kept, back): (Vec<_>, Vec<_>) = self.entries.drain(..).zip(keeps).partition(|(_, keep)| *keep);
         self.entries = kept.into_iter().map(|(entry, _)| entry).collect();
         let back: Vec<Entry> = back.into_iter().map(|(entry, _)| entry).collect();
-        self.engine.put_back(self.node, &back);
+        self.engine.put_back(self.node, &back, self.round);
     }
 
     /// Puts the launches on record. Returns at once; `wait` on the answer before launching. Of several offers,
@@ -130,7 +138,7 @@ impl<'e> Picks<'e> {
     /// its place.
     pub fn commit(mut self) -> PendingLaunches {
         let picks = std::mem::take(&mut self.entries);
-        self.engine.commit(self.node, &picks, self.uses_offers)
+        self.engine.commit(self.node, (&picks, self.round), self.uses_offers)
     }
 
     /// Puts the launches on record, waits until they are durable, and gives them to `launch`.
@@ -150,12 +158,12 @@ impl<'e> Picks<'e> {
     /// whoever calls [`Engine::outgoing`]. Returns how many there are.
     pub fn hand_over(mut self) -> usize {
         let picks = std::mem::take(&mut self.entries);
-        self.engine.hand_over(self.node, &picks, self.uses_offers)
+        self.engine.hand_over(self.node, (&picks, self.round), self.uses_offers)
     }
 }
 
 impl Drop for Picks<'_> {
     fn drop(&mut self) {
-        self.engine.put_back(self.node, &self.entries);
+        self.engine.put_back(self.node, &self.entries, self.round);
     }
 }

@@ -428,9 +428,9 @@ impl Engine {
         self.0.bulk_bell.ring();
     }
 
-    pub(super) fn put_back(&self, node: NodeId, picks: &[Entry]) {
+    pub(super) fn put_back(&self, node: NodeId, picks: &[Entry], round: u64) {
         if !picks.is_empty() {
-            self.0.enter().core.put_back(node, picks);
+            self.0.enter().core.put_back(node, picks, round);
         }
     }
 
@@ -439,7 +439,7 @@ impl Engine {
         self.0.outside.post(committed);
     }
 
-    pub(super) fn commit(&self, node: NodeId, picks: &[Entry], uses_offers: bool) -> PendingLaunches {
+    pub(super) fn commit(&self, node: NodeId, picks: (&[Entry], u64), uses_offers: bool) -> PendingLaunches {
         let (promise, ticket) = Promise::new(self.pump_of());
         let now = self.0.options.clock.now();
         let mut owned = self.0.enter();
@@ -448,8 +448,8 @@ impl Engine {
         PendingLaunches::new(ticket, self.clone())
     }
 
-    pub(super) fn hand_over(&self, node: NodeId, picks: &[Entry], uses_offers: bool) -> usize {
-        if picks.is_empty() {
+    pub(super) fn hand_over(&self, node: NodeId, picks: (&[Entry], u64), uses_offers: bool) -> usize {
+        if picks.0.is_empty() {
             return 0;
         }
         let now = self.0.options.clock.now();

@@ -234,6 +234,8 @@ struct Group {
 struct Picked {
     lane: u32,
     row: Row,
+    /// Of which round it is.
+    round: u64,
 }
 
 /// Under which bound a lane with this head stands among open ones: none of its rows comes before.
@@ -300,6 +302,8 @@ pub struct Queue {
     open: OpenLanes,
     places: Places,
     picked: HashMap<ExeId, Picked>,
+    /// Of picks from now on.
+    round: u64,
     deferred: Deferred,
     /// Grows with whatever may change what a decision finds.
     version: u64,
@@ -325,6 +329,7 @@ impl Default for Queue {
             open: OpenLanes::default(),
             places: Places::default(),
             picked: HashMap::new(),
+            round: 0,
             deferred: Deferred::default(),
             version: 0,
         }
@@ -539,6 +544,23 @@ impl Queue {
     fn place_of(&self, id: ExeId) -> Option<(u32, SortKey)> {
         let place = self.places.get(id)?;
         (!self.is_picked(id)).then(|| (place.lane, place.key(id)))
+    }
+
+    /// Picks from now on are of another round than those before. An execution may be picked, canceled, brought
+    /// back and picked again while who picked it first still holds it.
+    pub(crate) fn new_round(&mut self) -> u64 {
+        self.round += 1;
+        self.round
+    }
+
+    /// The round of picks at this moment.
+    pub(crate) fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// Whether an entry is picked by a pick of this round.
+    pub(crate) fn is_picked_in(&self, id: ExeId, round: u64) -> bool {
+        self.picked.get(&id).is_some_and(|picked| picked.round == round)
     }
 
     pub(crate) fn is_picked(&self, id: ExeId) -> bool {

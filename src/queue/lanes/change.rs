@@ -114,11 +114,11 @@ impl Queue {
         if self.is_let_through(id) {
             return true;
         }
-        if let Some(Picked { lane, row }) = self.picked.get(&id).copied() {
+        if let Some(Picked { lane, row, round }) = self.picked.get(&id).copied() {
             let at = self.free_lane_for(&self.lane(lane).entry(row));
             self.lanes[lane as usize].n_picked -= 1;
             self.lanes[at as usize].n_picked += 1;
-            self.picked.insert(id, Picked { lane: at, row });
+            self.picked.insert(id, Picked { lane: at, row, round });
             let place = *self.places.get(id).expect("Q1: a pick has a place");
             self.places.insert(id, Place { lane: at, ..place });
             self.list_if_empty(lane);
@@ -199,7 +199,7 @@ impl Queue {
 
     /// Takes a pick out that does not come back.
     fn remove_picked(&mut self, id: ExeId) -> Option<Entry> {
-        let Picked { lane, row } = self.unpick(id)?;
+        let Picked { lane, row, .. } = self.unpick(id)?;
         let entry = self.lane(lane).entry(row);
         self.places.remove(id);
         self.list_if_empty(lane);
@@ -229,14 +229,14 @@ impl Queue {
         lane.n_picked += 1;
         let job_type = lane.key.job_type;
         let row = self.take_row(at, key);
-        self.picked.insert(key.id(), Picked { lane: at, row });
+        self.picked.insert(key.id(), Picked { lane: at, row, round: self.round });
         self.with_type(job_type, |slot| slot.n_taken += 1);
         self.lane(at).entry(row)
     }
 
     /// Puts a pick back to its exact place. False when it was canceled meanwhile.
     pub fn put_back(&mut self, id: ExeId) -> bool {
-        let Some(Picked { lane, row }) = self.unpick(id) else { return false };
+        let Some(Picked { lane, row, .. }) = self.unpick(id) else { return false };
         let job_type = self.lane(lane).key.job_type;
         self.with_type(job_type, |slot| slot.n_taken = slot.n_taken.saturating_sub(1));
         self.put_row(lane, row);
