@@ -99,8 +99,6 @@ pub const LANES_TOLD_MAX: usize = 100;
 /// Executions that run on a node of which it tells: who reads it looks at the first.
 pub const RUNNING_TOLD_MAX: usize = 100;
 
-/// Executions that run which are looked at with the core's lock held, to find those of a node.
-pub const RUNNING_LOOKED: usize = 10_000;
 /// How old the count of what waits by what keeps it may get while things change.
 pub const TALLY_SECONDS: u64 = 1;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::journal::JournalEntry;
 use super::shell::Engine;
 use crate::decision::{Blocker, NodeWhy, Policy, Why};
-use crate::limits::{LIST_MAX, RUNNING_LOOKED};
+use crate::limits::LIST_MAX;
 #[cfg(test)]
 use crate::model::EventNumber;
 use crate::model::{
@@ -271,16 +271,10 @@ impl Engine {
 
     /// What runs and may run on a node, and why the rest may not; `None` for one that was not seen.
     ///
-    /// Cost: nodes and lanes, under the core's lock; and all that runs, with the lock given back after each
-    /// ten thousand, so that what ends meanwhile may or may not be told.
+    /// Cost: nodes, lanes, and what runs there; under the core's lock.
     pub fn node_why(&self, node: NodeId) -> Option<NodeWhy> {
         let now = self.now();
-        let mut why = self.0.enter().core.node_why(node, now)?;
-        let mut next = Some(ExeId(0));
-        while let Some(after) = next {
-            next = self.0.enter().core.add_running(&mut why, after, RUNNING_LOOKED);
-        }
-        Some(why)
+        self.0.enter().core.node_why(node, now)
     }
 
     /// What was decided lately, and what keeps the rest: the notes after a number, the oldest first, at most

@@ -11,10 +11,11 @@ use std::time::Duration;
 use super::core::Core;
 use crate::decision::{Pass, PassPick, PassSummary, Policy, RunningShare, SchedulingNode, TypePolicy};
 use crate::model::{
-    Doc, Event, JobStatus, LaunchName, NodeId, NodeResources, Quantity, ResourceName, Timestamp,
+    Doc, Event, ExeId, JobStatus, LaunchName, NodeId, NodeResources, Quantity, ResourceName, Timestamp,
 };
 use crate::offer::{NodeView, Offer};
 use crate::queue::{Amounts, Entry};
+use crate::state::Running;
 
 /// What passes need beside the state.
 #[derive(Default)]
@@ -121,7 +122,7 @@ impl Core {
         policy
     }
 
-    /// Tells the pass what changed since the last one. Cost: nodes that changed, and what runs where
+    /// Tells the pass what changed since the last one. Cost: nodes that changed, and what runs there where
     /// the policy asks for more than sums.
     fn tell_pass(&mut self) {
         self.tell_policy();
@@ -147,45 +148,32 @@ impl Core {
             let all: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
             self.passes.changed.extend(all);
         }
-        let changed = std::mem::take(&mut self.passes.changed);
-        if changed.is_empty() {
-            return;
-        }
-        let mut running = self.running_on(&changed);
-        for id in changed {
-            match self.scheduling_node(id, running.remove(&id).unwrap_or_default()) {
+        for id in std::mem::take(&mut self.passes.changed) {
+            match self.scheduling_node(id) {
                 Some(node) => self.passes.pass.set_node(node, &self.state.queue),
                 None => self.passes.pass.remove_node(id),
             }
         }
     }
 
-    /// What runs on nodes, one by one where the policy looks at that.
-    fn running_on(&self, nodes: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Vec<RunningShare>> {
-        let mut found: BTreeMap<NodeId, Vec<RunningShare>> = BTreeMap::new();
+    /// What runs on a node, one by one where the policy looks at that.
+    fn running_on(&self, node: NodeId) -> Vec<RunningShare> {
         let policy = self.passes.pass.policy();
         if !policy.looks_at_each() {
-            for &node in nodes {
-                let in_use = self.state.queue.named(&self.state.in_use(node));
-                if !in_use.is_zero() {
-                    found.insert(node, vec![RunningShare::new(i32::MIN, in_use)]);
-                }
-            }
-            return found;
+            let in_use = self.state.queue.named(&self.state.in_use(node));
+            return if in_use.is_zero() { Vec::new() } else { vec![RunningShare::new(i32::MIN, in_use)] };
         }
-        for running in self.state.running.values().filter(|running| nodes.contains(&running.node)) {
-            let entry = &running.entry;
+        let share = |(_, Running { entry, .. }): (ExeId, Running)| {
             let job = self.state.job(entry.job).filter(|job| job.status == JobStatus::Running);
             let started = job.map(|job| job.last_status_change);
             let estimate = policy.job_types.get(&entry.job_type).and_then(TypePolicy::estimate);
-            let share = RunningShare {
+            RunningShare {
                 job_type: Some(entry.job_type),
                 ends: started.zip(estimate).map(|(started, length): (Timestamp, Duration)| started + length),
                 ..RunningShare::new(entry.priority, self.state.queue.named(&entry.asks))
-            };
-            found.entry(running.node).or_default().push(share);
-        }
-        found
+            }
+        };
+        self.state.running_on(node).into_iter().map(share).collect()
     }
 
     /// What a node has for passes, and what of it is given away; `None` for one that is neither declared
@@ -232,7 +220,7 @@ impl Core {
         self.state.queue.get(self.passes.pass.may_start(node)?)
     }
 
-    fn scheduling_node(&self, id: NodeId, running: Vec<RunningShare>) -> Option<SchedulingNode> {
+    fn scheduling_node(&self, id: NodeId) -> Option<SchedulingNode> {
         let seen = self.nodes.get(id)?;
         let queue = &self.state.queue;
         let less = |(have, less): (Cow<'_, NodeResources>, Amounts)| {
@@ -249,7 +237,7 @@ impl Core {
         let watermark = self.cluster.watermark_of(id).filter(|_| !self.passes.held.contains_key(&id));
         let mut node = SchedulingNode::idle(id, watermark.as_ref().unwrap_or(&seen.total));
         (node.is_ready, node.offered, node.running) =
-            (self.takes_new(id), offered.unwrap_or_default(), running);
+            (self.takes_new(id), offered.unwrap_or_default(), self.running_on(id));
         node.given = given;
         if let Some(gpus) = self.gpus.on(id) {
             node.gpus = Some(gpus.clone());

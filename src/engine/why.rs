@@ -1,7 +1,6 @@
 //! Why a job waits: asked of the queue for one that is queued, else of what it depends on.
 
 use std::collections::HashMap;
-use std::ops::Bound;
 
 use super::core::Core;
 use crate::decision::{
@@ -11,8 +10,7 @@ use crate::limits::{LANES_TOLD_MAX, RUNNING_TOLD_MAX};
 use crate::model::{
     ExeId, JobId, JobState, JobStatus, JobTypeId, LaunchName, NodeId, RecipeId, RecipeNodeRow, Timestamp,
 };
-use crate::queue::Entry;
-use crate::state::{OpenRecipe, State};
+use crate::state::{OpenRecipe, Running, State};
 
 /// What a job waits for: jobs, and nodes that no job stands for.
 type Before = (Vec<JobId>, Vec<WaitNode>);
@@ -95,33 +93,25 @@ impl Core {
         self.state.catalog.iter().filter_map(|kind| first(kind.id)).collect()
     }
 
-    /// What may run on a node, and why the rest may not; `None` for one that was not seen.
+    /// What runs and may run on a node, and why the rest may not; `None` for one that was not seen.
     pub(super) fn node_why(&mut self, node: NodeId, now: Timestamp) -> Option<NodeWhy> {
         self.tell_policy();
-        decision::node_why(&self.sight(now), node, LANES_TOLD_MAX)
-    }
-
-    /// Adds what runs on a node, of the next `most` executions after `after`. Returns where it stopped; `None`
-    /// where there are no more.
-    pub(super) fn add_running(&self, why: &mut NodeWhy, after: ExeId, most: usize) -> Option<ExeId> {
-        let after = (Bound::Excluded(after), Bound::Unbounded);
-        let (mut n_looked, mut last) = (0, None);
-        for (&exe, running) in self.state.running.range(after).take(most) {
-            (n_looked, last) = (n_looked + 1, Some(exe));
-            if running.node != why.node {
-                continue;
+        let why = decision::node_why(&self.sight(now), node, LANES_TOLD_MAX)?;
+        let running = self.state.running_on(node);
+        let n_running = running.len();
+        let of = |(exe, Running { entry, launch, .. }): (ExeId, Running)| {
+            let known = self.state.job(entry.job).filter(|job| job.status == JobStatus::Running);
+            NodeRuns {
+                launch: LaunchName { exe, number: launch },
+                job: entry.job,
+                job_type: entry.job_type,
+                priority: entry.priority,
+                since: known.map(|job| job.last_status_change),
+                has: self.state.queue.named(&entry.asks),
             }
-            why.n_running += 1;
-            if why.running.len() < RUNNING_TOLD_MAX {
-                let Entry { job, job_type, priority, asks, .. } = running.entry;
-                let launch = LaunchName { exe, number: running.launch };
-                let has = self.state.queue.named(&asks);
-                let known = self.state.job(job).filter(|job| job.status == JobStatus::Running);
-                let since = known.map(|job| job.last_status_change);
-                why.running.push(NodeRuns { launch, job, job_type, priority, since, has });
-            }
-        }
-        last.filter(|_| n_looked == most)
+        };
+        let running = running.into_iter().take(RUNNING_TOLD_MAX).map(of).collect();
+        Some(NodeWhy { running, n_running, ..why })
     }
 
     fn why_queued(&self, sight: &Sight<'_>, id: JobId, job: &JobState) -> Why {

@@ -21,6 +21,7 @@ use foldhash::HashMap;
 
 use super::delta::{Changed, Delta, Kind, Totals};
 use super::docs::Docs;
+use super::on_nodes::OnNodes;
 use super::paged::Paged;
 use super::recipes::Recipes;
 use super::submissions::Submissions;
@@ -66,8 +67,7 @@ pub(crate) struct State {
     pub(crate) n_recipes: u64,
     /// The newest execution id given away.
     pub(crate) last_exe: ExeId,
-    /// What runs on each node, by what it got.
-    in_use: BTreeMap<NodeId, Amounts>,
+    on_nodes: OnNodes,
     pub(super) jobs: Paged<Held>,
     last_resources: Arc<NodeResources>,
     pub(super) submissions: Submissions,
@@ -716,12 +716,18 @@ impl State {
 
     /// What runs on a node, by what it got.
     pub(crate) fn in_use(&self, node: NodeId) -> Amounts {
-        self.in_use.get(&node).copied().unwrap_or_default()
+        self.on_nodes.in_use(node)
+    }
+
+    /// What runs on a node, the oldest first. Cost: what runs there.
+    pub(crate) fn running_on(&self, node: NodeId) -> Vec<(ExeId, Running)> {
+        let mut exes: Vec<ExeId> = self.on_nodes.exes(node).collect();
+        exes.sort_unstable();
+        exes.into_iter().filter_map(|exe| Some((exe, *self.running.get(&exe)?))).collect()
     }
 
     pub(super) fn add_running(&mut self, exe: ExeId, running: Running) {
-        let in_use = self.in_use.entry(running.node).or_default();
-        *in_use = in_use.plus(&running.entry.asks);
+        self.on_nodes.add(running.node, exe, &running.entry.asks);
         self.running.insert(exe, running);
     }
 
@@ -729,9 +735,7 @@ impl State {
     fn take_running(&mut self, launch: LaunchName) -> Option<Running> {
         let running = *self.running.get(&launch.exe).filter(|running| running.launch == launch.number)?;
         self.running.remove(&launch.exe);
-        if let Some(in_use) = self.in_use.get_mut(&running.node) {
-            *in_use = in_use.minus_or_zero(&running.entry.asks);
-        }
+        self.on_nodes.remove(running.node, launch.exe, &running.entry.asks);
         self.queue.end(running.entry.job_type);
         self.drop_slots(launch.exe);
         Some(running)
@@ -814,13 +818,15 @@ impl State {
         });
     }
 
-    /// Holds S3, S4, S6 and the hash of what is not over against a recount.
+    /// Holds S3, S4, S6, N1 and the hash of what is not over against a recount.
     ///
     /// # Panics
     /// Where they do not hold.
     pub(crate) fn check_invariants(&self) {
         self.queue.check_invariants();
         self.check_recipes();
+        self.on_nodes
+            .check_invariants(self.running.iter().map(|(exe, run)| (*exe, run.node, run.entry.asks)));
         self.graph.check_invariants(|id| self.job(id).map(|job| job.status));
         let mut counters = Counters::default();
         let (mut hash, mut n_exes) = (0_u64, 0);

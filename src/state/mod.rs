@@ -8,6 +8,7 @@ mod delta;
 mod docs;
 mod entries;
 mod fold;
+mod on_nodes;
 mod paged;
 mod recipes;
 mod restore;
