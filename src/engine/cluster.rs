@@ -243,7 +243,7 @@ impl Core {
         round: u64,
         now: Timestamp,
     ) -> (Cow<'p, [Entry]>, Vec<HeldOffer>) {
-        let offered = self.cluster.offered_on(node).unwrap_or_default();
+        let offered = self.cluster.offered_on(node).cloned().unwrap_or_default();
         let (mut need, mut covered) = (NodeResources::new(), Vec::with_capacity(picks.len()));
         for pick in picks.iter().filter(|pick| self.state.queue.is_picked_in(pick.id, round)) {
             let job = self.state.job(pick.job);

@@ -4,7 +4,6 @@
 //!     among `changed`: then it is told anew before the next pass.
 //! P2  A held offer is good for one decision that was committed; what is left of it is no more on offer.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -178,16 +177,16 @@ impl Core {
 
     /// What a node has for passes, and what of it is given away; `None` for one that is neither declared
     /// nor has an offer that is held.
-    fn on_offer<'c>(&'c self, seen: &'c NodeView) -> Option<(Cow<'c, NodeResources>, Amounts)> {
+    fn on_offer<'c>(&'c self, seen: &'c NodeView) -> Option<(&'c NodeResources, Amounts)> {
         let reserved = self.reserved.get(&seen.id).copied().unwrap_or_default();
         if let Some(free) = self.passes.held.get(&seen.id) {
-            return Some((Cow::Borrowed(free), reserved));
+            return Some((free, reserved));
         }
         if self.cluster.is_spoken_for(seen.id) {
-            return self.cluster.offered_on(seen.id).map(|free| (Cow::Owned(free), reserved));
+            return self.cluster.offered_on(seen.id).map(|free| (free, reserved));
         }
         let in_use = || self.state.in_use(seen.id).plus(&reserved);
-        seen.is_declared.then(|| (Cow::Borrowed(&seen.total), in_use()))
+        seen.is_declared.then(|| (&seen.total, in_use()))
     }
 
     /// Whether passes decide on a node by offers of the cluster.
@@ -204,7 +203,7 @@ impl Core {
             None => free,
         };
         match self.on_offer(seen) {
-            Some((have, less)) => within(queue.lookup(&have).minus_or_zero(&less)),
+            Some((have, less)) => within(queue.lookup(have).minus_or_zero(&less)),
             None if self.cluster.is_spoken_for(seen.id) => Amounts::default(),
             None => queue.lookup(&seen.free),
         }
@@ -223,11 +222,11 @@ impl Core {
     fn scheduling_node(&self, id: NodeId) -> Option<SchedulingNode> {
         let seen = self.nodes.get(id)?;
         let queue = &self.state.queue;
-        let less = |(have, less): (Cow<'_, NodeResources>, Amounts)| {
+        let less = |(have, less): (&NodeResources, Amounts)| {
             // By names: what nobody asked for yet is left alone.
             let less = queue.named(&less);
             have.minus(&less)
-                .unwrap_or_else(|| queue.named(&queue.lookup(&have).minus_or_zero(&queue.lookup(&less))))
+                .unwrap_or_else(|| queue.named(&queue.lookup(have).minus_or_zero(&queue.lookup(&less))))
         };
         let offered = self.on_offer(seen).map(less);
         // Where there is no offer there is less than nothing, so that not even what needs nothing starts there.
@@ -235,7 +234,7 @@ impl Core {
             || NodeResources::new().with(ResourceName::CPUS, Quantity(1)).expect("a name");
         let given = if offered.is_some() { NodeResources::new() } else { less_than_nothing() };
         let watermark = self.cluster.watermark_of(id).filter(|_| !self.passes.held.contains_key(&id));
-        let mut node = SchedulingNode::idle(id, watermark.as_ref().unwrap_or(&seen.total));
+        let mut node = SchedulingNode::idle(id, watermark.unwrap_or(&seen.total));
         (node.is_ready, node.offered, node.running) =
             (self.takes_new(id), offered.unwrap_or_default(), self.running_on(id));
         node.given = given;

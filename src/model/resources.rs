@@ -126,8 +126,12 @@ impl NodeResources {
     ///
     /// # Errors
     /// For a bad name and at [`RESOURCES_MAX`] names.
-    pub fn with(mut self, name: &str, amount: Quantity) -> Result<Self, ResourcesError> {
-        let name = ResourceName::new(name)?;
+    pub fn with(self, name: &str, amount: Quantity) -> Result<Self, ResourcesError> {
+        self.with_name(ResourceName::new(name)?, amount)
+    }
+
+    /// The same for a name that was checked.
+    pub(crate) fn with_name(mut self, name: ResourceName, amount: Quantity) -> Result<Self, ResourcesError> {
         match self.0.binary_search_by(|(n, _)| n.cmp(&name)) {
             Ok(at) => self.0[at].1 = amount,
             Err(_) if self.0.len() == RESOURCES_MAX => return Err(ResourcesError::TooMany),

@@ -4,13 +4,14 @@
 //! A1  What runs and what is on offer are together within the watermark, unless the total that the
 //!     agent has is below.
 //! A2  With its agent a node loses all that is known of it but its name.
+//! A3  What is made of all that is kept until the next change: whoever asks again pays for a look-up.
 //!
 //! # Source
 //! As Scale's agents do, in exact thousandths: Scale rounds each sum to two decimals. The total
 //! limits what is told here; in Scale it also cuts what is remembered.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::gpus::{GpuSlots, Slots};
 use super::numbers::NodeNumbers;
@@ -51,6 +52,15 @@ pub(super) struct Agent {
     /// What is on offer or in use since the last change.
     current: NodeResources,
     watermark: Watermark,
+    /// By the age of the watermark, where it was asked since the last change.
+    told: [OnceLock<Told>; 3],
+}
+
+/// What is made of what is known.
+#[derive(Debug)]
+struct Told {
+    watermark: NodeResources,
+    offered: NodeResources,
 }
 
 impl Agent {
@@ -70,6 +80,7 @@ impl Agent {
             running: Sums::default(),
             current: NodeResources::new(),
             watermark: Watermark::new(now),
+            told: Default::default(),
         }
     }
 
@@ -77,6 +88,7 @@ impl Agent {
     pub(super) fn change(&mut self, now: Timestamp, change: impl FnOnce(&mut Self)) {
         self.watermark.advance(now, &self.current);
         change(self);
+        self.told = Default::default();
         self.current = self.offers.resources().plus(&self.in_use());
         self.watermark.raise(&self.current);
         let n_gpus = |set: &NodeResources| {
@@ -136,22 +148,34 @@ impl Agent {
     }
 
     /// The most that was offered and in use lately, limited to what the agent has in all.
-    pub(super) fn watermark(&self, now: Timestamp) -> NodeResources {
-        let mark = self.watermark.at(now, &self.current);
-        self.total.as_ref().map_or_else(|| mark.clone(), |total| limited(&mark, total))
+    pub(super) fn watermark(&self, now: Timestamp) -> &NodeResources {
+        &self.told(now).watermark
     }
 
     /// What is on offer, as far as the watermark has room for it beside what is in use.
-    pub(super) fn offered(&self, now: Timestamp) -> NodeResources {
-        let (offers, used) = (self.offers.resources(), self.in_use());
-        let Some(total) = &self.total else { return offers };
-        let mark = limited(&self.watermark.at(now, &self.current), total);
-        let room =
-            |name: &ResourceName, most: Quantity| Quantity(most.0.saturating_sub(used.get(name.as_str()).0));
+    pub(super) fn offered(&self, now: Timestamp) -> &NodeResources {
+        &self.told(now).offered
+    }
+
+    fn told(&self, now: Timestamp) -> &Told {
+        let age = self.watermark.age(now);
+        self.told[age].get_or_init(|| self.tell_at(age))
+    }
+
+    fn tell_at(&self, age: usize) -> Told {
+        let (mark, offers) = (self.watermark.at_age(age, &self.current), self.offers.resources());
+        let Some(total) = &self.total else { return Told { watermark: mark, offered: offers } };
+        let (mark, used) = (limited(&mark, total), self.in_use());
+        let room = |name: &ResourceName, most: Quantity| {
+            let room = most.0.saturating_sub(used.get(name.as_str()).0);
+            (name.clone(), Quantity(room))
+        };
         let rooms: Result<NodeResources, ResourcesError> = mark
             .iter()
-            .try_fold(NodeResources::new(), |set, (name, most)| set.with(name.as_str(), room(name, most)));
-        limited(&offers, &rooms.expect("it has room for the names of a set"))
+            .map(|(name, most)| room(name, most))
+            .try_fold(NodeResources::new(), |set, (name, room)| set.with_name(name, room));
+        let offered = limited(&offers, &rooms.expect("it has room for the names of a set"));
+        Told { watermark: mark, offered }
     }
 
     /// What steps lack that have waited too long.
@@ -161,7 +185,7 @@ impl Agent {
 
     pub(super) fn numbers(&self, now: Timestamp) -> NodeNumbers {
         let mark = self.watermark(now);
-        let total = self.total.as_ref().unwrap_or(&mark);
-        NodeNumbers::of(&self.in_use(), &self.offered(now), &mark, total)
+        let total = self.total.as_ref().unwrap_or(mark);
+        NodeNumbers::of(&self.in_use(), self.offered(now), mark, total)
     }
 }

@@ -611,14 +611,14 @@ impl ClusterNodes {
     }
 
     /// What is on offer of a node; none where there is no offer.
-    pub(crate) fn offered_on(&self, id: NodeId) -> Option<NodeResources> {
+    pub(crate) fn offered_on(&self, id: NodeId) -> Option<&NodeResources> {
         let node = self.nodes.get(&id)?;
         self.pool.of_agent(node.id.as_ref()?).next()?;
         Some(node.offered(self.now))
     }
 
     /// The most that a node had lately; none where no agent speaks for it.
-    pub(crate) fn watermark_of(&self, id: NodeId) -> Option<NodeResources> {
+    pub(crate) fn watermark_of(&self, id: NodeId) -> Option<&NodeResources> {
         self.nodes.get(&id).filter(|node| node.id.is_some()).map(|node| node.watermark(self.now))
     }
 
@@ -658,8 +658,8 @@ impl ClusterNodes {
             attributes: &node.attributes,
             state: facts.state(self.is_stopped),
             takes_next_steps: facts.takes_next_steps(),
-            offered: node.offered(now),
-            watermark: node.watermark(now),
+            offered: node.offered(now).clone(),
+            watermark: node.watermark(now).clone(),
             total: node.total.as_ref(),
             tasks: &node.tasks,
             other: &node.other,

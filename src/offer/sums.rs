@@ -40,7 +40,7 @@ impl Sums {
         let others = self.0.iter().filter(|(name, _)| !is_standard(name));
         standard.chain(others).take(RESOURCES_MAX).fold(NodeResources::new(), |set, (name, (_, sum))| {
             let amount = Quantity(u64::try_from(*sum).unwrap_or(u64::MAX));
-            set.with(name.as_str(), amount).expect("a name, and room for it")
+            set.with_name(name.clone(), amount).expect("a name, and room for it")
         })
     }
 }

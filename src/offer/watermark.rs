@@ -26,7 +26,7 @@ fn highest(a: &NodeResources, b: &NodeResources) -> NodeResources {
     b.iter().fold(a.clone(), |set, (name, amount)| {
         let most = set.get(name.as_str()).max(amount);
         // Of too many names, some are left out.
-        set.clone().with(name.as_str(), most).unwrap_or(set)
+        set.clone().with_name(name.clone(), most).unwrap_or(set)
     })
 }
 
@@ -55,13 +55,27 @@ impl Watermark {
         self.recent = highest(&self.recent, current);
     }
 
-    /// The watermark, if `current`, with which it was raised last, was there until `now`.
-    pub(super) fn at(&self, now: Timestamp, current: &NodeResources) -> NodeResources {
+    /// How many windows have ended since it was raised last, of which more than two are two.
+    pub(super) fn age(&self, now: Timestamp) -> usize {
         match window_of(now) - self.window {
-            ..=0 => highest(&self.before, &self.recent),
+            ..=0 => 0,
+            1 => 1,
+            _ => 2,
+        }
+    }
+
+    /// The watermark of an age, if `current`, with which it was raised last, was there until now.
+    pub(super) fn at_age(&self, age: usize, current: &NodeResources) -> NodeResources {
+        match age {
+            0 => highest(&self.before, &self.recent),
             1 => self.recent.clone(),
             _ => current.clone(),
         }
+    }
+
+    #[cfg(test)]
+    fn at(&self, now: Timestamp, current: &NodeResources) -> NodeResources {
+        self.at_age(self.age(now), current)
     }
 }
 
@@ -74,7 +88,7 @@ pub(super) fn limited(set: &NodeResources, limit: &NodeResources) -> NodeResourc
         if amount == Quantity::ZERO && !always.contains(&name.as_str()) {
             return rest;
         }
-        rest.with(name.as_str(), amount).expect("it has room for the names of a set")
+        rest.with_name(name.clone(), amount).expect("it has room for the names of a set")
     })
 }
 

@@ -182,7 +182,7 @@ impl Dims {
     pub(crate) fn named(&self, amounts: &Amounts) -> NodeResources {
         let used = self.0.iter().zip(amounts.0).filter(|(_, amount)| *amount > 0);
         used.fold(NodeResources::new(), |set, (name, amount)| {
-            set.with(name.as_str(), Quantity(amount)).expect("at most RESOURCES_MAX checked names")
+            set.with_name(name.clone(), Quantity(amount)).expect("at most RESOURCES_MAX checked names")
         })
     }
 }
