@@ -1,5 +1,7 @@
 //! Why what is queued does not start, in each situation that there is, as it is told to people.
 
+#[path = "explain/cluster.rs"]
+mod cluster;
 #[path = "explain/journal.rs"]
 mod journal;
 #[path = "explain/nodes.rs"]

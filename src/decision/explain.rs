@@ -1,6 +1,8 @@
 //! Why a queued execution does not start: computed when asked, from the same lanes, switches, requests,
 //! demands and reservations that decisions use.
 
+use std::borrow::Cow;
+
 use super::pass::{Constraint, Pass, Reservation};
 use super::why::{Blocker, DemandMet, KeptNode, Shortage};
 use crate::limits::KEPT_NAMED_MAX;
@@ -11,10 +13,15 @@ use crate::queue::{Amounts, Entry, Queue};
 /// A node as decisions see it at this moment.
 pub(crate) struct Candidate<'c> {
     pub(crate) seen: &'c NodeView,
+    /// What it has in all.
+    pub(crate) has: Cow<'c, NodeResources>,
+    /// The same.
     pub(crate) total: Amounts,
     /// What is on offer, or was when it was last offered.
     pub(crate) free: Amounts,
     pub(crate) is_on_offer: bool,
+    /// What would be free on a node that could offer something, and offers nothing now.
+    pub(crate) silent: Option<Amounts>,
     /// False for one that is paused.
     pub(crate) is_ready: bool,
     /// For whom it is kept.
@@ -48,7 +55,17 @@ impl Candidate<'_> {
     /// What is free: of what nobody asked for yet, all.
     pub(super) fn free_by_name(&self, queue: &Queue) -> NodeResources {
         let used = queue.named(&self.total.minus_or_zero(&self.free));
-        self.seen.total.minus(&used).unwrap_or_else(|| queue.named(&self.free))
+        self.has.minus(&used).unwrap_or_else(|| queue.named(&self.free))
+    }
+
+    /// Whether this could start on what is on offer.
+    pub(super) fn has_free(&self, asked: &Amounts) -> bool {
+        self.silent.is_none() && self.free.covers(asked)
+    }
+
+    /// Whether this could start if the node offered what is not in use.
+    pub(super) fn could_offer(&self, asked: &Amounts) -> bool {
+        self.silent.is_some_and(|free| free.covers(asked))
     }
 
     /// The node and for whom it is kept, to be told.
@@ -63,6 +80,11 @@ impl Candidate<'_> {
             starts: kept.starts,
         }
     }
+}
+
+/// What is free of a node, or would be if it offered that.
+pub(super) fn room(node: &Candidate<'_>) -> Amounts {
+    node.silent.unwrap_or(node.free)
 }
 
 impl Sight<'_> {
@@ -168,7 +190,7 @@ impl Sight<'_> {
 
     /// Why it does not start on one of the nodes that it could have if they were empty.
     fn among(&self, ready: &Those<'_, '_>, entry: &Entry, position: Option<usize>) -> Blocker {
-        let free: Vec<_> = ready.iter().copied().filter(|node| node.free.covers(&entry.asks)).collect();
+        let free: Vec<_> = ready.iter().copied().filter(|node| node.has_free(&entry.asks)).collect();
         if free.iter().any(|node| !self.is_closed(node, entry)) {
             if let Some(Entry { id: exe, job, job_type, .. }) = self.ahead(position) {
                 return Blocker::Strict { exe, job, job_type };
@@ -182,15 +204,20 @@ impl Sight<'_> {
         if let Some(node) = ready.iter().find(own)
             && let Some(kept) = &node.kept
         {
-            let shortages = self.shortages(&[node], &entry.asks, |node| node.free);
+            let shortages = self.shortages(&[node], &entry.asks, room);
             return Blocker::Holds { node: node.told(kept), shortages };
         }
         let kept = free.iter().filter_map(|node| Some(node.told(node.kept.as_ref()?)));
         let nodes: Vec<KeptNode> = kept.take(KEPT_NAMED_MAX).collect();
-        if nodes.is_empty() {
-            return Blocker::Busy { shortages: self.shortages(ready, &entry.asks, |node| node.free) };
+        if !nodes.is_empty() {
+            return Blocker::Kept { nodes, n_nodes: free.len() };
         }
-        Blocker::Kept { nodes, n_nodes: free.len() }
+        let mut silent = ready.iter().filter(|node| node.could_offer(&entry.asks));
+        if let Some(first) = silent.next() {
+            let (node, name) = (first.seen.id, first.seen.name.clone());
+            return Blocker::NotOnOffer { n_nodes: 1 + silent.count(), node, name };
+        }
+        Blocker::Busy { shortages: self.shortages(ready, &entry.asks, room) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::explain::{Candidate, Sight};
+use super::explain::{Candidate, Sight, room};
 use super::pass::Constraint;
 use super::why::KeptNode;
 use crate::model::{ExeId, JobId, JobTypeId, LaunchName, NodeId, NodeResources, Quantity, Timestamp};
@@ -50,6 +50,8 @@ pub enum NodeVerdict {
     },
     /// The node takes nothing.
     NodePaused,
+    /// One fits beside what runs there, and the node offers nothing now.
+    NotOnOffer,
     /// No node does: the scheduler is paused.
     SchedulerPaused,
     /// One fits, and the node is kept for another.
@@ -110,6 +112,8 @@ pub struct NodeWhy {
     pub free: NodeResources,
     /// Whether that is on offer now; else it is what the last offer left.
     pub is_on_offer: bool,
+    /// Of a node of a cluster that offers nothing now: what would be free if it offered all that is not in use.
+    pub not_on_offer: Option<NodeResources>,
     /// What runs there, the oldest first, at most a hundred.
     pub running: Vec<NodeRuns>,
     /// How many run there.
@@ -162,6 +166,7 @@ impl Sight<'_> {
             _ if !node.is_ready => NodeVerdict::NodePaused,
             Verdict::Short(lacks) => NodeVerdict::Short { lacks },
             Verdict::ShortTogether => NodeVerdict::ShortTogether,
+            Verdict::Fits(_) if node.silent.is_some() => NodeVerdict::NotOnOffer,
             Verdict::Fits(exe) => {
                 let entry = self.queue.get(exe).unwrap_or(lane.head);
                 self.fits(node, &entry, lane.n_queued)
@@ -188,7 +193,7 @@ impl Sight<'_> {
 /// seen. What runs there is for the caller to add. Cost: nodes and lanes, and a search for each lane that is told.
 pub(crate) fn node_why(sight: &Sight<'_>, id: NodeId, n_lanes: usize) -> Option<NodeWhy> {
     let node = sight.nodes.iter().find(|node| node.seen.id == id)?;
-    let (verdicts, n_all) = sight.queue.first_verdicts(&node.free, n_lanes);
+    let (verdicts, n_all) = sight.queue.first_verdicts(&room(node), n_lanes);
     let lane = |lane: LaneVerdict| LaneWhy {
         job_type: lane.job_type,
         n_queued: lane.n_queued,
@@ -201,9 +206,10 @@ pub(crate) fn node_why(sight: &Sight<'_>, id: NodeId, n_lanes: usize) -> Option<
     Some(NodeWhy {
         node: id,
         name: node.seen.name.clone(),
-        total: node.seen.total.clone(),
+        total: node.has.clone().into_owned(),
         free: node.free_by_name(sight.queue),
         is_on_offer: node.is_on_offer,
+        not_on_offer: node.silent.map(|free| sight.queue.named(&free)),
         running: Vec::new(),
         n_running: 0,
         is_paused: !node.is_ready && !sight.is_paused,

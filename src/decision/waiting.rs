@@ -33,13 +33,15 @@ pub enum WaitReason {
     Constraints,
     /// No node is known.
     NoNodes,
+    /// Nodes with room for it offer nothing now.
+    NotOnOffer,
     /// It was not looked at: there are too many kinds of requests, on too many nodes.
     Unknown,
 }
 
 impl WaitReason {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Busy,
         Self::TooBig,
         Self::Limit,
@@ -48,6 +50,7 @@ impl WaitReason {
         Self::Behind,
         Self::Constraints,
         Self::NoNodes,
+        Self::NotOnOffer,
         Self::Unknown,
     ];
 
@@ -60,6 +63,7 @@ impl WaitReason {
             }
             Blocker::Limit { .. } => Some(Self::Limit),
             Blocker::NoNodes => Some(Self::NoNodes),
+            Blocker::NotOnOffer { .. } => Some(Self::NotOnOffer),
             Blocker::TooBig { .. } => Some(Self::TooBig),
             Blocker::Constraints { .. } => Some(Self::Constraints),
             Blocker::Busy { .. } | Blocker::Holds { .. } => Some(Self::Busy),
@@ -79,6 +83,7 @@ impl WaitReason {
             Self::Behind => "behind",
             Self::Constraints => "constraints",
             Self::NoNodes => "no_nodes",
+            Self::NotOnOffer => "not_on_offer",
             Self::Unknown => "unknown",
         }
     }
@@ -115,6 +120,8 @@ enum Room {
     Kept,
     /// On none that is free now, and one that is empty would do.
     Busy,
+    /// On one that offers nothing now, and on no other.
+    Silent,
     /// On none, for this.
     Never(WaitReason),
 }
@@ -124,6 +131,8 @@ pub(crate) struct Tally<'s> {
     sight: &'s Sight<'s>,
     /// The most that any node has free.
     most_free: Amounts,
+    /// The most that would be free on any node that offers nothing now; none where there is no such node.
+    most_silent: Option<Amounts>,
     kept: Vec<&'s Candidate<'s>>,
     known: HashMap<(Amounts, Option<JobTypeId>), Room>,
     /// Nodes that may still be looked at.
@@ -140,8 +149,10 @@ impl<'s> Tally<'s> {
     pub(crate) fn new(sight: &'s Sight<'s>) -> Self {
         let ready = sight.nodes.iter().filter(|node| node.is_ready);
         let most_free = ready.clone().fold(Amounts::default(), |most, node| larger(most, &node.free));
+        let silent = ready.clone().filter_map(|node| node.silent);
+        let most_silent = silent.reduce(|most, free| larger(most, &free));
         let kept = ready.filter(|node| node.kept.is_some()).collect();
-        Self { sight, most_free, kept, known: HashMap::new(), n_looks: TALLY_LOOKS_MAX }
+        Self { sight, most_free, most_silent, kept, known: HashMap::new(), n_looks: TALLY_LOOKS_MAX }
     }
 
     /// The waiting executions of a type by what keeps them, and what keeps its first; `None` where none waits.
@@ -170,6 +181,8 @@ impl<'s> Tally<'s> {
             Room::Never(reason) => reason,
             _ if is_at_limit => WaitReason::Limit,
             Room::Busy => WaitReason::Busy,
+            Room::Silent if self.is_kept_for(entry) => WaitReason::Busy,
+            Room::Silent => WaitReason::NotOnOffer,
             Room::Open => WaitReason::Behind,
             Room::Kept => self.among_kept(entry),
         }
@@ -179,15 +192,16 @@ impl<'s> Tally<'s> {
     fn among_kept(&mut self, entry: &Entry) -> WaitReason {
         self.n_looks = self.n_looks.saturating_sub(self.kept.len());
         let has_room = |node: &&&Candidate<'_>| {
-            node.free.covers(&entry.asks)
-                && node.total.covers(&entry.asks)
-                && self.sight.is_suited(node, entry)
+            node.has_free(&entry.asks) && node.total.covers(&entry.asks) && self.sight.is_suited(node, entry)
         };
         if self.kept.iter().filter(has_room).any(|node| !self.sight.is_closed(node, entry)) {
             return WaitReason::Behind;
         }
-        let is_own = |node: &&Candidate<'_>| node.kept.is_some_and(|(kept, _)| kept.exe == entry.id);
-        if self.kept.iter().any(is_own) { WaitReason::Busy } else { WaitReason::Kept }
+        if self.is_kept_for(entry) { WaitReason::Busy } else { WaitReason::Kept }
+    }
+
+    fn is_kept_for(&self, entry: &Entry) -> bool {
+        self.kept.iter().any(|node| node.kept.is_some_and(|(kept, _)| kept.exe == entry.id))
     }
 
     fn room(&mut self, entry: &Entry) -> Room {
@@ -209,8 +223,10 @@ impl<'s> Tally<'s> {
         if self.sight.nodes.is_empty() {
             return Room::Never(WaitReason::NoNodes);
         }
-        let may_fit = self.most_free.covers(&entry.asks);
-        let (mut is_suited, mut is_large, mut is_ready, mut is_kept) = (false, false, false, false);
+        let may_fit = self.most_free.covers(&entry.asks)
+            || self.most_silent.is_some_and(|silent| silent.covers(&entry.asks));
+        let (mut is_suited, mut is_large, mut is_ready) = (false, false, false);
+        let (mut is_kept, mut is_silent) = (false, false);
         for node in &self.sight.nodes {
             if self.n_looks == 0 {
                 return Room::Never(WaitReason::Unknown);
@@ -231,7 +247,8 @@ impl<'s> Tally<'s> {
             if !may_fit {
                 break;
             }
-            if node.free.covers(&entry.asks) {
+            is_silent |= node.could_offer(&entry.asks);
+            if node.has_free(&entry.asks) {
                 if node.kept.is_none() {
                     return Room::Open;
                 }
@@ -243,6 +260,7 @@ impl<'s> Tally<'s> {
             (_, false, _) => Room::Never(WaitReason::TooBig),
             (.., false) => Room::Never(WaitReason::Paused),
             _ if is_kept => Room::Kept,
+            _ if is_silent => Room::Silent,
             _ => Room::Busy,
         }
     }

@@ -143,6 +143,15 @@ pub enum Blocker {
         /// What is short now, at the node that comes nearest.
         shortages: Vec<Shortage>,
     },
+    /// Nodes have room for it by what runs there, and offer nothing now.
+    NotOnOffer {
+        /// How many.
+        n_nodes: usize,
+        /// The first of them.
+        node: NodeId,
+        /// That node's name.
+        name: String,
+    },
     /// It would fit now, on nodes that are kept for others.
     Kept {
         /// The first of them by id, five at most.
@@ -154,7 +163,7 @@ pub enum Blocker {
     Holds {
         /// Which.
         node: KeptNode,
-        /// What is short there.
+        /// What is short there; nothing where it has the room, and does not offer it now.
         shortages: Vec<Shortage>,
     },
     /// It fits, and waits behind one that has to start first: the order is strict.

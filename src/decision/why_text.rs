@@ -134,11 +134,19 @@ impl Blocker {
                 _ => format!("the {n_nodes} nodes that could take it are paused: {name} and others"),
             },
             Self::Busy { shortages } => format!("waits for room: {}", joined(shortages, "; ")),
+            Self::NotOnOffer { n_nodes, name, .. } => match n_nodes {
+                1 => format!("the only node with room for it offers nothing now: {name}"),
+                _ => format!("the {n_nodes} nodes with room for it offer nothing now: {name} and others"),
+            },
             Self::Kept { nodes, n_nodes } => kept(nodes, *n_nodes),
             Self::Holds { node, shortages } => {
                 let lacks: Vec<String> = shortages.iter().map(missing).collect();
                 let (name, since, starts) = (&node.name, node.since, node.starts());
-                format!("node {name} is kept for it since {since}, lacks {} there{starts}", lacks.join(", "))
+                let lacks = match lacks.join(", ") {
+                    none if none.is_empty() => "which offers nothing now".to_owned(),
+                    lacks => format!("lacks {lacks} there"),
+                };
+                format!("node {name} is kept for it since {since}, {lacks}{starts}")
             }
             Self::Strict { job, job_type, .. } => {
                 let name = name_of(*job_type);
@@ -202,6 +210,7 @@ impl fmt::Display for NodeVerdict {
             }
             Self::Constraints { unmet } => write!(f, "demands: {}", joined(unmet, "; ")),
             Self::NodePaused => f.write_str("the node is paused"),
+            Self::NotOnOffer => f.write_str("the node offers nothing now"),
             Self::SchedulerPaused => f.write_str("the scheduler is paused"),
             Self::Kept => f.write_str("fits, the node is kept"),
             Self::Strict { job } => write!(f, "fits, but job {job} has to start first"),
@@ -234,6 +243,11 @@ impl NodeWhy {
             n => format!("{n} executions run"),
         };
         let kept = kept.unwrap_or_default();
+        if self.not_on_offer.is_some() {
+            return format!(
+                "node {name} (id {node}): {state}offers nothing now, has {total} in all, {running}{kept}"
+            );
+        }
         format!("node {name} (id {node}): {state}{free} free of {total}{offered}, {running}{kept}")
     }
 }

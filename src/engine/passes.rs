@@ -4,6 +4,7 @@
 //!     among `changed`: then it is told anew before the next pass.
 //! P2  A held offer is good for one decision that was committed; what is left of it is no more on offer.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -178,15 +179,46 @@ impl Core {
     /// What a node has for passes, and what of it is given away; `None` for one that is neither declared
     /// nor has an offer that is held.
     fn on_offer<'c>(&'c self, seen: &'c NodeView) -> Option<(&'c NodeResources, Amounts)> {
-        let reserved = self.reserved.get(&seen.id).copied().unwrap_or_default();
+        let reserved = || self.reserved.get(&seen.id).copied().unwrap_or_default();
         if let Some(free) = self.passes.held.get(&seen.id) {
-            return Some((free, reserved));
+            return Some((free, reserved()));
         }
         if self.cluster.is_spoken_for(seen.id) {
-            return self.cluster.offered_on(seen.id).map(|free| (free, reserved));
+            return self.cluster.offered_on(seen.id).map(|free| (free, reserved()));
         }
-        let in_use = || self.state.in_use(seen.id).plus(&reserved);
-        seen.is_declared.then(|| (&seen.total, in_use()))
+        seen.is_declared.then(|| (&seen.total, self.given_on(seen.id)))
+    }
+
+    /// What of a node is given away: to what runs there, and to picks that are not committed.
+    fn given_on(&self, node: NodeId) -> Amounts {
+        self.state.in_use(node).plus(&self.reserved.get(&node).copied().unwrap_or_default())
+    }
+
+    /// The most that a node has to give, as passes see it: where they decide by offers of its agent, the most
+    /// that there was lately.
+    pub(super) fn most_on<'c>(&'c self, seen: &'c NodeView) -> Cow<'c, NodeResources> {
+        let lately = self.cluster.watermark_of(seen.id).filter(|_| !self.passes.held.contains_key(&seen.id));
+        let most = lately.unwrap_or(&seen.total);
+        let n_gpus = self.gpus.on(seen.id).map(|gpus| Quantity::whole(gpus.len() as u64));
+        match n_gpus.filter(|n_gpus| most.get(ResourceName::GPUS) > *n_gpus) {
+            Some(n_gpus) => Cow::Owned(most.clone().with(ResourceName::GPUS, n_gpus).unwrap_or_default()),
+            None => Cow::Borrowed(most),
+        }
+    }
+
+    /// Of a node for which an agent speaks and that offers nothing now: what it had to give beside what is
+    /// given away.
+    pub(super) fn silent_on(&self, seen: &NodeView) -> Option<Amounts> {
+        let is_silent = self.on_offer(seen).is_none() && self.cluster.is_spoken_for(seen.id);
+        is_silent
+            .then(|| self.state.queue.lookup(&self.known_on(seen)).minus_or_zero(&self.given_on(seen.id)))
+    }
+
+    /// What a node has in all, to be told: of one that offered nothing for so long that passes see nothing of
+    /// it, the most that it ever had.
+    pub(super) fn known_on<'c>(&'c self, seen: &'c NodeView) -> Cow<'c, NodeResources> {
+        let most = self.most_on(seen);
+        if most.is_zero() { Cow::Borrowed(&seen.total) } else { most }
     }
 
     /// Whether passes decide on a node by offers of the cluster.
@@ -233,16 +265,11 @@ impl Core {
         let less_than_nothing =
             || NodeResources::new().with(ResourceName::CPUS, Quantity(1)).expect("a name");
         let given = if offered.is_some() { NodeResources::new() } else { less_than_nothing() };
-        let watermark = self.cluster.watermark_of(id).filter(|_| !self.passes.held.contains_key(&id));
-        let mut node = SchedulingNode::idle(id, watermark.unwrap_or(&seen.total));
+        let mut node = SchedulingNode::idle(id, &self.most_on(seen));
         (node.is_ready, node.offered, node.running) =
             (self.takes_new(id), offered.unwrap_or_default(), self.running_on(id));
         node.given = given;
-        if let Some(gpus) = self.gpus.on(id) {
-            node.gpus = Some(gpus.clone());
-            let n_gpus = node.watermark.get(ResourceName::GPUS).min(Quantity::whole(gpus.len() as u64));
-            node.watermark = node.watermark.with(ResourceName::GPUS, n_gpus).unwrap_or_default();
-        }
+        node.gpus = self.gpus.on(id).cloned();
         node.attributes.clone_from(&seen.attributes);
         Some(node)
     }

@@ -56,13 +56,18 @@ impl Core {
         let now = self.clamp(now);
         let (queue, pass) = (&self.state.queue, &self.passes.pass);
         let kept: HashMap<NodeId, &Reservation> = pass.reservations().map(|kept| (kept.node, kept)).collect();
-        let nodes = self.nodes.iter().map(|seen| Candidate {
-            seen,
-            total: queue.lookup(&seen.total),
-            free: self.free_on(seen),
-            is_on_offer: self.is_on_offer(seen),
-            is_ready: self.takes_new(seen.id),
-            kept: kept.get(&seen.id).and_then(|kept| Some((**kept, queue.get(kept.exe)?))),
+        let nodes = self.nodes.iter().map(|seen| {
+            let has = self.known_on(seen);
+            Candidate {
+                seen,
+                total: queue.lookup(&has),
+                has,
+                free: self.free_on(seen),
+                is_on_offer: self.is_on_offer(seen),
+                silent: self.silent_on(seen),
+                is_ready: self.takes_new(seen.id),
+                kept: kept.get(&seen.id).and_then(|kept| Some((**kept, queue.get(kept.exe)?))),
+            }
         });
         let is_paused = self.state.is_scheduler_paused();
         Sight { queue, pass, nodes: nodes.collect(), is_paused, now }

@@ -8,7 +8,7 @@ use super::nodes::{Numbers, cluster};
 use super::*;
 
 /// What waits of a type, by reason.
-fn counts(site: &Site, kind: JobTypeId) -> Vec<(&'static str, u64)> {
+pub(super) fn counts(site: &Site, kind: JobTypeId) -> Vec<(&'static str, u64)> {
     let view = site.engine.fresh_view(SYNC);
     let waiting = view.job_type(kind).expect("known").waiting;
     let all = WaitReason::ALL.into_iter().map(|reason| (reason.as_str(), waiting.of(reason)));
@@ -84,7 +84,7 @@ fn what_waits_is_counted_again_after_a_second_without_being_asked() {
 }
 
 /// For each type with waiting jobs: how many, by what the first of their lane is told.
-fn told(site: &Site) -> BTreeMap<JobTypeId, BTreeMap<WaitReason, u64>> {
+pub(super) fn told(site: &Site) -> BTreeMap<JobTypeId, BTreeMap<WaitReason, u64>> {
     let mut told: BTreeMap<JobTypeId, BTreeMap<WaitReason, u64>> = BTreeMap::new();
     let why = site.engine.node_why(NodeId(1)).expect("declared");
     assert_eq!(why.lanes.len(), why.n_lanes);

@@ -502,6 +502,7 @@ pub(in crate::api) enum Reason {
     TooBig { shortages: Vec<Short> },
     NodesPaused { n_nodes: usize, node: NodeRef },
     Busy { shortages: Vec<Short> },
+    NotOnOffer { n_nodes: usize, node: NodeRef },
     Kept { nodes: Vec<Kept>, n_nodes: usize },
     Holds { node: Kept, shortages: Vec<Short> },
     Strict { exe: u64, job: u64, job_type: JobTypeRef },
@@ -537,6 +538,9 @@ impl Reason {
             },
             Blocker::NodesPaused { n_nodes, node, name } => {
                 Self::NodesPaused { n_nodes: *n_nodes, node: NodeRef::named(*node, name) }
+            }
+            Blocker::NotOnOffer { n_nodes, node, name } => {
+                Self::NotOnOffer { n_nodes: *n_nodes, node: NodeRef::named(*node, name) }
             }
             Blocker::Kept { nodes, n_nodes } => Self::Kept {
                 nodes: nodes.iter().map(|kept| Kept::new(kept, view)).collect(),

@@ -168,6 +168,7 @@ fn reason(blocker: &Blocker) -> Option<String> {
         Blocker::Limit { max_scheduled, .. } => Some(format!("is at its limit of {max_scheduled}")),
         Blocker::Paused { .. } => Some("is paused".to_owned()),
         Blocker::Constraints { .. } => Some("finds no node that is what it demands".to_owned()),
+        Blocker::NotOnOffer { .. } => Some("waits for nodes that offer nothing now".to_owned()),
         Blocker::Kept { .. } => Some("waits for nodes kept for others".to_owned()),
         Blocker::Holds { node, shortages } => {
             Some(format!("waits for {} on {}, kept for it", names(shortages), node.name))
