@@ -243,11 +243,27 @@ fn nothing_new_starts_on_a_node_that_is_not_ready() {
     };
     assert_eq!((stop(&site, true), n_started(&mut site)), (NodeState::SchedulerStopped, 0));
     assert_eq!((stop(&site, false), n_started(&mut site)), (NodeState::Ready, 1));
+    // Its agent may be gone before anybody says that it is lost.
+    assert_eq!((hear(&site, NodeNews::Online(false)), n_started(&mut site)), (NodeState::Offline, 0));
+    assert_eq!(hear(&site, NodeNews::Online(true)), NodeState::InitialCleanup);
+    hear(&site, NodeNews::Cleaned);
+    assert_eq!((hear(&site, NodeNews::ImagePulled), n_started(&mut site)), (NodeState::Ready, 1));
     // A machine that was gone is set up anew.
     assert!(site.engine.agent_lost(&agent("a1")).is_some());
     site.offer("a2", "one", "cpus:1");
     assert_eq!(n_started(&mut site), 0);
     assert!(site.engine.hear(NodeId(2), NodeNews::Cleaned).is_err());
+}
+
+#[test]
+fn news_of_a_node_and_of_what_it_has_wake_who_waits_for_work() {
+    let mut site = Site::new(Options::default());
+    site.offer("a1", "one", "cpus:1");
+    while site.engine.wait_for_work(Duration::from_millis(1)) {}
+    assert!(site.engine.agent_total(&agent("a1"), set("cpus:1")));
+    assert!(site.engine.wait_for_work(SYNC));
+    site.engine.hear(NodeId(1), NodeNews::Error(false)).expect("it is there");
+    assert!(site.engine.wait_for_work(SYNC));
 }
 
 #[test]

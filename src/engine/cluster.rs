@@ -61,7 +61,9 @@ impl Engine {
     /// The master told what an agent has in all. False where it speaks for no node.
     pub fn agent_total(&self, agent: &AgentId, total: NodeResources) -> bool {
         let now = self.0.options.clock.now();
-        self.0.enter().core.agent_total(agent, total, now)
+        let is_known = self.0.enter().core.agent_total(agent, total, now);
+        self.0.bell.ring();
+        is_known
     }
 
     /// Something happened to a node of the cluster, which takes new executions only while it is
@@ -73,7 +75,10 @@ impl Engine {
     pub fn hear(&self, node: NodeId, news: NodeNews) -> Result<NodeState, NoNode> {
         let mut owned = self.0.enter();
         owned.core.passes.changed(node);
-        owned.core.cluster.hear(node, news)
+        let state = owned.core.cluster.hear(node, news);
+        drop(owned);
+        self.0.bell.ring();
+        state
     }
 
     /// The offers that have been held for as long as may be, oldest first: nothing that waits could use

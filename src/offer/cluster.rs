@@ -624,7 +624,7 @@ impl ClusterNodes {
 
     /// How a node stands; none where no agent speaks for it.
     pub(crate) fn state_of(&self, id: NodeId) -> Option<NodeState> {
-        let facts = self.facts.get(&id).filter(|facts| facts.is_online)?;
+        let facts = self.facts.get(&id).filter(|_| self.is_spoken_for(id))?;
         Some(facts.state(self.is_stopped))
     }
 
