@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use weighbridge::{
     AgentId, Clock, DeclineReason, Durable, Engine, HeldOffer, JobRequest, JobTypeId, JobTypeSpec, Launch,
     LaunchName, NewOffer, NodeChange, NodeId, NodeNews, NodeResources, NodeState, OfferAdded, OfferId,
-    Options, Outcome, Outgoing, PendingLaunches, Picks, Quantity, RoleAmount, Roles, SchedulerChange,
-    StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, Usage,
+    Options, Outcome, Outgoing, PendingLaunches, Picks, Policy, Quantity, RoleAmount, Roles, SchedulerChange,
+    StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, Usage, View,
 };
 
 const SYNC: Duration = Duration::from_secs(20);
@@ -253,6 +253,61 @@ fn nothing_new_starts_on_a_node_that_is_not_ready() {
     site.offer("a2", "one", "cpus:1");
     assert_eq!(n_started(&mut site), 0);
     assert!(site.engine.hear(NodeId(2), NodeNews::Cleaned).is_err());
+}
+
+#[test]
+fn a_machine_that_is_gone_keeps_nothing_from_those_that_are_there() {
+    let goes: [(&str, fn(&Site)); 3] = [
+        ("lost", |site| drop(site.engine.agent_lost(&agent("a1")))),
+        ("silent", |site| {
+            site.engine.hear(NodeId(1), NodeNews::Online(false)).expect("it is there");
+            site.clock.advance(10);
+            assert_eq!(site.engine.expired_offers().len(), 1);
+            site.clock.advance(600);
+        }),
+        ("replaced", |site| {
+            let arrival = site.engine.offered(&new_offer("o9", "a9", "big", &set("cpus:1")));
+            assert!(arrival.replaced.is_some());
+            assert!(site.engine.rescinded(&id("o9")).is_some());
+        }),
+    ];
+    for (how, go) in goes {
+        let mut site = Site::new(Options::default().policy(Policy::default().strict(true)));
+        site.offer("a1", "big", "cpus:8");
+        // It is known to passes.
+        assert_eq!(site.pass(), []);
+        go(&site);
+        let small = site.offer("a2", "small", "cpus:2");
+        site.submit("cpus:8", 1);
+        site.submit("cpus:1", 1);
+        assert_eq!(site.pass(), [(2, vec![small], vec![launch(2, 1)])], "{how}");
+        let largest = |view: &View| {
+            let big = view.nodes.iter().find(|status| status.node.name == "big");
+            big.map_or(Quantity::ZERO, |status| status.node.total.get("cpus"))
+        };
+        assert!(largest(&site.engine.fresh_view(SYNC)) <= Quantity::whole(1), "{how}");
+        // It is the same machine when it is there again.
+        let big = site.offer("a3", "big", "cpus:8");
+        assert_eq!(site.pass(), [(1, vec![big], vec![launch(1, 1)])], "{how}");
+    }
+}
+
+#[test]
+fn no_machine_that_is_gone_is_kept_for_anybody() {
+    let policy = Policy::default().with_starvation(1000, 10);
+    let mut site = Site::new(Options::default().policy(policy));
+    site.offer("a1", "big", "cpus:8");
+    assert!(site.engine.agent_lost(&agent("a1")).is_some());
+    site.offer("a2", "also", "cpus:8");
+    site.submit("cpus:8", 1);
+    assert_eq!(site.pass().iter().map(|(node, ..)| *node).collect::<Vec<_>>(), [2]);
+    site.submit("cpus:8", 1);
+    for _ in 0..4 {
+        site.clock.advance(20);
+        assert_eq!(site.pass(), []);
+    }
+    let kept: Vec<NodeId> = site.engine.reservations().iter().map(|kept| kept.node).collect();
+    assert_eq!(kept, [NodeId(2)]);
 }
 
 #[test]

@@ -55,7 +55,10 @@ impl Engine {
     /// as [`Outcome::Lost`](crate::Outcome::Lost).
     pub fn agent_lost(&self, agent: &AgentId) -> Option<LostAgent> {
         let now = self.0.options.clock.now();
-        self.0.enter().core.agent_lost(agent, now)
+        let lost = self.0.enter().core.agent_lost(agent, now);
+        // What waited for its node may go elsewhere.
+        self.0.bell.ring();
+        lost
     }
 
     /// The master told what an agent has in all. False where it speaks for no node.
@@ -111,6 +114,9 @@ impl Core {
             Err(why) => return self.cluster.refuse(offer, why, now),
         };
         let arrival = self.cluster.offered(offer, now);
+        if let Some(lost) = &arrival.replaced {
+            self.gone(lost.node);
+        }
         if let Some(node) = arrival.node {
             self.passes.changed(node);
             if let Some(all) = self.cluster.get(node, now).map(|node| node.offer()) {
@@ -192,9 +198,16 @@ impl Core {
 
     fn agent_lost(&mut self, agent: &AgentId, now: Timestamp) -> Option<LostAgent> {
         let lost = self.cluster.agent_lost(agent, now)?;
-        self.passes.changed(lost.node);
-        self.nodes.set_free(lost.node, NodeResources::new(), now);
+        self.gone(lost.node);
         Some(lost)
+    }
+
+    /// Nobody speaks for a node any more, or another agent does: it has nothing of what it had.
+    fn gone(&mut self, node: NodeId) {
+        self.passes.changed(node);
+        if !self.passes.holds(node) {
+            self.nodes.forget(node);
+        }
     }
 
     fn agent_total(&mut self, agent: &AgentId, total: NodeResources, now: Timestamp) -> bool {
@@ -229,10 +242,9 @@ impl Core {
         if self.cluster.is_empty() || !self.cluster.advance(now) {
             return;
         }
-        for node in self.cluster.drop_silent(now) {
-            self.cluster.forget(node);
-            self.passes.changed(node);
-        }
+        let dropped = self.cluster.drop_silent(now);
+        dropped.iter().for_each(|node| self.gone(*node));
+        self.cluster.forget_all(dropped);
         let all: Vec<NodeId> = self.cluster.iter(now).map(|node| node.id).collect();
         for node in all {
             self.passes.changed(node);

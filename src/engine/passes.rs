@@ -38,6 +38,11 @@ impl Passes {
         Self { policy, pass, are_all_changed: true, are_types_changed: true, ..Self::default() }
     }
 
+    /// Whether an offer of a node is held that is none of the cluster.
+    pub(super) fn holds(&self, node: NodeId) -> bool {
+        self.held.contains_key(&node)
+    }
+
     /// A node does not stand as it did.
     pub(super) fn changed(&mut self, node: NodeId) {
         self.changed.insert(node);
@@ -223,7 +228,7 @@ impl Core {
 
     /// Whether passes decide on a node by offers of the cluster.
     pub(super) fn uses_offers(&self, node: NodeId) -> bool {
-        !self.passes.held.contains_key(&node) && self.cluster.offered_on(node).is_some()
+        !self.passes.holds(node) && self.cluster.offered_on(node).is_some()
     }
 
     /// What a node has free for whoever comes: as passes see it, or as it was left by whoever decided on it

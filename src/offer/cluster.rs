@@ -581,13 +581,20 @@ impl ClusterNodes {
     }
 
     /// Forgets a machine that was dropped, to make room for others. False where it is there, or was
-    /// not known.
+    /// not known. Cost: all machines; of several, use [`forget_all`](Self::forget_all).
     pub fn forget(&mut self, id: NodeId) -> bool {
-        if self.nodes.contains_key(&id) || self.facts.remove(&id).is_none() {
-            return false;
+        self.forget_all([id]) > 0
+    }
+
+    /// The same of several at once; how many were forgotten. Cost: all machines.
+    pub fn forget_all(&mut self, ids: impl IntoIterator<Item = NodeId>) -> usize {
+        let (nodes, facts) = (&self.nodes, &mut self.facts);
+        let ids = ids.into_iter();
+        let n_forgotten = ids.filter(|id| !nodes.contains_key(id) && facts.remove(id).is_some()).count();
+        if n_forgotten > 0 {
+            self.hosts.retain(|_, id| self.facts.contains_key(id));
         }
-        self.hosts.retain(|_, known| *known != id);
-        true
+        n_forgotten
     }
 
     /// The node of an offer: of its agent, else the machine of that name. None where neither is known.

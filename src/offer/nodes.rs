@@ -139,6 +139,13 @@ impl Nodes {
         }
     }
 
+    /// A machine is gone. One that was declared stays: it is there until it is declared anew.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        if self.0.get(&node).is_some_and(|node| !node.is_declared) {
+            self.0.remove(&node);
+        }
+    }
+
     pub(crate) fn get(&self, node: NodeId) -> Option<&NodeView> {
         self.0.get(&node)
     }
@@ -168,5 +175,16 @@ mod tests {
         assert_eq!(node.free, set("cpus:1,mem:200,gpus:1"));
         nodes.declared(&Offer::new(NodeId(1), set("cpus:1")), Timestamp(2));
         assert_eq!(nodes.get(NodeId(1)).expect("seen").total, set("cpus:1"), "a declaration counts as it is");
+    }
+
+    #[test]
+    fn of_machines_that_are_gone_only_those_that_were_declared_stay() {
+        let mut nodes = Nodes::default();
+        nodes.offered(&Offer::new(NodeId(1), set("cpus:2")), Timestamp(1));
+        nodes.declared(&Offer::new(NodeId(2), set("cpus:2")), Timestamp(1));
+        for id in 1..=3 {
+            nodes.forget(NodeId(id));
+        }
+        assert_eq!(nodes.iter().map(|node| node.id).collect::<Vec<_>>(), [NodeId(2)]);
     }
 }
