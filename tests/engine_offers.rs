@@ -257,7 +257,8 @@ fn nothing_new_starts_on_a_node_that_is_not_ready() {
 
 #[test]
 fn a_machine_that_is_gone_keeps_nothing_from_those_that_are_there() {
-    let goes: [(&str, fn(&Site)); 3] = [
+    type Goes = (&'static str, fn(&Site));
+    let goes: [Goes; 3] = [
         ("lost", |site| drop(site.engine.agent_lost(&agent("a1")))),
         ("silent", |site| {
             site.engine.hear(NodeId(1), NodeNews::Online(false)).expect("it is there");

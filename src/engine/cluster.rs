@@ -243,7 +243,9 @@ impl Core {
             return;
         }
         let dropped = self.cluster.drop_silent(now);
-        dropped.iter().for_each(|node| self.gone(*node));
+        for node in &dropped {
+            self.gone(*node);
+        }
         self.cluster.forget_all(dropped);
         let all: Vec<NodeId> = self.cluster.iter(now).map(|node| node.id).collect();
         for node in all {
