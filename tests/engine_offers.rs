@@ -9,9 +9,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use weighbridge::{
     AgentId, Clock, DeclineReason, Durable, Engine, HeldOffer, JobRequest, JobTypeId, JobTypeSpec, Launch,
-    LaunchName, NewOffer, NodeChange, NodeId, NodeNews, NodeResources, NodeState, OfferAdded, OfferId,
+    LaunchName, NewOffer, NodeChange, NodeId, NodeNews, NodeResources, NodeState, Offer, OfferAdded, OfferId,
     Options, Outcome, Outgoing, PendingLaunches, Picks, Policy, Quantity, RoleAmount, Roles, SchedulerChange,
-    StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, Usage, View,
+    SlotShare, StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, Usage, View,
 };
 
 const SYNC: Duration = Duration::from_secs(20);
@@ -309,6 +309,90 @@ fn no_machine_that_is_gone_is_kept_for_anybody() {
     }
     let kept: Vec<NodeId> = site.engine.reservations().iter().map(|kept| kept.node).collect();
     assert_eq!(kept, [NodeId(2)]);
+}
+
+/// Which slots what runs has.
+fn slots(site: &Site) -> Vec<(u64, String)> {
+    let text = |slots: &[SlotShare]| slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    site.engine.running().iter().map(|run| (run.name.exe.0, text(&run.gpus))).collect()
+}
+
+/// The most graphics processors that passes, and people, know of on the first node.
+fn most_gpus(site: &Site) -> [u64; 2] {
+    let now = site.engine.now();
+    let mark = site.engine.cluster(|cluster| cluster.get(NodeId(1), now).map(|node| node.watermark));
+    let total = site.engine.fresh_view(SYNC).nodes.first().map(|status| status.node.total.clone());
+    [mark, total].map(|set| set.map_or(0, |set| set.get("gpus").0))
+}
+
+#[test]
+fn an_end_that_is_told_before_an_offer_counts_before_it() {
+    let mut site = Site::new(Options::default().gpu_slots(true));
+    site.submit("gpus:2", 1);
+    site.offer("a1", "one", "gpus:2");
+    assert_eq!(site.pass().len(), 1);
+    site.submit("gpus:0.6", 3);
+    let end = |name| StatusUpdate { name, state: ended(), when: site.engine.now() };
+    // Nobody waits for it, so it is in the intake when the offer comes.
+    site.engine.report(end(launch(1, 1))).expect("room");
+    assert!(site.engine.offered(&new_offer("o9", "a1", "one", &set("gpus:2"))).outcome.is_ok());
+    assert_eq!(most_gpus(&site), [2_000, 2_000]);
+    assert_eq!(site.pass(), [(1, vec!["o9".to_owned()], vec![launch(2, 1), launch(3, 1)])]);
+    assert_eq!(slots(&site), [(2, "0:0.6".to_owned()), (3, "1:0.6".to_owned())]);
+    // So it is with an offer of a node alone.
+    let mut other = Site::new(Options::default());
+    other.submit("cpus:2", 1);
+    other.engine.hold_offer(&Offer::new(NodeId(1), set("cpus:2")));
+    assert_eq!(other.pass().len(), 1);
+    let update = StatusUpdate { name: launch(1, 1), state: ended(), when: other.engine.now() };
+    other.engine.report(update).expect("room");
+    other.engine.hold_offer(&Offer::new(NodeId(1), set("cpus:2")));
+    assert_eq!(other.engine.fresh_view(SYNC).nodes[0].node.total, set("cpus:2"));
+}
+
+#[test]
+fn a_pick_whose_slot_is_gone_meanwhile_goes_back() {
+    let mut site = Site::new(Options::default().gpu_slots(true));
+    site.submit("gpus:1", 2);
+    site.offer("a1", "one", "gpus:2");
+    let engine = site.engine.clone();
+    let mut picks = engine.pass().remove(0);
+    let other = site.offer("a2", "one", "gpus:1");
+    picks.retain(|pick| pick.exe.0 == 2);
+    let mut pending = picks.commit();
+    assert_eq!((pending.wait(SYNC).expect("durable").len(), pending.offers().len()), (0, 0));
+    assert_eq!(site.pass(), [(1, vec![other], vec![launch(1, 1)])]);
+    assert_eq!(slots(&site), [(1, "0:1".to_owned())]);
+    engine.check_invariants();
+}
+
+#[test]
+fn what_survives_its_agent_counts_until_its_statuses_say_that_it_is_lost() {
+    let mut site = Site::new(Options::default().gpu_slots(true));
+    site.submit("gpus:1", 1);
+    site.offer("a1", "one", "gpus:2");
+    assert_eq!(site.pass().len(), 1);
+    let lost = site.engine.agent_lost(&agent("a1")).expect("it was there");
+    assert_eq!(lost.launches, [launch(1, 1)]);
+    site.submit("gpus:1", 1);
+    // It runs on, so there is another one beside it.
+    let offer = site.offer("a1", "one", "gpus:1");
+    assert_eq!(site.pass(), [(1, vec![offer], vec![launch(2, 1)])]);
+    assert_eq!(slots(&site), [(1, "0:1".to_owned()), (2, "1:1".to_owned())]);
+    // Neither survives the next agent. What they had is among what it offers, which shows only now.
+    let arrival = site.engine.offered(&new_offer("o9", "a2", "one", &set("gpus:2")));
+    let lost = arrival.replaced.expect("another agent was there").launches;
+    assert_eq!(lost, [launch(1, 1), launch(2, 1)]);
+    for name in lost {
+        let outcome = Outcome::Lost { reason: "its agent is gone".to_owned() };
+        site.report(name, TaskState::Ended { outcome, usage: Usage::default() });
+    }
+    assert_eq!(most_gpus(&site), [2_000, 2_000]);
+    site.submit("gpus:1", 2);
+    assert_eq!(site.pass().iter().map(|(_, _, launches)| launches.len()).collect::<Vec<_>>(), [2]);
+    let has: Vec<String> = slots(&site).into_iter().map(|(_, slots)| slots).collect();
+    assert_eq!(has, ["0:1", "1:1"]);
+    site.engine.check_invariants();
 }
 
 #[test]

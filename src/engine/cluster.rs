@@ -14,12 +14,15 @@ use super::core::Core;
 use super::plan::Plan;
 use super::shell::Engine;
 use crate::limits::{CATALOG_DOCS_MAX, NODES_MAX};
-use crate::model::{AgentId, Doc, LaunchName, NodeId, NodeRecord, NodeResources, OfferId, Timestamp, kind};
+use crate::model::{
+    AgentId, Doc, ExeId, LaunchName, NodeId, NodeRecord, NodeResources, OfferId, Timestamp, kind,
+};
 use crate::offer::{
     Arrival, ClusterNodes, DeclineReason, Declined, HeldOffer, LostAgent, NewOffer, NoNode, NodeNews,
     NodeState, NodeTask,
 };
 use crate::queue::Entry;
+use crate::state::Running;
 
 const _: () = assert!(NODES_MAX as u64 <= CATALOG_DOCS_MAX);
 
@@ -31,11 +34,13 @@ impl Engine {
     /// Of what it answers, see to this: an offer that is not held is to be declined; where another agent spoke
     /// for the machine, its offers have ended, and what ran there is gone unless its statuses say otherwise.
     ///
-    /// Cost: a look-up; for a machine that is new here a look at all nodes on record, and for the first one at
-    /// all that runs.
+    /// Applies the intake first: what an end that was told before gave back counts once.
+    ///
+    /// Cost: the intake, and a look-up; for a machine that is new here a look at all nodes on record, and for the
+    /// first one at all that runs.
     pub fn offered(&self, offer: &NewOffer) -> Arrival {
-        let now = self.0.options.clock.now();
         let mut owned = self.0.enter();
+        let now = self.0.drain(&mut owned);
         let arrival = owned.core.offered(offer, now);
         self.0.flush(&mut owned.core, []);
         drop(owned);
@@ -115,7 +120,7 @@ impl Core {
         };
         let arrival = self.cluster.offered(offer, now);
         if let Some(lost) = &arrival.replaced {
-            self.gone(lost.node);
+            self.agent_gone(lost, now);
         }
         if let Some(node) = arrival.node {
             self.passes.changed(node);
@@ -152,11 +157,20 @@ impl Core {
             let _ = self.cluster.know(node.id, &node.hostname, now);
             self.hear_record(&node);
         }
-        for (exe, running) in &self.state.running {
+        let launch = |(exe, running): (&ExeId, &Running)| LaunchName { exe: *exe, number: running.launch };
+        let launches: Vec<LaunchName> = self.state.running.iter().map(launch).collect();
+        self.know_launches(&launches, now);
+    }
+
+    /// Has those of `launches` known that run by our record.
+    fn know_launches(&mut self, launches: &[LaunchName], now: Timestamp) {
+        for &launch in launches {
+            let running = self.state.running.get(&launch.exe);
+            let Some(running) = running.filter(|running| running.launch == launch.number) else { continue };
             let Some(job) = self.state.job(running.entry.job) else { continue };
-            let launch = LaunchName { exe: *exe, number: running.launch };
             let asks = (*job.resources).clone();
             let task = NodeTask { priority: running.entry.priority, asks, is_current: true };
+            // One of a machine that is none of the cluster is counted elsewhere.
             let _ = self.cluster.run(running.node, launch, task, now);
         }
     }
@@ -198,11 +212,17 @@ impl Core {
 
     fn agent_lost(&mut self, agent: &AgentId, now: Timestamp) -> Option<LostAgent> {
         let lost = self.cluster.agent_lost(agent, now)?;
-        self.gone(lost.node);
+        self.agent_gone(&lost, now);
         Some(lost)
     }
 
-    /// Nobody speaks for a node any more, or another agent does: it has nothing of what it had.
+    /// Another agent speaks for a node, or none: it has nothing of what it had, but for what runs by our record.
+    fn agent_gone(&mut self, lost: &LostAgent, now: Timestamp) {
+        self.gone(lost.node);
+        self.know_launches(&lost.launches, now);
+    }
+
+    /// A machine, as it was, is gone.
     fn gone(&mut self, node: NodeId) {
         self.passes.changed(node);
         if !self.passes.holds(node) {
@@ -217,10 +237,25 @@ impl Core {
             self.nodes.has_in_all(node, &total);
         }
         let is_known = self.cluster.set_total(agent, total, now);
-        if let Some(node) = node.filter(|_| self.gpus.of_cluster) {
-            self.gpus.set_len(node, self.cluster.n_gpus(node));
+        if let Some(node) = node {
+            self.count_slots(node);
         }
         is_known
+    }
+
+    /// Has a node of the cluster have as many slots as graphics processors.
+    fn count_slots(&mut self, node: NodeId) {
+        if self.gpus.of_cluster && self.cluster.is_spoken_for(node) && !self.passes.holds(node) {
+            self.gpus.set_len(node, self.cluster.n_gpus(node));
+        }
+    }
+
+    /// What ran on a node is lost: what it had may never have been there beside what is.
+    pub(super) fn lost_on(&mut self, node: NodeId) {
+        if let Some(all) = self.cluster.start_anew(node) {
+            self.nodes.has_in_all(node, &all);
+            self.count_slots(node);
+        }
     }
 
     fn hand_out(&mut self, end: impl FnOnce(&mut ClusterNodes) -> Vec<Declined>) -> Vec<Declined> {
@@ -249,12 +284,13 @@ impl Core {
         self.cluster.forget_all(dropped);
         let all: Vec<NodeId> = self.cluster.iter(now).map(|node| node.id).collect();
         for node in all {
+            self.count_slots(node);
             self.passes.changed(node);
         }
     }
 
-    /// The picks that offers of their node still cover, in order, and offers that cover them. The others go
-    /// back to their places.
+    /// The picks that offers of their node still cover, in order, and offers that cover them. The others, and
+    /// those with a slot that is gone, go back to their places.
     pub(super) fn cover<'p>(
         &mut self,
         node: NodeId,
@@ -266,6 +302,7 @@ impl Core {
         let (mut need, mut covered) = (NodeResources::new(), Vec::with_capacity(picks.len()));
         for pick in picks.iter().filter(|pick| self.state.queue.is_picked_in(pick.id, round)) {
             let job = self.state.job(pick.job);
+            let job = job.filter(|_| self.gpus.has_all(node, pick.id, round));
             let more = job.map(|job| need.plus(&job.resources)).filter(|more| offered.minus(more).is_some());
             if let Some(more) = more {
                 need = more;

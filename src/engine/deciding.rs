@@ -66,10 +66,12 @@ impl Engine {
     }
 
     /// Holds an offer for [`Engine::pass`]: until it is taken back, another one of the node comes, or
-    /// picks on the node are committed, after which nothing of it is left.
+    /// picks on the node are committed, after which nothing of it is left. Applies the intake first.
     pub fn hold_offer(&self, offer: &Offer) {
-        let now = self.0.options.clock.now();
-        self.0.enter().core.hold_offer(offer, now);
+        let mut owned = self.0.enter();
+        let now = self.0.drain(&mut owned);
+        owned.core.hold_offer(offer, now);
+        drop(owned);
         self.0.bell.ring();
     }
 

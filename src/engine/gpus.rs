@@ -99,6 +99,13 @@ impl Gpus {
     fn shares(&self, node: NodeId, exe: ExeId) -> &[SlotShare] {
         self.nodes.get(&node).and_then(|node| node.held.get(&(exe, RUNNING))).map_or(&[], Slots::shares)
     }
+
+    /// Whether the node has all the slots that a pick has.
+    pub(super) fn has_all(&self, node: NodeId, exe: ExeId, round: u64) -> bool {
+        let n = self.on(node).map_or(0, GpuSlots::len);
+        let slots = self.nodes.get(&node).and_then(|node| node.held.get(&(exe, round)));
+        slots.into_iter().flat_map(Slots::shares).all(|share| usize::from(share.slot) < n)
+    }
 }
 
 impl Core {

@@ -55,7 +55,13 @@ impl Core {
         let changed = match event {
             Event::Launched { node, .. } => Some(*node),
             Event::LaunchReturned { launch, when } => self.is_over(*launch, *when),
-            Event::ExeEnded { end, .. } => self.is_over(end.launch, end.ended),
+            Event::ExeEnded { end, .. } => {
+                let node = self.is_over(end.launch, end.ended);
+                node.filter(|_| end.outcome.is_system_fault())
+                    .into_iter()
+                    .for_each(|node| self.lost_on(node));
+                node
+            }
             Event::JobTypePut { .. } => {
                 self.passes.are_types_changed = true;
                 None

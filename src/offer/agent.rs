@@ -17,7 +17,7 @@ use super::gpus::{GpuSlots, Slots};
 use super::numbers::NodeNumbers;
 use super::sums::Sums;
 use super::watermark::{Watermark, limited};
-use crate::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
+use crate::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, GPU_SLOTS_MAX};
 use crate::model::{
     AgentId, LaunchName, NodeResources, Quantity, ResourceName, ResourcesError, THOUSANDTHS, Timestamp,
 };
@@ -91,13 +91,41 @@ impl Agent {
         self.told = Default::default();
         self.current = self.offers.resources().plus(&self.in_use());
         self.watermark.raise(&self.current);
-        let n_gpus = |set: &NodeResources| {
-            usize::try_from(set.get(ResourceName::GPUS).0 / THOUSANDTHS).unwrap_or(usize::MAX)
-        };
-        let n_gpus = self.total.as_ref().map_or_else(|| n_gpus(&self.current).max(self.gpus.len()), n_gpus);
+        self.count_gpus(now);
+    }
+
+    pub(super) fn count_gpus(&mut self, now: Timestamp) {
+        let n_gpus = self.n_gpus(now);
         if n_gpus != self.gpus.len() {
             self.gpus.set_len(n_gpus);
         }
+    }
+
+    /// How many graphics processors there are, as far as is known: in all, or else as many as there were lately.
+    pub(super) fn n_gpus(&self, now: Timestamp) -> usize {
+        let all = self.total.as_ref().unwrap_or_else(|| self.watermark(now)).get(ResourceName::GPUS);
+        usize::try_from(all.0 / THOUSANDTHS).unwrap_or(usize::MAX).min(GPU_SLOTS_MAX)
+    }
+
+    /// What is free of its graphics processors, and how many are free as a whole.
+    pub(super) fn free_gpus(&self, now: Timestamp) -> (Quantity, usize) {
+        let n_gpus = self.n_gpus(now);
+        if n_gpus == self.gpus.len() {
+            return (self.gpus.free(), self.gpus.n_whole());
+        }
+        // Some are forgotten by the time that passed alone.
+        let mut gpus = self.gpus.clone();
+        gpus.set_len(n_gpus);
+        (gpus.free(), gpus.n_whole())
+    }
+
+    /// Takes back what is remembered of what was there: what ran is lost, and may have been gone when what it had
+    /// was offered again.
+    pub(super) fn start_anew(&mut self, now: Timestamp) {
+        self.watermark = Watermark::new(now);
+        self.watermark.raise(&self.current);
+        self.told = Default::default();
+        self.count_gpus(now);
     }
 
     pub(super) fn add_offer(&mut self, offer: &NodeResources) {

@@ -503,6 +503,7 @@ impl ClusterNodes {
         take: impl FnOnce(&mut Agent) -> Result<super::gpus::Slots, GpuLack>,
     ) -> Result<&[SlotShare], GpuError> {
         let node = self.nodes.get_mut(&id).ok_or(NoNode { id })?;
+        node.count_gpus(self.now);
         if !node.slots.contains_key(&name) {
             let slots = take(node)?;
             if !slots.shares().is_empty() {
@@ -607,9 +608,18 @@ impl ClusterNodes {
         self.agents.get(agent).copied()
     }
 
+    /// Something that ran on a node is lost. The most that the node had lately is what it has now. Gives that,
+    /// or what it has in all where that was told; none where no agent speaks for it.
+    pub(crate) fn start_anew(&mut self, id: NodeId) -> Option<NodeResources> {
+        let node = self.nodes.get_mut(&id)?;
+        node.start_anew(self.now);
+        let node = self.nodes.get(&id).filter(|node| node.id.is_some())?;
+        Some(node.total.clone().unwrap_or_else(|| node.watermark(self.now).clone()))
+    }
+
     /// How many graphics processors a node has, as far as is known.
     pub(crate) fn n_gpus(&self, id: NodeId) -> usize {
-        self.nodes.get(&id).map_or(0, |node| node.gpus.len())
+        self.nodes.get(&id).map_or(0, |node| node.n_gpus(self.now))
     }
 
     /// Whether an agent speaks for a node.
@@ -671,7 +681,7 @@ impl ClusterNodes {
             tasks: &node.tasks,
             other: &node.other,
             shortage: node.shortage(now),
-            gpus: (node.gpus.free(), node.gpus.n_whole()),
+            gpus: node.free_gpus(now),
         }
     }
 

@@ -252,8 +252,7 @@ impl Model {
                 last.1 = now;
             }
             node.history.push((now, now, current));
-            node.n_gpus =
-                node.total.map_or_else(|| node.n_gpus.max(current[1] / 1_000), |total| total[1] / 1_000);
+            node.n_gpus = node.total.unwrap_or_else(|| node.watermark(now))[1] / 1_000;
         }
     }
 }
@@ -321,6 +320,8 @@ fn take_gpus(
     (host, task, asked): (u8, u8, u64),
 ) -> Result<(), TestCaseError> {
     let Some(id) = model.machines.get(&host).map(|machine| machine.id) else { return Ok(()) };
+    // It takes no time itself.
+    nodes.advance(Timestamp::from_secs(model.now));
     let taken = nodes.take_gpus(id, launch(task), Quantity(asked)).map(<[SlotShare]>::to_vec);
     let Some(node) = model.node(host) else {
         prop_assert!(matches!(taken, Err(GpuError::NoNode(_))));
