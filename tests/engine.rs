@@ -1,13 +1,16 @@
 //! What users of the library rely on, one promise a test.
 
+#[path = "common/hand_clock.rs"]
+mod hand_clock;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use hand_clock::HandClock;
 use weighbridge::{
-    Accepted, Blocker, Clock, Engine, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, NodeId,
-    NodeResources, Offer, Options, Outcome, Outgoing, QueueMode, RecipeNode, RecipeRequest, StatusUpdate,
-    Submission, SubmissionId, SubmitError, TaskState, TicketError, Timestamp, Usage,
+    Accepted, Blocker, Engine, JobId, JobRequest, JobStatus, JobTypeId, JobTypeSpec, NodeId, NodeResources,
+    Offer, Options, Outcome, Outgoing, QueueMode, RecipeNode, RecipeRequest, StatusUpdate, Submission,
+    SubmissionId, SubmitError, TaskState, TicketError, Timestamp, Usage,
 };
 
 const SYNC: Duration = Duration::from_secs(20);
@@ -33,15 +36,6 @@ fn report(engine: &Engine, state: TaskState) {
     let run = engine.running().pop().expect("one runs");
     let update = StatusUpdate { name: run.name, state, when: engine.now() };
     engine.status(update).expect("room").wait_durable(SYNC).expect("taken");
-}
-
-#[derive(Clone, Default)]
-struct HandClock(Arc<AtomicI64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
 }
 
 #[test]
@@ -108,10 +102,11 @@ fn a_refused_launch_goes_back_under_the_priority_given_while_it_ran() {
 
 #[test]
 fn views_go_on_while_the_clock_runs_back() {
-    let clock = HandClock(Arc::new(AtomicI64::new(1_000_000_000)));
+    let clock = HandClock::default();
+    clock.set(1_000);
     let engine = Engine::in_memory(Options::default().clock(clock.clone()));
     let kind = put(&engine, JobTypeSpec::new("a", "1"));
-    clock.0.store(1, Ordering::Relaxed);
+    clock.set(1);
     submit(&engine, named("s").jobs(JobRequest::new(kind).count(5)));
     let end = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970") + SYNC;
     while engine.view().totals.queued != 5 {
@@ -287,11 +282,12 @@ fn a_failed_job_is_tried_again_and_a_lost_one_uses_no_try() {
 #[test]
 fn load_is_taken_on_multiples_of_its_period_and_survives_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let clock = HandClock(Arc::new(AtomicI64::new(90_500_000)));
+    let clock = HandClock::default();
+    clock.set_us(90_500_000);
     let options = || Options::default().clock(clock.clone()).load_period(Some(Duration::from_secs(10)));
     let engine = Engine::open(directory.path(), options()).expect("a store");
     let at = |engine: &Engine, second: i64| {
-        clock.0.store(second * 1_000_000, Ordering::Relaxed);
+        clock.set(second);
         engine.pump();
     };
     at(&engine, 99);
@@ -306,7 +302,7 @@ fn load_is_taken_on_multiples_of_its_period_and_survives_a_restart() {
     at(&engine, 111);
     drop(engine);
     // Three periods pass while nothing runs: one late row, not three.
-    clock.0.store(145_000_000, Ordering::Relaxed);
+    clock.set(145);
     let engine = Engine::open(directory.path(), options()).expect("a store");
     engine.pump();
     let rows = engine.load(Timestamp(0), None);

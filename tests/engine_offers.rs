@@ -1,14 +1,16 @@
 //! Offers of a cluster in the engine: several of one agent, held until a pass uses them or they end in another
 //! way; against a plain list of what is held, over restarts.
 
+#[path = "common/hand_clock.rs"]
+mod hand_clock;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use hand_clock::HandClock;
 use proptest::prelude::*;
 use weighbridge::{
-    AgentId, Clock, DeclineReason, Durable, Engine, HeldOffer, JobRequest, JobTypeId, JobTypeSpec, Launch,
+    AgentId, DeclineReason, Durable, Engine, HeldOffer, JobRequest, JobTypeId, JobTypeSpec, Launch,
     LaunchName, NewOffer, NodeChange, NodeId, NodeNews, NodeResources, NodeState, Offer, OfferAdded, OfferId,
     Options, Outcome, Outgoing, PendingLaunches, Picks, Policy, Quantity, RoleAmount, Roles, SchedulerChange,
     SlotShare, StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, Usage, View,
@@ -18,21 +20,6 @@ const SYNC: Duration = Duration::from_secs(20);
 
 fn set(text: &str) -> NodeResources {
     text.parse().expect("resources")
-}
-
-#[derive(Clone, Default)]
-struct HandClock(Arc<AtomicI64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
-
-impl HandClock {
-    fn advance(&self, seconds: u32) {
-        self.0.fetch_add(i64::from(seconds) * 1_000_000, Ordering::Relaxed);
-    }
 }
 
 fn id(text: &str) -> OfferId {

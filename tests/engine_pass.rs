@@ -1,5 +1,7 @@
 //! Passes of the engine: over declared nodes and held offers, by a policy, and as Scale decided.
 
+#[path = "common/hand_clock.rs"]
+mod hand_clock;
 #[path = "../examples/golden/model.rs"]
 mod model;
 #[path = "../examples/golden/scenario.rs"]
@@ -7,37 +9,21 @@ mod model;
 mod scenario;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use hand_clock::HandClock;
 use model::ModelNode;
 use scenario::{Scenario, Scenarios};
 use weighbridge::{
-    Accepted, BulkKind, Clock, Constraint, Demand, Engine, JobFilter, JobId, JobRequest, JobTypeId,
-    JobTypeSpec, NodeId, NodeResources, Offer, Options, Outcome, Picks, Policy, QueueMode, ResourceName,
-    ScaleDone, Score, StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, TypePolicy, Usage,
+    Accepted, BulkKind, Constraint, Demand, Engine, JobFilter, JobId, JobRequest, JobTypeId, JobTypeSpec,
+    NodeId, NodeResources, Offer, Options, Outcome, Picks, Policy, QueueMode, ResourceName, ScaleDone, Score,
+    StatusUpdate, Submission, SubmissionId, TaskState, TypePolicy, Usage,
 };
 
 const SYNC: Duration = Duration::from_secs(20);
 
 fn set(text: &str) -> NodeResources {
     text.parse().expect("resources")
-}
-
-#[derive(Clone, Default)]
-struct HandClock(Arc<AtomicI64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
-
-impl HandClock {
-    fn set(&self, seconds: i64) {
-        self.0.store(Timestamp::from_secs(seconds).0, Ordering::Relaxed);
-    }
 }
 
 struct Site {

@@ -2,6 +2,8 @@
 
 #[path = "explain/cluster.rs"]
 mod cluster;
+#[path = "common/hand_clock.rs"]
+mod hand_clock;
 #[path = "explain/journal.rs"]
 mod journal;
 #[path = "explain/nodes.rs"]
@@ -9,29 +11,19 @@ mod nodes;
 #[path = "explain/waiting.rs"]
 mod waiting;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use hand_clock::HandClock;
 use weighbridge::{
-    Accepted, Blocker, Clock, Constraint, Demand, Engine, JobId, JobRequest, JobTypeId, JobTypeSpec,
-    NodeChange, NodeId, NodeResources, Offer, Options, Outcome, Policy, Reserving, SchedulerChange,
-    StatusUpdate, Submission, SubmissionId, TaskState, Timestamp, TypePolicy, Usage, Why,
+    Accepted, Blocker, Constraint, Demand, Engine, JobId, JobRequest, JobTypeId, JobTypeSpec, NodeChange,
+    NodeId, NodeResources, Offer, Options, Outcome, Policy, Reserving, SchedulerChange, StatusUpdate,
+    Submission, SubmissionId, TaskState, Timestamp, TypePolicy, Usage, Why,
 };
 
 const SYNC: Duration = Duration::from_secs(20);
 
 fn set(text: &str) -> NodeResources {
     text.parse().expect("resources")
-}
-
-#[derive(Clone, Default)]
-struct HandClock(Arc<AtomicI64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
 }
 
 struct Site {
@@ -48,7 +40,7 @@ impl Site {
     }
 
     fn at(&self, seconds: i64) {
-        self.clock.0.store(Timestamp::from_secs(seconds).0, Ordering::Relaxed);
+        self.clock.set(seconds);
     }
 
     fn kind(&self, name: &str, needs: &str) -> JobTypeId {

@@ -1,31 +1,20 @@
 //! Job load through the public interface: the clock, its processors, what is kept, and rows from elsewhere.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+#[path = "common/hand_clock.rs"]
+mod hand_clock;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use hand_clock::HandClock;
 use weighbridge::{
-    Clock, ClockFiring, Engine, JOB_LOAD_RULE, JobRequest, JobTypeId, JobTypeSpec, LoadError, LoadFilter,
+    ClockFiring, Engine, JOB_LOAD_RULE, JobRequest, JobTypeId, JobTypeSpec, LoadError, LoadFilter,
     LoadRetention, LoadRow, Options, Service, Submission, SubmissionId, Ticket, TicketError, Timestamp,
 };
 
 const SYNC: Duration = Duration::from_secs(30);
 const HOUR: i64 = 3_600 * Timestamp::PER_SECOND;
-
-#[derive(Clone, Default)]
-struct HandClock(Arc<AtomicI64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
-
-impl HandClock {
-    fn set(&self, minutes: i64) {
-        self.0.store(minutes * HOUR / 60, Ordering::Relaxed);
-    }
-}
 
 fn done<T: Clone, E: Clone + std::fmt::Debug>(ticket: Result<Ticket<T, E>, weighbridge::IntakeError>) -> T {
     ticket.expect("room").wait_durable(SYNC).expect("done")
@@ -64,7 +53,7 @@ fn each_firing_of_the_clock_is_told_to_every_processor_with_the_one_before() {
     let hear = move |firing: &ClockFiring| ear.send(firing.clone()).map_err(|error| error.to_string());
     engine.register_clock_processor(JOB_LOAD_RULE, hear).expect("a rule");
     for minutes in [30, 59, 60, 61, 132, 174, 180, 180] {
-        clock.set(minutes);
+        clock.set(60 * minutes);
         engine.pump();
         assert!(engine.settle(SYNC));
         engine.run_clock_processors();
@@ -97,7 +86,7 @@ fn a_service_calls_the_processors() {
 fn rows_from_elsewhere_and_measurements_on_demand_do_not_move_the_clock() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = HandClock::default();
-    clock.set(6_030);
+    clock.set(60 * 6_030);
     let options = || Options::default().clock(clock.clone());
     let engine = Engine::open(directory.path(), options()).expect("a store");
     let kind = queue(&engine, "a", 3);
@@ -106,7 +95,7 @@ fn rows_from_elsewhere_and_measurements_on_demand_do_not_move_the_clock() {
     done(engine.calculate_load());
     engine.pump();
     assert_eq!(measured(&engine), [1, 3, 100], "nothing is due");
-    clock.set(6_060);
+    clock.set(60 * 6_060);
     engine.pump();
     assert_eq!(measured(&engine), [1, 3, 100, 101]);
     let refused = |rows: Vec<LoadRow>| match engine.put_job_loads(rows).expect("room").wait_durable(SYNC) {
@@ -120,14 +109,14 @@ fn rows_from_elsewhere_and_measurements_on_demand_do_not_move_the_clock() {
     let before = engine.get_job_loads(&LoadFilter::default());
     assert_eq!(before.len(), 5);
     drop(engine);
-    clock.set(6_090);
+    clock.set(60 * 6_090);
     let engine = Engine::open(directory.path(), options()).expect("the store");
     engine.pump();
     assert_eq!(engine.get_job_loads(&LoadFilter::default()), before, "the last firing was remembered");
     engine.close().expect("closed");
     let engine = Engine::open(directory.path(), options()).expect("the store");
     assert_eq!(engine.get_job_loads(&LoadFilter::default()), before);
-    clock.set(6_120);
+    clock.set(60 * 6_120);
     engine.pump();
     assert_eq!(measured(&engine), [1, 3, 100, 101, 102]);
     let by_total =
@@ -151,7 +140,7 @@ fn old_measurements_are_thinned_with_age_and_stay_so_when_the_store_opens_again(
     queue(&engine, "a", 3);
     let mut told = Vec::new();
     for hour in 1..=150 {
-        clock.0.store(hour * HOUR, Ordering::Relaxed);
+        clock.set(3_600 * hour);
         engine.pump();
         if hour % 40 == 0 {
             told.push(measured(&engine));

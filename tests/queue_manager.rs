@@ -1,17 +1,19 @@
 //! The manager of the queue, as the original documents it: what it takes, what it refuses, and what is on
 //! record afterwards.
 
+#[path = "common/hand_clock.rs"]
+mod hand_clock;
+
 use std::fmt::Display;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use hand_clock::HandClock;
 use serde_json::{Value, json};
 use weighbridge::{
-    Clock, Engine, EventId, FileId, FileRecord, IntakeError, JobId, JobRequest, JobStatus, JobTypeChange,
-    JobTypeId, JobTypeSpec, JobsError, LaunchName, NewJob, NewJobType, NodeId, NodeResources, Offer, Options,
-    Outcome, OutputError, QueueEntry, QueueError, QueueMode, QueueStatus, RecipeNode, RecipeRequest,
-    StatusOutcome, StatusUpdate, Submission, SubmissionId, TaskState, Ticket, TicketError, Timestamp, Usage,
+    Engine, EventId, FileId, FileRecord, IntakeError, JobId, JobRequest, JobStatus, JobTypeChange, JobTypeId,
+    JobTypeSpec, JobsError, LaunchName, NewJob, NewJobType, NodeId, NodeResources, Offer, Options, Outcome,
+    OutputError, QueueEntry, QueueError, QueueMode, QueueStatus, RecipeNode, RecipeRequest, StatusOutcome,
+    StatusUpdate, Submission, SubmissionId, TaskState, Ticket, TicketError, Timestamp, Usage,
 };
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -119,16 +121,6 @@ fn what_an_execution_gave_is_on_record_with_its_end() {
     done(engine.status_with_output(ended(&engine, name, 1), &output));
     assert_eq!(engine.job_output(job, 1), None, "what failed gave nothing");
     engine.check_invariants();
-}
-
-/// A clock that moves by hand.
-#[derive(Clone, Default)]
-struct HandClock(Arc<AtomicI64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
 }
 
 /// A type that takes a whole number and perhaps a file.
@@ -353,7 +345,7 @@ fn jobs_of_one_call_share_an_instant_and_get_new_executions() {
     done(engine.cancel(vec![canceled]));
     let all = vec![canceled, completed, failed, waits, waits];
     assert_eq!(done(engine.queue_jobs(all.clone(), false, None)), [], "none of them is new");
-    clock.0.store(7_000_000, Ordering::Relaxed);
+    clock.set(7);
     assert_eq!(done(engine.queue_jobs(all, true, Some(0))), [waits, failed, canceled]);
     for id in [waits, failed, canceled] {
         let job = engine.job(id).expect("a job");
@@ -409,7 +401,7 @@ fn the_queue_is_read_in_either_direction_without_the_types_left_out() {
     let engine = Engine::in_memory(Options::default().clock(clock.clone()));
     let (kind, other) = (put_step(&engine, "one"), put_step(&engine, "other"));
     let queue = |second: i64, kind, priority: i64| {
-        clock.0.store(second * 1_000_000, Ordering::Relaxed);
+        clock.set(second);
         let configuration = json!({"priority": priority});
         let new = NewJob::new(kind, json!({"json": {"N": 1}})).configuration(configuration);
         done(engine.queue_new_job_for_user(new)).0
