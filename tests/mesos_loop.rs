@@ -1,24 +1,24 @@
 //! The example `mesos_loop` on a real Mesos: a master and three agents, as processes of this machine.
 //!
-//! They are started with `mesos-up` and stopped with `mesos-down`, from the folder that `WEIGHBRIDGE_MESOS`
-//! names, else from `../shared/tools/mesos` beside this crate. Without them the tests that need a cluster say
-//! that they are skipped. What Mesos knows of the tasks is asked of its master.
+//! What Mesos knows of the tasks is asked of its master. Where it is missing, the tests that need a cluster say
+//! that they are skipped.
 
+#[path = "common/cluster.rs"]
+mod cluster;
 #[path = "../examples/mesos_loop.rs"]
 #[allow(dead_code, reason = "its `main` is for the command line")]
 mod mesos_loop;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cluster::Cluster;
 use mesos_loop::arguments::{Arguments, Summary};
 use mesos_loop::http::Events;
 use mesos_loop::words::{offered, state};
-use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use weighbridge::{
     Durable, Engine, Job, JobId, JobStatus, Launch, NodeId, Offer, Options, Outcome, TaskState,
@@ -38,90 +38,9 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The folder with the tool; `None`, and a word, where it is not there.
-fn tool() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tools/mesos");
-    let folder = std::env::var_os("WEIGHBRIDGE_MESOS").map_or_else(beside, PathBuf::from);
-    let is_there = folder.join("mesos-up").is_file();
-    if !is_there {
-        println!("skipped: no mesos-up in {}; WEIGHBRIDGE_MESOS names its folder", folder.display());
-    }
-    is_there.then_some(folder)
-}
-
-/// A cluster is a handful of processes: one at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// A master and three agents, stopped when dropped.
-struct Cluster {
-    tool: PathBuf,
-    directory: tempfile::TempDir,
-    master: String,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Cluster {
-    /// `None` where there is no tool.
-    fn start(more: &[&str]) -> Option<Self> {
-        let tool = tool()?;
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut cluster = Self { tool, directory, master: String::new(), _alone: ALONE.lock() };
-        let mut up = cluster.command("mesos-up");
-        up.args(["--port", "0", "--agents", "3", "--daemonize"]).args(more).stderr(Stdio::inherit());
-        let up = up.output().expect("mesos-up can be run");
-        let told = String::from_utf8_lossy(&up.stdout);
-        assert!(up.status.success(), "mesos-up: {} {told}", up.status);
-        let master = told.lines().find_map(|line| line.strip_prefix("MESOS_MASTER="));
-        cluster.master = master.unwrap_or_else(|| panic!("no MESOS_MASTER= in {told:?}")).into();
-        Some(cluster)
-    }
-
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(self.tool.join(name));
-        command.arg("--work-dir").arg(self.directory.path()).stdin(Stdio::null());
-        command
-    }
-
-    fn arguments(&self, store: &Path) -> Arguments {
-        let (master, store) = (self.master.clone(), store.to_owned());
-        Arguments { master, store, n_jobs: 100, sleep: "0.2".into() }
-    }
-
-    /// What the master tells of itself.
-    fn state(&self) -> Value {
-        let host = self.master.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(host).expect("the master listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        write!(stream, "GET /master/state HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n")
-            .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let body = answer.split_once("\r\n\r\n").expect("a head and a body").1;
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
-    }
-
-    /// The states of all tasks that ever were, by id, of the one framework there ever was.
-    fn tasks(&self) -> BTreeMap<String, String> {
-        let state = self.state();
-        let list = |of: &Value, name: &str| of[name].as_array().cloned().unwrap_or_default();
-        let frameworks = [list(&state, "frameworks"), list(&state, "completed_frameworks")].concat();
-        let [framework] = frameworks.as_slice() else { panic!("one framework: {frameworks:#?}") };
-        let names = ["tasks", "unreachable_tasks", "completed_tasks"];
-        let all = names.into_iter().flat_map(|name| list(framework, name));
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let mut tasks = BTreeMap::new();
-        for task in all {
-            let known = tasks.insert(text(&task["id"]), text(&task["state"]));
-            assert_eq!(known, None, "launched twice: {task}");
-        }
-        tasks
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = self.command("mesos-down").status();
-    }
+fn arguments(cluster: &Cluster, store: &Path) -> Arguments {
+    let (master, store) = (cluster.master.clone(), store.to_owned());
+    Arguments { master, store, n_jobs: 100, sleep: "0.2".into() }
 }
 
 /// Runs the loop to its end, in a thread of its own: one that hangs fails its test.
@@ -175,7 +94,7 @@ fn check_each_done_once(cluster: &Cluster, store: &Path, n: usize) -> BTreeMap<S
 fn a_hundred_tasks_on_three_agents_are_launched_once_each() {
     let Some(cluster) = Cluster::start(&[]) else { return };
     let store = tempfile::tempdir().expect("a directory");
-    let told = run(cluster.arguments(store.path()));
+    let told = run(arguments(&cluster, store.path()));
     let Summary { n_jobs, n_completed, n_offers, n_picks, n_refused, launches, .. } = told;
     assert_eq!((n_jobs, n_completed, n_picks, n_refused), (100, 100, 100, 0));
     assert_eq!(launches, BTreeMap::from([(1, 100)]));
@@ -225,7 +144,7 @@ fn a_loop_that_is_killed_goes_on_and_no_task_is_launched_twice() {
         child.wait().expect("it is over");
     }
     let lost = launch_that_never_leaves(store.path());
-    let told = run(cluster.arguments(store.path()));
+    let told = run(arguments(&cluster, store.path()));
     assert_eq!((told.n_jobs, told.n_completed), (100, 100));
     assert!(told.n_picks < 100, "it went on where it was: {told}");
     let states = check_each_done_once(&cluster, store.path(), 100);
@@ -242,7 +161,7 @@ fn what_ran_on_an_agent_that_dies_runs_elsewhere() {
     let pings = ["agent_ping_timeout=2secs", "max_agent_ping_timeouts=4"].map(|flag| ["--master-flag", flag]);
     let Some(cluster) = Cluster::start(&pings.concat()) else { return };
     let store = tempfile::tempdir().expect("a directory");
-    let arguments = Arguments { n_jobs: JOBS, sleep: "6".into(), ..cluster.arguments(store.path()) };
+    let arguments = Arguments { n_jobs: JOBS, sleep: "6".into(), ..arguments(&cluster, store.path()) };
     let told = std::thread::scope(|scope| {
         let over = scope.spawn(|| run(arguments));
         until("a task that runs on agent-1", || {
