@@ -12,7 +12,7 @@
 //! know.
 //!
 //! With `default-features = false` that is all there is. The features `local` (executions as
-//! processes of this machine), `server` (REST) and `cli` (the binary) come on top.
+//! processes of this machine), `mesos` (a framework of a Mesos cluster), `server` (REST) and `cli` (the binary) come on top.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "server")]
@@ -61,6 +61,8 @@ pub use decision::{
     SchedulingNode, Score, Shortage, Starvation, TypePolicy, UNKNOWN_JOB_TYPE, WaitCounts, WaitNode,
     WaitReason, Why,
 };
+#[cfg(feature = "mesos")]
+pub use driver::{AddressError, FRAMEWORK_ID_FILE, MesosError, MesosFramework, MesosOptions, MesosStatus};
 #[cfg(feature = "local")]
 pub use driver::{
     LocalDriver, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,

@@ -302,6 +302,18 @@ pub const LIST_IDS_MAX: usize = 1_000;
 /// Segments of the state file that are read for one page of a list: some 40 ms.
 pub const LIST_SEGMENTS_MAX: usize = 512;
 
+/// Bytes of one record of a Mesos master: offers of some ten thousand agents.
+pub const MESOS_RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// Events of a Mesos master that were read and wait to be taken up; its connection holds the others.
+pub const MESOS_EVENTS_MAX: usize = 256;
+
+/// Calls to a Mesos master that are sent before their answers are read.
+pub const MESOS_CALLS_AT_ONCE: usize = 64;
+
+/// Tasks that a Mesos master is asked about in one call.
+pub const MESOS_TASKS_ASKED_MAX: usize = 1_000;
+
 /// Bytes of one line of a trace: a processor of a job is named in five, and thousands of them run in one.
 pub const TRACE_LINE_BYTES_MAX: usize = 1 << 16;
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decision::Policy;
-use crate::driver::{LocalDriver, LocalOptions, LocalOutputs, machine_resources};
+use crate::driver::{
+    LocalDriver, LocalOptions, LocalOutputs, MesosFramework, MesosOptions, machine_resources,
+};
 use crate::engine::{CloseError, Engine, Options, Service, status_sink};
 use crate::limits::LOAD_ROWS_DEFAULT;
 use crate::load::LoadRetention;
@@ -17,7 +19,7 @@ use crate::offer::Offer;
 use crate::store::{OpenError, Retention};
 
 use super::failure::Failure;
-use super::{policy, recovery, supervisor};
+use super::{mesos, policy, recovery, supervisor};
 
 /// The only node.
 pub(super) const NODE: NodeId = NodeId(1);
@@ -100,10 +102,11 @@ pub(super) struct Machine {
     at_work: Option<AtWork>,
 }
 
-/// The threads that decide, and the driver they speak to, where there is one.
-struct AtWork {
-    service: Service,
-    driver: Option<Arc<LocalDriver>>,
+/// The threads that decide, and who carries out what they decide.
+enum AtWork {
+    Local(Service, Arc<LocalDriver>),
+    Nobody(Service),
+    Mesos(MesosFramework),
 }
 
 impl Machine {
@@ -150,28 +153,53 @@ impl Machine {
         let driver = Arc::new(driver.map_err(|error| failed(&error))?);
         let service = Service::start(self.engine.clone(), driver.clone(), &self.node);
         let service = service.map_err(|error| failed(&error))?;
-        Ok(&self.at_work.insert(AtWork { service, driver: Some(driver) }).service)
+        self.at_work = Some(AtWork::Local(service, driver));
+        Ok(self.service().expect("it was put there"))
     }
 
     /// Takes in, keeps and answers, and launches nothing.
     pub(super) fn start_without_driver(&mut self) -> Result<(), Failure> {
         let service = Service::start_without_driver(self.engine.clone());
         let service = service.map_err(|error| Failure::failed("engine", error))?;
-        self.at_work = Some(AtWork { service, driver: None });
+        self.at_work = Some(AtWork::Nobody(service));
+        Ok(())
+    }
+
+    /// Begins to schedule a cluster; this machine runs nothing.
+    pub(super) fn start_on_mesos(&mut self, options: MesosOptions) -> Result<(), Failure> {
+        let framework = MesosFramework::start(self.engine.clone(), &self.store, options);
+        self.at_work = Some(AtWork::Mesos(framework.map_err(|error| mesos::failure(&error))?));
         Ok(())
     }
 
     /// The threads that decide, once started.
     pub(super) fn service(&self) -> Option<&Service> {
-        self.at_work.as_ref().map(|at_work| &at_work.service)
+        match self.at_work.as_ref()? {
+            AtWork::Local(service, _) | AtWork::Nobody(service) => Some(service),
+            AtWork::Mesos(_) => None,
+        }
     }
 
-    /// Decides nothing any more, and leaves what runs to the supervisor; one with nothing to do ends.
+    /// The framework, once started.
+    pub(super) fn framework(&self) -> Option<&MesosFramework> {
+        match self.at_work.as_ref()? {
+            AtWork::Mesos(framework) => Some(framework),
+            AtWork::Local(..) | AtWork::Nobody(_) => None,
+        }
+    }
+
+    /// Decides nothing any more, and leaves what runs to the supervisor or the cluster; a supervisor with
+    /// nothing to do ends.
     pub(super) fn stop(&mut self) {
-        if let Some(AtWork { service, driver }) = self.at_work.take() {
-            service.stop();
-            if let Some(Err(error)) = driver.map(|driver| driver.close()) {
-                tracing::warn!(%error, "the supervisor was left to itself");
+        match self.at_work.take() {
+            None => {}
+            Some(AtWork::Nobody(service)) => service.stop(),
+            Some(AtWork::Mesos(framework)) => framework.stop(),
+            Some(AtWork::Local(service, driver)) => {
+                service.stop();
+                if let Err(error) = driver.close() {
+                    tracing::warn!(%error, "the supervisor was left to itself");
+                }
             }
         }
     }

@@ -29,6 +29,7 @@ mod limit;
 mod load;
 mod machine;
 mod many;
+mod mesos;
 mod message;
 mod nodes;
 mod output;
@@ -135,7 +136,7 @@ enum Command {
     Run(run::Args),
     /// Run as a daemon with REST, which takes workloads from `submit`
     #[command(long_about = serve::LONG)]
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Queue jobs of a type, or a workload file, at a daemon
     #[command(long_about = submit::LONG)]
     Submit(submit::Args),

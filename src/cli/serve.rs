@@ -1,4 +1,4 @@
-//! `weighbridge serve`: a daemon with REST, whose jobs run on this machine or nowhere.
+//! `weighbridge serve`: a daemon with REST, whose jobs run on this machine, on a Mesos cluster or nowhere.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -10,9 +10,11 @@ use super::Context;
 use super::failure::{Exit, Failure};
 use super::http::DEFAULT_LISTEN;
 use super::machine::{KeepArgs, Machine, MachineArgs};
+use super::mesos::{self, MesosArgs};
 use super::output::{Output, print, print_json};
 use super::signals::Interrupts;
 use crate::api::{ApiState, ServeError, Server};
+use crate::driver::MesosFramework;
 use crate::engine::Service;
 
 /// Between two looks at the log and the driver.
@@ -25,8 +27,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const VIEW_WAIT: Duration = Duration::from_mins(2);
 
 pub(super) const LONG: &str = "\
-Runs as a daemon with REST. It takes jobs from `submit`, runs them as processes of this machine, and answers the \
-other commands, until Ctrl-C or a signal ends it. What it has is in its store: started again on the same one it \
+Runs as a daemon with REST. It takes jobs from `submit`, runs them as processes of this machine or, \
+with --mesos, as tasks of a cluster, and answers the other commands, until Ctrl-C or a signal ends it. What it has is in its store: started again on the same one it \
 goes on where it was, also with what still runs.";
 
 const EXAMPLES: &str = "\
@@ -37,6 +39,7 @@ Examples:
   weighbridge serve --store jobs --policy policy.json --attribute zone=a
   weighbridge serve --store jobs --keep-for 30d         drop jobs that were over for a month
   weighbridge serve --store jobs --driver none          queue and keep, run nothing
+  weighbridge serve --store jobs --mesos http://m1:5050,http://m2:5050
 
 In another terminal: weighbridge job-type create hello -- echo hello {who}
                      weighbridge submit hello --input who=world";
@@ -57,6 +60,8 @@ pub(super) struct Args {
     machine: MachineArgs,
     #[command(flatten)]
     keep: KeepArgs,
+    #[command(flatten)]
+    mesos: MesosArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -82,14 +87,16 @@ pub(super) fn bind_failure(error: &ServeError) -> Failure {
 
 pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let policy = args.machine.policy()?;
+    let mesos = args.mesos.options()?;
     let interrupts = Interrupts::listen()
         .map_err(|error| Failure::failed("signals", format_args!("could not listen for signals: {error}")))?;
     let mut machine = Machine::open(&args.store, &args.machine, policy, args.keep)?;
     let server = Server::bind(args.listen, ApiState::new(machine.engine.clone()));
     let server = server.map_err(|error| bind_failure(&error))?;
-    match args.driver {
-        Driver::Local => drop(machine.start()?),
-        Driver::None => machine.start_without_driver()?,
+    match (mesos, args.driver) {
+        (Some(options), _) => machine.start_on_mesos(options)?,
+        (None, Driver::Local) => drop(machine.start()?),
+        (None, Driver::None) => machine.start_without_driver()?,
     }
     tell_ready(&machine, server.local_addr(), context.output)?;
     let watched = watch(&machine, &interrupts);
@@ -119,7 +126,7 @@ fn tell_ready(machine: &Machine, listen: SocketAddr, output: Output) -> Result<(
     }
 }
 
-/// Returns when a signal asks to end, or when the log fails.
+/// Returns when a signal asks to end, or when the log or the cluster fails.
 fn watch(machine: &Machine, interrupts: &Interrupts) -> Result<(), Failure> {
     while !interrupts.wait(LOOK_EVERY) {
         if let Some(error) = machine.service().and_then(Service::take_driver_error) {
@@ -127,6 +134,9 @@ fn watch(machine: &Machine, interrupts: &Interrupts) -> Result<(), Failure> {
         }
         if let Some(error) = machine.engine.failure() {
             return Err(log_failure(&error));
+        }
+        if let Some(error) = machine.framework().and_then(MesosFramework::failure) {
+            return Err(mesos::failure(&error));
         }
     }
     Ok(())

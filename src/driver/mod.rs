@@ -1,12 +1,19 @@
 //! Drivers: what carries out launches, each behind the `Driver` trait of `launch`.
 //!
-//! `local` runs executions as processes of this machine.
+//! `local` runs executions as processes of this machine. `mesos` is more than a driver: the framework that
+//! schedules a Mesos cluster, which takes offers in and hands launches out.
 
 #[cfg(feature = "local")]
 mod local;
+#[cfg(feature = "mesos")]
+mod mesos;
 
 #[cfg(feature = "local")]
 pub use local::{
     LocalDriver, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
+#[cfg(feature = "mesos")]
+pub use mesos::{AddressError, FRAMEWORK_ID_FILE, MesosError, MesosFramework, MesosOptions, MesosStatus};
+#[cfg(all(feature = "mesos", any(test, fuzzing)))]
+pub(crate) use mesos::{Event, Records, Resource, Told, launch_of, take, task_id};

@@ -64,6 +64,16 @@ pub(super) enum LookError {
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 impl Engine {
+    /// The newest execution there is, and so the highest id of one.
+    pub fn last_exe(&self) -> ExeId {
+        self.0.enter().core.state.last_exe
+    }
+
+    /// Executions that wait for a node, with those that are paused or held back.
+    pub fn n_waiting(&self) -> usize {
+        self.0.enter().core.state.queue.len()
+    }
+
     /// How passes choose, as it was asked for.
     pub fn policy(&self) -> &Policy {
         &self.0.options.policy

@@ -90,6 +90,24 @@ impl Service {
         Ok(service)
     }
 
+    /// Starts with somebody else who decides and carries out, on a thread of that name: `body` applies what comes
+    /// in, and returns soon once it is told to stop, the log has failed or the engine is closed.
+    #[cfg(feature = "mesos")]
+    pub(crate) fn start_with(
+        engine: Engine,
+        name: &str,
+        body: impl FnOnce(&Engine, &AtomicBool) + Send + 'static,
+    ) -> Result<Self, ServiceError> {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let driver_error = Arc::new(Mutex::new(None));
+        let reconciled = Reconciled::default();
+        let mut service = Self { engine, is_stopped, threads: Vec::new(), driver_error, reconciled };
+        service.spawn(name, move |engine, is_stopped, _| body(engine, is_stopped))?;
+        service.spawn("weighbridge-bulk", |engine, is_stopped, _| carry_on_all(engine, is_stopped))?;
+        service.engine.set_driver(true);
+        Ok(service)
+    }
+
     /// Starts without anything to run on: what comes in is applied, kept and answered, and nothing
     /// is launched. Launches on record stay as they are until a driver is asked.
     pub fn start_without_driver(engine: Engine) -> Result<Self, ServiceError> {

@@ -7,6 +7,8 @@
 mod api_body;
 mod batch;
 mod manifest;
+#[cfg(feature = "mesos")]
+mod mesos;
 #[cfg(feature = "server")]
 mod message;
 mod store;
@@ -22,6 +24,8 @@ mod replay;
 pub use api_body::api_body;
 pub use batch::batch_decode;
 pub use manifest::manifest;
+#[cfg(feature = "mesos")]
+pub use mesos::{mesos_event, recordio};
 #[cfg(feature = "server")]
 pub use message::message;
 pub use store::store_open;

@@ -60,3 +60,15 @@ fn the_corpus_of_messages_is_refused_with_words_or_reads_back() {
 fn the_corpus_of_workload_files_is_refused_with_faults_or_valid() {
     replay("workload_file", super::workload_file);
 }
+
+#[cfg(feature = "mesos")]
+#[test]
+fn the_corpus_of_records_is_the_same_however_it_is_cut() {
+    replay("recordio", super::recordio);
+}
+
+#[cfg(feature = "mesos")]
+#[test]
+fn the_corpus_of_events_is_refused_or_understood() {
+    replay("mesos_event", super::mesos_event);
+}

@@ -1,0 +1,103 @@
+//! What `serve` is told of a Mesos cluster.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::failure::Failure;
+use crate::driver::{MesosError, MesosOptions};
+
+/// Bytes of a file with a secret.
+const SECRET_BYTES_MAX: usize = 64 << 10;
+
+/// Settings of the framework; docs/mesos.md says more of each.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Mesos")]
+pub(super) struct MesosArgs {
+    /// Run jobs as tasks of a Mesos cluster: its masters, by commas; which of them leads is found
+    #[arg(long, value_name = "URL,…", value_parser = MesosOptions::new, conflicts_with_all = ["driver", "resources", "attribute"])]
+    mesos: Option<MesosOptions>,
+    /// Name of the framework, as the master shows it
+    #[arg(long, value_name = "NAME", requires = "mesos", default_value = "weighbridge")]
+    mesos_name: String,
+    /// User that tasks run as; who runs this, where it is not said
+    #[arg(long, value_name = "USER", requires = "mesos")]
+    mesos_user: Option<String>,
+    /// Role whose resources are offered
+    #[arg(long, value_name = "ROLE", requires = "mesos", default_value = "*")]
+    mesos_role: String,
+    /// Name for a master that asks who it is
+    #[arg(long, value_name = "NAME", requires = "mesos_secret_file")]
+    mesos_principal: Option<String>,
+    /// File with the secret for it
+    #[arg(long, value_name = "FILE", requires = "mesos_principal")]
+    mesos_secret_file: Option<PathBuf>,
+    /// Address that the master shows to people
+    #[arg(long, value_name = "URL", requires = "mesos")]
+    mesos_webui_url: Option<String>,
+    /// How long tasks run on while no daemon is subscribed; then the master ends them
+    #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "7d", value_parser = super::duration::duration)]
+    mesos_failover: Duration,
+    /// Let tasks end with an agent that is restarted
+    #[arg(long, requires = "mesos")]
+    mesos_no_checkpoint: bool,
+    /// Take offers of agents with graphics processors
+    #[arg(long, requires = "mesos")]
+    mesos_gpus: bool,
+    /// How long the master keeps to itself what nothing can use, unless something new comes to run
+    #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "5s", value_parser = super::duration::duration)]
+    mesos_refuse: Duration,
+    /// How long a task may be on an agent that does not answer before it runs anew elsewhere
+    #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "5m", value_parser = super::duration::duration)]
+    mesos_unreachable: Duration,
+    /// How long a task that is to end may take before it is ended by force
+    #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "5s", value_parser = super::duration::duration)]
+    mesos_kill_grace: Duration,
+}
+
+impl MesosArgs {
+    /// What is asked for; none where it is no cluster.
+    pub(super) fn options(&self) -> Result<Option<MesosOptions>, Failure> {
+        let Some(mut options) = self.mesos.clone() else { return Ok(None) };
+        options.name.clone_from(&self.mesos_name);
+        if let Some(user) = &self.mesos_user {
+            options.user.clone_from(user);
+        }
+        options.role.clone_from(&self.mesos_role);
+        options.principal.clone_from(&self.mesos_principal);
+        options.secret = self.mesos_secret_file.as_deref().map(secret).transpose()?;
+        options.webui_url.clone_from(&self.mesos_webui_url);
+        options.failover = self.mesos_failover;
+        options.checkpoint = !self.mesos_no_checkpoint;
+        options.gpus = self.mesos_gpus;
+        options.refuse = self.mesos_refuse;
+        options.unreachable = self.mesos_unreachable;
+        options.kill_grace = self.mesos_kill_grace;
+        Ok(Some(options))
+    }
+}
+
+/// The first line of a file.
+fn secret(path: &Path) -> Result<String, Failure> {
+    let unreadable = |cause: &dyn std::fmt::Display| {
+        Failure::failed("secret", format_args!("could not read the secret in {}: {cause}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() && text.len() <= SECRET_BYTES_MAX => Ok(line.to_owned()),
+        _ => Err(unreadable(&"it is to hold one line")),
+    }
+}
+
+/// The framework is none any more, and the daemon ends.
+pub(super) fn failure(error: &MesosError) -> Failure {
+    let failure = |code| Failure::failed(code, error);
+    match error {
+        MesosError::Refused { .. } => failure("mesos-refused").help(
+            "a framework that another one has replaced leaves it the cluster; for one that was removed, move \
+             mesos-framework-id out of the store, and it starts anew: what ran is gone and runs again",
+        ),
+        MesosError::ForeignTask { .. } => failure("mesos-foreign-task")
+            .help("put the newest copy of the store back; or tear that framework down, then move mesos-framework-id out"),
+        _ => failure("mesos"),
+    }
+}

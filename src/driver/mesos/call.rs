@@ -1,0 +1,238 @@
+//! What a scheduler tells a master: the calls of the v1 API in JSON.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::event::Status;
+use super::options::MesosOptions;
+use super::resource::Resource;
+use crate::launch::Launch;
+use crate::model::OfferId;
+
+/// A call without the framework's id, which each of them names.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    kind: &'static str,
+    part: Value,
+}
+
+fn named(value: &str) -> Value {
+    json!({ "value": value })
+}
+
+fn filters(refuse: Duration) -> Value {
+    json!({ "refuse_seconds": refuse.as_secs_f64() })
+}
+
+impl Call {
+    /// The whole message.
+    pub(crate) fn body(&self, framework_id: &str) -> Vec<u8> {
+        let mut body = Map::new();
+        body.insert("type".into(), self.kind.into());
+        body.insert("framework_id".into(), named(framework_id));
+        if !self.part.is_null() {
+            body.insert(self.kind.to_lowercase(), self.part.clone());
+        }
+        Value::from(body).to_string().into_bytes()
+    }
+
+    /// Launches tasks on offers of one agent; what they leave is offered again as soon as may be.
+    pub(crate) fn accept<'o>(offers: impl Iterator<Item = &'o OfferId>, tasks: &[Value]) -> Self {
+        let launch = json!([{ "type": "LAUNCH", "launch": { "task_infos": tasks } }]);
+        let offers: Vec<Value> = offers.map(|offer| named(offer.as_str())).collect();
+        let filters = filters(Duration::ZERO);
+        Self {
+            kind: "ACCEPT",
+            part: json!({ "offer_ids": offers, "operations": launch, "filters": filters }),
+        }
+    }
+
+    /// Gives offers back; the same resources come again after `refuse` at the earliest.
+    pub(crate) fn decline<'o>(offers: impl Iterator<Item = &'o OfferId>, refuse: Duration) -> Self {
+        let offers: Vec<Value> = offers.map(|offer| named(offer.as_str())).collect();
+        Self { kind: "DECLINE", part: json!({ "offer_ids": offers, "filters": filters(refuse) }) }
+    }
+
+    /// Says that a status is kept; none where nobody waits for word of it.
+    pub(crate) fn acknowledge(status: &Status) -> Option<Self> {
+        let (uuid, agent) = (status.uuid.as_ref()?, status.agent_id.as_ref()?);
+        let (agent, task) = (named(&agent.value), named(&status.task_id.value));
+        Some(Self { kind: "ACKNOWLEDGE", part: json!({ "agent_id": agent, "task_id": task, "uuid": uuid }) })
+    }
+
+    pub(crate) fn kill(task_id: &str) -> Self {
+        Self { kind: "KILL", part: json!({ "task_id": named(task_id) }) }
+    }
+
+    /// Asks what became of tasks; the answers are statuses. Of none: of all the master knows.
+    pub(crate) fn reconcile<'t>(task_ids: impl Iterator<Item = &'t str>) -> Self {
+        let tasks: Vec<Value> = task_ids.map(|id| json!({ "task_id": named(id) })).collect();
+        Self { kind: "RECONCILE", part: json!({ "tasks": tasks }) }
+    }
+
+    /// No offers, until `revive`.
+    pub(crate) fn suppress() -> Self {
+        Self { kind: "SUPPRESS", part: Value::Null }
+    }
+
+    /// Offers, also of what was declined.
+    pub(crate) fn revive() -> Self {
+        Self { kind: "REVIVE", part: Value::Null }
+    }
+}
+
+/// The first call of all, as a framework that was here before where its id is known.
+pub(crate) fn subscribe(options: &MesosOptions, framework_id: Option<&str>) -> Vec<u8> {
+    let mut capabilities =
+        vec!["PARTITION_AWARE", "TASK_KILLING_STATE", "MULTI_ROLE", "RESERVATION_REFINEMENT"];
+    if options.gpus {
+        capabilities.push("GPU_RESOURCES");
+    }
+    let capabilities: Vec<Value> = capabilities.into_iter().map(|kind| json!({ "type": kind })).collect();
+    let mut info = json!({
+        "name": options.name,
+        "user": options.user,
+        "roles": [options.role],
+        "checkpoint": options.checkpoint,
+        "failover_timeout": options.failover.as_secs_f64(),
+        "capabilities": capabilities,
+    });
+    let optional = [("principal", &options.principal), ("webui_url", &options.webui_url)];
+    for (member, value) in optional {
+        if let Some(value) = value {
+            info[member] = value.as_str().into();
+        }
+    }
+    let mut body = json!({ "type": "SUBSCRIBE" });
+    if let Some(id) = framework_id {
+        info["id"] = named(id);
+        body["framework_id"] = named(id);
+    }
+    body["subscribe"] = json!({ "framework_info": info });
+    body.to_string().into_bytes()
+}
+
+/// The task that carries out a launch.
+pub(crate) fn task(launch: &Launch, id: &str, agent: &str, resources: &[Resource], grace: Duration) -> Value {
+    let variables = launch.env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+    let label = |key: &str, value: String| json!({ "key": key, "value": value });
+    let nanoseconds =
+        |length: Duration| json!({ "nanoseconds": u64::try_from(length.as_nanos()).unwrap_or(u64::MAX) });
+    let mut task = json!({
+        "task_id": named(id),
+        "name": launch.cluster_id,
+        "agent_id": named(agent),
+        "resources": resources,
+        "command": {
+            "shell": false,
+            "value": launch.command.first(),
+            "arguments": launch.command,
+            "environment": { "variables": variables.collect::<Vec<_>>() },
+        },
+        "kill_policy": { "grace_period": nanoseconds(grace) },
+        "labels": { "labels": [
+            label("job", launch.job.to_string()),
+            label("job_type", launch.job_type.clone()),
+            label("job_type_version", launch.job_type_version.clone()),
+        ] },
+    });
+    if let Some(seconds) = launch.timeout_s {
+        task["max_completion_time"] = nanoseconds(Duration::from_secs(seconds.into()));
+    }
+    task
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::driver::mesos::event::Text;
+    use crate::model::{ExeId, JobId, LaunchName, NodeId, NodeResources};
+
+    fn body(call: &Call) -> Value {
+        serde_json::from_slice(&call.body("f")).expect("JSON")
+    }
+
+    #[test]
+    fn calls_are_what_the_api_takes() {
+        let offers = [OfferId::new("o").expect("a name")];
+        let framework = json!({ "value": "f" });
+        let declined = json!({ "type": "DECLINE", "framework_id": framework,
+            "decline": { "offer_ids": [{ "value": "o" }], "filters": { "refuse_seconds": 5.0 } } });
+        assert_eq!(body(&Call::decline(offers.iter(), Duration::from_secs(5))), declined);
+        let accepted = body(&Call::accept(offers.iter(), &[json!({ "name": "t" })]));
+        assert_eq!(accepted["accept"]["operations"][0]["launch"]["task_infos"], json!([{ "name": "t" }]));
+        assert_eq!(body(&Call::revive()), json!({ "type": "REVIVE", "framework_id": framework }));
+        let asked = body(&Call::reconcile(["t"].into_iter()));
+        assert_eq!(asked["reconcile"], json!({ "tasks": [{ "task_id": { "value": "t" } }] }));
+        assert_eq!(body(&Call::kill("t"))["kill"], json!({ "task_id": { "value": "t" } }));
+        let text = |value: &str| Text { value: value.to_owned() };
+        let mut status = Status { task_id: text("t"), agent_id: Some(text("a")), ..Status::default() };
+        assert!(Call::acknowledge(&status).is_none(), "the answer to a reconciliation");
+        status.uuid = Some("dQ==".to_owned());
+        let kept = body(&Call::acknowledge(&status).expect("a call"));
+        assert_eq!(
+            kept["acknowledge"],
+            json!({ "agent_id": { "value": "a" }, "task_id": { "value": "t" }, "uuid": "dQ==" })
+        );
+    }
+
+    #[test]
+    fn a_subscription_says_who_it_is() {
+        let mut options = MesosOptions::new("http://h:1").expect("an address");
+        let read = |options: &MesosOptions, id| -> Value {
+            serde_json::from_slice(&subscribe(options, id)).expect("JSON")
+        };
+        let new = read(&options, None);
+        let info = &new["subscribe"]["framework_info"];
+        assert_eq!(
+            (&new["framework_id"], &info["id"], &info["principal"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
+        assert_eq!((&info["roles"], &info["checkpoint"]), (&json!(["*"]), &json!(true)));
+        options.principal = Some("p".to_owned());
+        options.gpus = true;
+        let again = read(&options, Some("f"));
+        let info = &again["subscribe"]["framework_info"];
+        assert_eq!(
+            (&again["framework_id"], &info["id"]),
+            (&json!({ "value": "f" }), &json!({ "value": "f" }))
+        );
+        assert_eq!(info["principal"], "p");
+        assert!(
+            info["capabilities"]
+                .as_array()
+                .is_some_and(|all| all.contains(&json!({ "type": "GPU_RESOURCES" })))
+        );
+    }
+
+    #[test]
+    fn a_task_is_told_all_that_its_launch_says() {
+        let launch = Launch {
+            name: LaunchName { exe: ExeId(17), number: 2 },
+            job: JobId(7),
+            exe_num: 3,
+            cluster_id: "scale_job_a_7x3".to_owned(),
+            job_type: "kind".to_owned(),
+            job_type_version: "1.0".to_owned(),
+            node: NodeId(1),
+            resources: Arc::new(NodeResources::new()),
+            command: ["echo", "a b"].map(str::to_owned).to_vec(),
+            env: vec![("WHO".to_owned(), "me".to_owned())],
+            timeout_s: Some(60),
+            gpus: Vec::new(),
+        };
+        let task = task(&launch, "id", "a", &[], Duration::from_secs(3));
+        assert_eq!((&task["task_id"]["value"], &task["agent_id"]["value"]), (&json!("id"), &json!("a")));
+        assert_eq!(
+            task["command"],
+            json!({ "shell": false, "value": "echo", "arguments": ["echo", "a b"],
+                "environment": { "variables": [{ "name": "WHO", "value": "me" }] } })
+        );
+        assert_eq!(task["max_completion_time"]["nanoseconds"], 60_000_000_000_u64);
+        assert_eq!(task["kill_policy"]["grace_period"]["nanoseconds"], 3_000_000_000_u64);
+        assert_eq!(task["labels"]["labels"][0], json!({ "key": "job", "value": "7" }));
+    }
+}

@@ -1,0 +1,695 @@
+//! The loop between the engine and a master, a thread of its own.
+//!
+//! M1  A launch leaves once it is on disk, on offers that nobody else has used, and once: where it is not known
+//!     whether a call arrived, the master is asked what became of its tasks.
+//! M2  A status is acknowledged once what it says is on disk.
+//! M3  The framework's id is on disk before the first task can be launched.
+//! M4  After an error of the master, or news of tasks that the store does not know, nothing is decided any more.
+//! M5  Nothing that runs is ended but by order: of a job that was canceled, or of a launch that was given up.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use serde_json::Value;
+
+use super::backoff::{Backoff, Random};
+use super::call::{Call, task};
+use super::event::{Event, Offered, Status};
+use super::id_file::IdFile;
+use super::options::MesosOptions;
+use super::resource::{Resource, take};
+use super::session::{Ended, News, Session, begin};
+use super::status::{Told, launch_of, task_id};
+use super::tasks::Tasks;
+use crate::clock::monotonic;
+use crate::engine::{Engine, Outgoing, Service, ServiceError, StatusOutcome, Ticket};
+use crate::launch::{Launch, StatusUpdate, TaskState};
+use crate::limits::MESOS_TASKS_ASKED_MAX;
+use crate::model::{AgentId, LaunchName, OfferId, Outcome, Usage, cluster_id};
+use crate::offer::{Declined, HeldOffer};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::wal::Durable;
+
+/// Longest sleep: load rows and views are at most this late.
+const NAP: Duration = Duration::from_millis(50);
+
+/// The same while something is on its way to the disk.
+const SHORT_NAP: Duration = Duration::from_millis(1);
+
+/// How long a framework that is stopped waits for what is on its way to the disk.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Pieces of news that are taken up before something else is done.
+const NEWS_AT_ONCE: usize = 1_000;
+
+/// How long an earlier service's last decisions are given to become durable.
+const OUTBOX_WAIT: Duration = Duration::from_secs(10);
+
+/// Waits before the next try to subscribe.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(15);
+
+/// Redirects that are followed from one master to the next.
+const REDIRECTS_MAX: usize = 5;
+
+/// After so long a subscription counts as one that works.
+const WORKS_AFTER: Duration = Duration::from_secs(5);
+
+/// How long nothing waits before no more offers are wanted.
+const SUPPRESS_AFTER: Duration = Duration::from_secs(1);
+
+/// Between two requests for offers of what was refused or has become free.
+const REVIVE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Between two looks at what is to be asked, ended again or given up.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Between two questions for all tasks that the master knows.
+const ASK_ALL_EVERY: Duration = Duration::from_mins(10);
+
+/// Why there is no framework, or none any more. The daemon ends with it; what runs goes on.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MesosError {
+    /// The id of the framework cannot be kept or read.
+    #[error("{}: {cause}", path.display())]
+    Id {
+        /// Where it is kept.
+        path: PathBuf,
+        /// What the system says.
+        cause: String,
+    },
+    /// The master does not take this framework, or not any more.
+    #[error("the master refuses: {reason}")]
+    Refused {
+        /// In the words of the master.
+        reason: String,
+    },
+    /// The cluster runs what this store never launched: it is an older copy, or there is another one.
+    #[error(
+        "task {task} of this framework was launched by a newer state of this store; is it an older copy? Nothing is \
+         started or ended"
+    )]
+    ForeignTask {
+        /// The first such task.
+        task: String,
+    },
+    /// A thread cannot be had, or what an earlier engine decided does not reach the disk.
+    #[error("{reason}")]
+    Start {
+        /// What the system says.
+        reason: String,
+    },
+}
+
+/// How it stands with the master, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MesosStatus {
+    /// The master it is subscribed at, if any.
+    pub master: Option<String>,
+    /// The framework's id, once a master gave one.
+    pub framework_id: Option<String>,
+    /// How often it was subscribed.
+    pub n_subscriptions: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    failure: Mutex<Option<MesosError>>,
+    status: Mutex<MesosStatus>,
+}
+
+/// A running framework. Stop it, or drop it, before the engine is closed.
+pub struct MesosFramework {
+    service: Service,
+    shared: Arc<Shared>,
+}
+
+impl MesosFramework {
+    /// Starts to subscribe, and to decide once that went well. `store` is the directory of the engine.
+    ///
+    /// # Errors
+    /// Where the id that is kept there cannot be read, or the system gives no thread.
+    pub fn start(engine: Engine, store: &Path, options: MesosOptions) -> Result<Self, MesosError> {
+        let file = IdFile::in_store(store);
+        let framework_id = file.read().map_err(|error| id_error(&file, &error))?;
+        // What an earlier service left was decided, but never reached a master: it is settled by its name like
+        // everything else on record, and must not be carried out besides.
+        if !engine.settle(OUTBOX_WAIT) {
+            let reason = "could not bring the launches on record to the disk".to_owned();
+            return Err(MesosError::Start { reason });
+        }
+        drop(engine.outgoing(Duration::ZERO));
+        let shared = Arc::new(Shared::default());
+        shared.status.lock().framework_id.clone_from(&framework_id);
+        let told = shared.clone();
+        let service = Service::start_with(engine, "weighbridge-mesos", move |engine, is_stopped| {
+            let mut this = Loop::new(engine, options, file, framework_id, &told);
+            if let Err(error) = this.run(is_stopped) {
+                *told.failure.lock() = Some(error);
+            }
+            told.status.lock().master = None;
+        });
+        match service {
+            Ok(service) => Ok(Self { service, shared }),
+            Err(ServiceError::Driver(error)) => Err(MesosError::Start { reason: error.to_string() }),
+            Err(ServiceError::Thread(error)) => Err(MesosError::Start { reason: error.to_string() }),
+        }
+    }
+
+    /// Why nothing is decided any more, if so.
+    pub fn failure(&self) -> Option<MesosError> {
+        self.shared.failure.lock().clone()
+    }
+
+    /// How it stands with the master.
+    pub fn status(&self) -> MesosStatus {
+        self.shared.status.lock().clone()
+    }
+
+    /// Decides nothing any more and waits for the threads. What runs goes on, for as long as the options say.
+    pub fn stop(self) {
+        self.service.stop();
+    }
+}
+
+fn id_error(file: &IdFile, error: &std::io::Error) -> MesosError {
+    MesosError::Id { path: file.path().to_owned(), cause: error.to_string() }
+}
+
+/// Chance as the system has it.
+fn system_random() -> Random {
+    use std::hash::{BuildHasher, RandomState};
+    let mut n = 0_u64;
+    let keys = RandomState::new();
+    Box::new(move || {
+        n += 1;
+        keys.hash_one(n)
+    })
+}
+
+enum Link {
+    /// Until the next try.
+    Down(Instant),
+    Opening(Receiver<News>),
+    Up {
+        session: Box<Session>,
+        news: Receiver<News>,
+        since: Instant,
+    },
+}
+
+/// A status that is on its way to the disk.
+struct Reported {
+    name: LaunchName,
+    status: Box<Status>,
+    is_running: bool,
+    ticket: Ticket<StatusOutcome, Infallible>,
+}
+
+struct Loop<'e> {
+    engine: &'e Engine,
+    options: Arc<MesosOptions>,
+    file: IdFile,
+    framework_id: Option<String>,
+    shared: &'e Shared,
+    link: Link,
+    backoff: Backoff,
+    /// Which of the masters is tried next.
+    next_master: usize,
+    n_redirects: usize,
+    tasks: Tasks,
+    /// What the offers have that are held, as it came.
+    offers: HashMap<OfferId, Vec<Resource>>,
+    reported: VecDeque<Reported>,
+    /// To be sent.
+    calls: Vec<Call>,
+    /// Decisions that were handed over and have not come back as durable.
+    n_deciding: usize,
+    /// What waited when it was last looked.
+    n_waiting: usize,
+    /// Since when nothing waits.
+    empty_since: Option<Instant>,
+    is_suppressed: bool,
+    /// Something was refused or has become free that the master should offer soon.
+    wants_offers: bool,
+    revived: Instant,
+    looked: Instant,
+    asked_all: Instant,
+}
+
+impl<'e> Loop<'e> {
+    fn new(
+        engine: &'e Engine,
+        options: MesosOptions,
+        file: IdFile,
+        framework_id: Option<String>,
+        shared: &'e Shared,
+    ) -> Self {
+        let now = monotonic();
+        let mut tasks = Tasks::new(options.unreachable);
+        for run in engine.running() {
+            let id = task_id(&cluster_id(engine.framework(), run.job, run.exe_num), run.name);
+            tasks.put(run.name, id, now);
+            if run.is_canceled {
+                tasks.end(run.name, now);
+            }
+        }
+        Self {
+            engine,
+            options: Arc::new(options),
+            file,
+            framework_id,
+            shared,
+            link: Link::Down(now),
+            backoff: Backoff::new(RETRY_FIRST, RETRY_MOST, system_random()),
+            next_master: 0,
+            n_redirects: 0,
+            tasks,
+            offers: HashMap::new(),
+            reported: VecDeque::new(),
+            calls: Vec::new(),
+            n_deciding: 0,
+            n_waiting: 0,
+            empty_since: None,
+            is_suppressed: false,
+            wants_offers: false,
+            revived: now,
+            looked: now,
+            asked_all: now,
+        }
+    }
+
+    fn run(&mut self, is_stopped: &AtomicBool) -> Result<(), MesosError> {
+        // Acquire, with the Release in `stop_threads`.
+        let is_over = |engine: &Engine| {
+            is_stopped.load(Ordering::Acquire) || engine.failure().is_some() || engine.is_closed()
+        };
+        while !is_over(self.engine) {
+            self.turn()?;
+            if self.reported.is_empty() && self.n_deciding == 0 {
+                self.engine.wait_for_work(NAP);
+                self.carry_out(Duration::ZERO);
+            } else {
+                self.carry_out(SHORT_NAP);
+            }
+        }
+        // What is decided leaves, so that the next one need not ask.
+        let end = monotonic() + LAST_WAIT;
+        while (!self.reported.is_empty() || self.n_deciding > 0) && monotonic() < end {
+            self.carry_out(SHORT_NAP);
+            self.settle();
+            self.send();
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(), MesosError> {
+        self.listen()?;
+        self.engine.pump();
+        self.settle();
+        if matches!(self.link, Link::Up { .. }) {
+            self.decide();
+            self.see_to_offers();
+            self.look();
+        }
+        self.send();
+        Ok(())
+    }
+
+    /// Takes up what the master tells; begins to subscribe where it is time.
+    fn listen(&mut self) -> Result<(), MesosError> {
+        for _ in 0..NEWS_AT_ONCE {
+            let heard = match &self.link {
+                Link::Down(until) if *until <= monotonic() => {
+                    self.subscribe(None);
+                    continue;
+                }
+                Link::Down(_) => return Ok(()),
+                Link::Opening(news) | Link::Up { news, .. } => news.try_recv(),
+            };
+            match heard {
+                Ok(news) => self.take(news)?,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => {
+                    self.lost("the thread that reads events is gone");
+                }
+            }
+        }
+        // There may be more.
+        self.engine.wake();
+        Ok(())
+    }
+
+    /// At the next of the masters, or where one of them sends.
+    fn subscribe(&mut self, leader: Option<super::address::Address>) {
+        let master = leader.unwrap_or_else(|| {
+            let masters = &self.options.masters;
+            let master = masters[self.next_master % masters.len()].clone();
+            self.next_master = (self.next_master + 1) % masters.len();
+            master
+        });
+        let engine = self.engine.clone();
+        tracing::debug!(%master, "subscribes");
+        self.link = match begin(&self.options, master, self.framework_id.clone(), move || engine.wake()) {
+            Ok(news) => Link::Opening(news),
+            Err(error) => {
+                tracing::warn!(%error, "no thread to subscribe with");
+                Link::Down(monotonic() + self.backoff.wait())
+            }
+        };
+    }
+
+    fn take(&mut self, news: News) -> Result<(), MesosError> {
+        match news {
+            News::Subscribed(session) => self.subscribed(session),
+            News::Over(ended) => self.over(ended),
+            News::Event(event) => self.event(event),
+        }
+    }
+
+    fn subscribed(&mut self, session: Box<Session>) -> Result<(), MesosError> {
+        let Link::Opening(news) = std::mem::replace(&mut self.link, Link::Down(monotonic())) else {
+            return Ok(());
+        };
+        if self.framework_id.as_deref() != Some(&session.framework_id) {
+            self.file.write(&session.framework_id).map_err(|error| id_error(&self.file, &error))?;
+            self.framework_id = Some(session.framework_id.clone());
+        }
+        tracing::info!(master = %session.master, framework = session.framework_id, "subscribed");
+        let mut status = self.shared.status.lock();
+        status.master = Some(session.master.to_string());
+        status.framework_id.clone_from(&self.framework_id);
+        status.n_subscriptions += 1;
+        drop(status);
+        let now = monotonic();
+        self.link = Link::Up { session, news, since: now };
+        (self.n_redirects, self.is_suppressed) = (0, false);
+        self.tasks.ask_all(now);
+        self.looked = now;
+        self.ask(now);
+        self.ask_for_all(now);
+        Ok(())
+    }
+
+    fn over(&mut self, ended: Ended) -> Result<(), MesosError> {
+        match ended {
+            Ended::Refused(reason) => return Err(MesosError::Refused { reason }),
+            // Two masters may send to each other for a while.
+            Ended::Elsewhere(leader) if self.n_redirects < REDIRECTS_MAX => {
+                self.n_redirects += 1;
+                self.subscribe(Some(leader));
+            }
+            Ended::Elsewhere(leader) => {
+                self.n_redirects = 0;
+                self.lost(&format!("sent on too often, last to {leader}"));
+            }
+            Ended::Lost(reason) => self.lost(&reason),
+        }
+        Ok(())
+    }
+
+    /// There is no subscription any more, or none yet: the next try is after a while.
+    fn lost(&mut self, reason: &str) {
+        let now = monotonic();
+        if let Link::Up { since, .. } = std::mem::replace(&mut self.link, Link::Down(now)) {
+            self.shared.status.lock().master = None;
+            if now.duration_since(since) >= WORKS_AFTER {
+                self.backoff.reset();
+            }
+            // The offers went with the subscription; the next one comes with others.
+            drop(self.engine.decline_offers());
+            self.offers.clear();
+            self.calls.clear();
+        }
+        let wait = self.backoff.wait();
+        tracing::warn!(reason, ?wait, "not subscribed");
+        self.link = Link::Down(now + wait);
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), MesosError> {
+        match event {
+            Event::Offers(offers) => self.offered(offers),
+            // Where it is used already, its launches are refused, and statuses say so.
+            Event::Rescind(offer) => {
+                drop(self.engine.rescinded(&offer));
+                self.offers.remove(&offer);
+            }
+            Event::Update(status) => self.update(status)?,
+            Event::AgentLost(agent) => {
+                let lost = self.engine.agent_lost(&agent);
+                self.agent_lost(lost.map(|lost| (lost.offers, lost.launches)));
+            }
+            Event::Error(reason) => return Err(MesosError::Refused { reason }),
+            Event::Subscribed(_) | Event::Heartbeat | Event::Other => {}
+        }
+        Ok(())
+    }
+
+    /// What became of its tasks is told by statuses, or when they are asked for.
+    fn agent_lost(&mut self, lost: Option<(Vec<HeldOffer>, Vec<LaunchName>)>) {
+        let Some((offers, launches)) = lost else { return };
+        let now = monotonic();
+        for offer in &offers {
+            self.offers.remove(offer.id());
+        }
+        for name in launches {
+            self.tasks.ask(name, now);
+        }
+    }
+
+    fn offered(&mut self, offers: Vec<Offered>) {
+        for Offered { offer, resources } in offers {
+            let id = offer.id.clone();
+            let arrival = self.engine.offered(&offer);
+            self.agent_lost(arrival.replaced.map(|lost| (lost.offers, lost.launches)));
+            match arrival.outcome {
+                Ok(_) => {
+                    self.offers.insert(id, resources);
+                }
+                Err(declined) => self.decline(&[declined]),
+            }
+        }
+    }
+
+    fn decline(&mut self, declined: &[Declined]) {
+        if declined.is_empty() {
+            return;
+        }
+        for declined in declined {
+            self.offers.remove(declined.offer.id());
+        }
+        self.calls
+            .push(Call::decline(declined.iter().map(|declined| declined.offer.id()), self.options.refuse));
+    }
+
+    /// Waits while the ring is full: no news is dropped, except by an engine that takes none any more.
+    fn tell(&self, name: LaunchName, state: &TaskState) -> Option<Ticket<StatusOutcome, Infallible>> {
+        loop {
+            let update = StatusUpdate { name, state: state.clone(), when: self.engine.now() };
+            match self.engine.status(update) {
+                Ok(ticket) => return Some(ticket),
+                Err(_) if self.engine.failure().is_some() || self.engine.is_closed() => return None,
+                Err(_) => {
+                    self.engine.pump();
+                    std::thread::sleep(SHORT_NAP);
+                }
+            }
+        }
+    }
+
+    fn update(&mut self, status: Box<Status>) -> Result<(), MesosError> {
+        let Some(name) = launch_of(&status.task_id.value) else {
+            tracing::warn!(
+                task = status.task_id.value,
+                state = status.state,
+                "a task that is not of our making"
+            );
+            self.calls.extend(Call::acknowledge(&status));
+            return Ok(());
+        };
+        if name.exe > self.engine.last_exe() {
+            return Err(MesosError::ForeignTask { task: status.task_id.value.clone() });
+        }
+        let now = monotonic();
+        match status.read() {
+            Told::Doubt(doubt) => {
+                self.tasks.doubt(name, doubt, now);
+                self.calls.extend(Call::acknowledge(&status));
+            }
+            Told::News(state) => {
+                let is_running = state == TaskState::Running;
+                self.tasks.heard(name, now);
+                if let Some(ticket) = self.tell(name, &state) {
+                    self.reported.push_back(Reported { name, status, is_running, ticket });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Acknowledges what is on disk.
+    fn settle(&mut self) {
+        let now = monotonic();
+        while let Some(answer) = self.reported.front().and_then(|first| first.ticket.poll()) {
+            let Some(Reported { name, status, is_running, .. }) = self.reported.pop_front() else { return };
+            // Without an answer it is not on disk, and the next engine is told again.
+            let Ok(outcome) = answer else { continue };
+            match (is_running, outcome) {
+                (true, StatusOutcome::Applied) => {}
+                (true, StatusOutcome::Stale) => {
+                    // It was given up, and is back.
+                    tracing::info!(task = status.task_id.value, "ends what was given up");
+                    self.tasks.put(name, status.task_id.value.clone(), now);
+                    self.tasks.end(name, now);
+                    self.looked = now;
+                }
+                (false, _) => {
+                    self.tasks.remove(name);
+                    self.wants_offers = true;
+                }
+            }
+            self.calls.extend(Call::acknowledge(&status));
+        }
+    }
+
+    fn decide(&mut self) {
+        for picks in self.engine.pass() {
+            self.n_deciding += usize::from(picks.hand_over() > 0);
+        }
+    }
+
+    /// Gives back what nothing can use; wants offers where something waits, and none where nothing does.
+    fn see_to_offers(&mut self) {
+        let now = monotonic();
+        let n_waiting = self.engine.n_waiting();
+        self.wants_offers |= n_waiting > self.n_waiting;
+        self.n_waiting = n_waiting;
+        self.decline(&self.engine.expired_offers());
+        if n_waiting == 0 {
+            let since = *self.empty_since.get_or_insert(now);
+            if !self.is_suppressed && now.duration_since(since) >= SUPPRESS_AFTER {
+                self.decline(&self.engine.decline_offers());
+                self.calls.push(Call::suppress());
+                self.is_suppressed = true;
+            }
+            return;
+        }
+        self.empty_since = None;
+        let is_due = self.wants_offers && now.duration_since(self.revived) >= REVIVE_PAUSE;
+        if self.is_suppressed || is_due {
+            self.calls.push(Call::revive());
+            (self.is_suppressed, self.wants_offers, self.revived) = (false, false, now);
+        }
+    }
+
+    /// Asks what is not known, ends again what has not ended, gives up what is lost.
+    fn look(&mut self) {
+        let now = monotonic();
+        if now < self.looked {
+            return;
+        }
+        self.looked = now + LOOK_EVERY;
+        self.ask(now);
+        if now.duration_since(self.asked_all) >= ASK_ALL_EVERY {
+            self.ask_for_all(now);
+        }
+        for id in self.tasks.due_ends(now) {
+            self.calls.push(Call::kill(&id));
+        }
+        for (name, reason) in self.tasks.given_up(now) {
+            let state = TaskState::Ended { outcome: Outcome::Lost { reason }, usage: Usage::default() };
+            // Nobody waits for word of it: it was not the master who said so.
+            drop(self.tell(name, &state));
+            self.tasks.remove(name);
+        }
+    }
+
+    fn ask(&mut self, now: Instant) {
+        let ids = self.tasks.due_questions(now);
+        for ids in ids.chunks(MESOS_TASKS_ASKED_MAX) {
+            self.calls.push(Call::reconcile(ids.iter().map(String::as_str)));
+        }
+    }
+
+    fn ask_for_all(&mut self, now: Instant) {
+        self.asked_all = now;
+        self.calls.push(Call::reconcile(std::iter::empty()));
+    }
+
+    /// Does what the engine's outbox says, in order; waits up to `timeout` for the first of it.
+    fn carry_out(&mut self, timeout: Duration) {
+        let now = monotonic();
+        for outgoing in self.engine.outgoing(timeout) {
+            match outgoing {
+                Outgoing::Accept { offers, launches } => {
+                    self.n_deciding = self.n_deciding.saturating_sub(1);
+                    self.accept(&offers, launches);
+                }
+                Outgoing::Launch(launch) => self.refuse(launch.get().name, "its node is not of the cluster"),
+                Outgoing::Kill(name) => {
+                    self.tasks.end(name.into_inner(), now);
+                    self.looked = now;
+                }
+                Outgoing::Acknowledge(_) => {}
+            }
+        }
+    }
+
+    /// A launch that never left goes back to its place.
+    fn refuse(&self, name: LaunchName, why: &str) {
+        drop(self.tell(name, &TaskState::Refused { reason: why.to_owned() }));
+    }
+
+    fn accept(&mut self, offers: &[HeldOffer], launches: Vec<Durable<Launch>>) {
+        let known: Vec<Option<Vec<Resource>>> =
+            offers.iter().map(|offer| self.offers.remove(offer.id())).collect();
+        let is_up = matches!(self.link, Link::Up { .. });
+        let ids = offers.iter().map(HeldOffer::id);
+        if !is_up || known.iter().any(Option::is_none) {
+            for launch in launches {
+                self.refuse(launch.get().name, "its offer ended before it could be used");
+            }
+            return;
+        }
+        let Some(agent) = offers.first().map(HeldOffer::agent) else { return };
+        if launches.is_empty() {
+            self.calls.push(Call::decline(ids, Duration::ZERO));
+            return;
+        }
+        let mut parts: Vec<Resource> = known.into_iter().flatten().flatten().collect();
+        let launches = launches.into_iter().map(Durable::into_inner);
+        let tasks = launches.map(|launch| self.task(&launch, agent, &mut parts)).collect::<Vec<_>>();
+        self.calls.push(Call::accept(ids, &tasks));
+    }
+
+    fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut [Resource]) -> Value {
+        let id = task_id(&launch.cluster_id, launch.name);
+        let task =
+            task(launch, &id, agent.as_str(), &take(parts, &launch.resources), self.options.kill_grace);
+        self.tasks.launched(launch.name, id, monotonic());
+        task
+    }
+
+    fn send(&mut self) {
+        let Link::Up { session, .. } = &mut self.link else { return };
+        if self.calls.is_empty() {
+            return;
+        }
+        let calls = std::mem::take(&mut self.calls);
+        let why = match session.send(&calls) {
+            Ok(refused) => match refused.first() {
+                None => return,
+                Some(refused) => format!("a call was answered {}: {}", refused.status, refused.why),
+            },
+            Err(error) => format!("a call could not be made: {error}"),
+        };
+        // What arrived and what did not is found by asking, once subscribed again.
+        self.lost(&why);
+    }
+}

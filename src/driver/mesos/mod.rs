@@ -1,0 +1,37 @@
+//! A framework that schedules a Mesos cluster, over the scheduler's HTTP API (v1) in JSON.
+//!
+//! ```text
+//!   master ──events──▶ session (a thread: http, recordio, event) ──▶ framework (a thread) ◀──▶ engine
+//!     ▲                                                                  │  offers, statuses in;
+//!     └────────────────────calls, several at a time (call)───────────────┘  decisions out once durable
+//! ```
+//!
+//! What is always so stands in `framework`; what each setting does and what happens when something fails, in
+//! docs/mesos.md.
+
+mod address;
+mod backoff;
+mod call;
+mod event;
+mod framework;
+mod http;
+mod id_file;
+mod options;
+mod recordio;
+mod resource;
+mod session;
+mod status;
+mod tasks;
+
+pub use address::AddressError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use event::Event;
+pub use framework::{MesosError, MesosFramework, MesosStatus};
+pub use id_file::FRAMEWORK_ID_FILE;
+pub use options::MesosOptions;
+#[cfg(any(test, fuzzing))]
+pub(crate) use recordio::Records;
+#[cfg(any(test, fuzzing))]
+pub(crate) use resource::{Resource, take};
+#[cfg(any(test, fuzzing))]
+pub(crate) use status::{Told, launch_of, task_id};

@@ -1,0 +1,60 @@
+//! How the framework is set up.
+
+use std::time::Duration;
+
+use super::address::{Address, AddressError};
+
+/// How weighbridge is a framework of a Mesos cluster.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MesosOptions {
+    pub(super) masters: Vec<Address>,
+    /// The framework's name, as the master shows it.
+    pub name: String,
+    /// As whom tasks run.
+    pub user: String,
+    /// The role whose resources are offered.
+    pub role: String,
+    /// By whose name it is known to a master that asks for one.
+    pub principal: Option<String>,
+    /// The secret that goes with it.
+    pub secret: Option<String>,
+    /// Where people find more, as the master shows it.
+    pub webui_url: Option<String>,
+    /// How long tasks run on while no daemon is subscribed.
+    pub failover: Duration,
+    /// Whether tasks outlive an agent that is restarted.
+    pub checkpoint: bool,
+    /// Whether offers of agents with graphics processors are wanted.
+    pub gpus: bool,
+    /// How long resources that nothing can use are not offered again, unless there is something new to run.
+    pub refuse: Duration,
+    /// How long a task may be on an agent that does not answer before it counts as lost.
+    pub unreachable: Duration,
+    /// How long a task that is to end may take before it is ended by force.
+    pub kill_grace: Duration,
+}
+
+impl MesosOptions {
+    /// At one of these masters, by commas: `http://HOST:PORT`, `HOST:PORT` or `HOST`.
+    ///
+    /// # Errors
+    /// Where one of them is no address.
+    pub fn new(masters: &str) -> Result<Self, AddressError> {
+        Ok(Self {
+            masters: masters.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            name: "weighbridge".to_owned(),
+            user: std::env::var("USER").unwrap_or_else(|_| "root".to_owned()),
+            role: "*".to_owned(),
+            principal: None,
+            secret: None,
+            webui_url: None,
+            failover: Duration::from_hours(7 * 24),
+            checkpoint: true,
+            gpus: false,
+            refuse: Duration::from_secs(5),
+            unreachable: Duration::from_mins(5),
+            kill_grace: Duration::from_secs(5),
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! What a status of a task says of its launch: whose fault an end was, and whether there ever was a beginning.
+
+use super::event::Status;
+use crate::launch::TaskState;
+use crate::model::{LaunchName, Outcome, Usage};
+
+/// What to do about a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// News for the engine.
+    News(TaskState),
+    /// Nobody can tell.
+    Doubt(Doubt),
+}
+
+/// That nobody can tell whether a task is there. It may come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// Its agent does not answer; else the master does not know it.
+    pub(crate) is_unreachable: bool,
+    /// In the words of the master.
+    pub(crate) reason: String,
+}
+
+/// The id of a task: the execution's name in a cluster, and the launch's name, which no other launch ever has.
+pub(crate) fn task_id(cluster_id: &str, name: LaunchName) -> String {
+    format!("{cluster_id}_{name}")
+}
+
+/// The launch of a task; none where the id is not of our making.
+pub(crate) fn launch_of(task_id: &str) -> Option<LaunchName> {
+    task_id.rsplit_once('_')?.1.parse().ok()
+}
+
+/// The number of a signal by the word for it.
+const SIGNALS: [(&str, i32); 14] = [
+    ("Hangup", 1),
+    ("Interrupt", 2),
+    ("Quit", 3),
+    ("Illegal instruction", 4),
+    ("Trace/breakpoint trap", 5),
+    ("Aborted", 6),
+    ("Bus error", 7),
+    ("Floating point exception", 8),
+    ("Killed", 9),
+    ("User defined signal 1", 10),
+    ("Segmentation fault", 11),
+    ("User defined signal 2", 12),
+    ("Broken pipe", 13),
+    ("Terminated", 15),
+];
+
+/// How a command ended: Mesos tells it in words alone.
+fn exit(message: &str) -> Outcome {
+    let after = |words: &str| message.split_once(words).map(|(_, rest)| rest);
+    let code = after("exited with status ").and_then(|rest| {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse().ok().filter(|code| *code != 0)
+    });
+    let signal = after("terminated with signal ")
+        .and_then(|rest| SIGNALS.iter().find(|(word, _)| rest.starts_with(word)).map(|(_, signal)| *signal));
+    match (code, signal) {
+        (_, Some(signal)) => Outcome::Signaled { signal },
+        (code, None) => Outcome::Exited { code: code.unwrap_or(1) },
+    }
+}
+
+/// Ends that are no fault of the command: of the agent, the executor, or whoever drains a machine.
+const OF_THE_SYSTEM: [&str; 14] = [
+    "REASON_AGENT_DRAINING",
+    "REASON_SLAVE_DRAINING",
+    "REASON_AGENT_RESTARTED",
+    "REASON_SLAVE_RESTARTED",
+    "REASON_AGENT_REMOVED",
+    "REASON_SLAVE_REMOVED",
+    "REASON_AGENT_DISCONNECTED",
+    "REASON_SLAVE_DISCONNECTED",
+    "REASON_CONTAINER_PREEMPTED",
+    "REASON_EXECUTOR_REGISTRATION_TIMEOUT",
+    "REASON_EXECUTOR_REREGISTRATION_TIMEOUT",
+    "REASON_EXECUTOR_TERMINATED",
+    "REASON_EXECUTOR_UNREGISTERED",
+    "REASON_IO_SWITCHBOARD_EXITED",
+];
+
+/// The launch was on an offer that had ended: no agent ever heard of it.
+const NO_OFFER: &str = "REASON_INVALID_OFFERS";
+
+/// A master's answer to a question, where it does not know the task.
+const UNKNOWN: &str = "REASON_RECONCILIATION";
+
+const TOO_LONG: &str = "REASON_MAX_COMPLETION_TIME_REACHED";
+
+/// The container never came to be: an image or a file that is not there, a user that is not known.
+const NO_CONTAINER: &str = "REASON_CONTAINER_LAUNCH_FAILED";
+
+impl Status {
+    pub(crate) fn read(&self) -> Told {
+        let reason = || format!("{}, {}: {}", self.state, self.reason, self.message);
+        let ended = |outcome| TaskState::Ended { outcome, usage: Usage::default() };
+        let is_of_the_system = OF_THE_SYSTEM.contains(&self.reason.as_str());
+        Told::News(match (self.state.as_str(), self.reason.as_str()) {
+            ("TASK_UNREACHABLE", _) => return Told::Doubt(Doubt { is_unreachable: true, reason: reason() }),
+            ("TASK_UNKNOWN", _) | ("TASK_LOST", UNKNOWN) => {
+                return Told::Doubt(Doubt { is_unreachable: false, reason: reason() });
+            }
+            ("TASK_FINISHED", _) => ended(Outcome::Exited { code: 0 }),
+            ("TASK_FAILED" | "TASK_KILLED", TOO_LONG) => ended(Outcome::TimedOut),
+            ("TASK_FAILED" | "TASK_KILLED", _) if is_of_the_system => {
+                ended(Outcome::Lost { reason: reason() })
+            }
+            ("TASK_FAILED", NO_CONTAINER) | ("TASK_ERROR", _) => {
+                ended(Outcome::NotStarted { reason: reason() })
+            }
+            ("TASK_FAILED", _) => ended(exit(&self.message)),
+            ("TASK_KILLED", _) => ended(Outcome::Canceled),
+            // It never ran: the same execution is launched again, under the next number.
+            ("TASK_DROPPED", _) | ("TASK_LOST", NO_OFFER) => TaskState::Refused { reason: reason() },
+            ("TASK_LOST" | "TASK_GONE" | "TASK_GONE_BY_OPERATOR", _) => {
+                ended(Outcome::Lost { reason: reason() })
+            }
+            _ => TaskState::Running,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ExeId, JobId, cluster_id};
+
+    fn told(state: &str, reason: &str, message: &str) -> Told {
+        let [state, reason, message] = [state, reason, message].map(str::to_owned);
+        Status { state, reason, message, ..Status::default() }.read()
+    }
+
+    fn ended(outcome: Outcome) -> Told {
+        Told::News(TaskState::Ended { outcome, usage: Usage::default() })
+    }
+
+    #[test]
+    fn an_id_of_a_task_is_read_back() {
+        let name = LaunchName { exe: ExeId(17), number: 2 };
+        let id = task_id(&cluster_id("a-1", JobId(7), 3), name);
+        assert_eq!(id, "scale_job_a-1_7x3_17.2");
+        assert_eq!(launch_of(&id), Some(name));
+        for other in ["", "17.2", "scale_job_a_7x3", "x_1.2.3", "other_task"] {
+            assert_eq!(launch_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_by_who_is_at_fault() {
+        let lost = |word: &str, why: &str| ended(Outcome::Lost { reason: format!("{word}, {why}: m") });
+        let failed = |message: &str| told("TASK_FAILED", "REASON_COMMAND_EXECUTOR_FAILED", message);
+        assert_eq!(told("TASK_FINISHED", "", ""), ended(Outcome::Exited { code: 0 }));
+        assert_eq!(failed("Command exited with status 42"), ended(Outcome::Exited { code: 42 }));
+        assert_eq!(failed("Command terminated with signal Killed"), ended(Outcome::Signaled { signal: 9 }));
+        let dumped = "Command terminated with signal Segmentation fault (core dumped)";
+        assert_eq!(failed(dumped), ended(Outcome::Signaled { signal: 11 }));
+        assert_eq!(failed("who knows"), ended(Outcome::Exited { code: 1 }));
+        assert_eq!(failed("exited with status 99999999999"), ended(Outcome::Exited { code: 1 }));
+        assert_eq!(told("TASK_FAILED", TOO_LONG, "exited with status 1"), ended(Outcome::TimedOut));
+        let never = Outcome::NotStarted { reason: "TASK_ERROR, REASON_TASK_INVALID: m".into() };
+        assert_eq!(told("TASK_ERROR", "REASON_TASK_INVALID", "m"), ended(never));
+        assert_eq!(told("TASK_KILLED", "", ""), ended(Outcome::Canceled));
+        for (word, why) in [
+            ("TASK_KILLED", "REASON_AGENT_DRAINING"),
+            ("TASK_FAILED", "REASON_EXECUTOR_TERMINATED"),
+            ("TASK_LOST", "REASON_SLAVE_REMOVED"),
+            ("TASK_GONE", "REASON_SLAVE_REMOVED_BY_OPERATOR"),
+            ("TASK_GONE_BY_OPERATOR", ""),
+        ] {
+            assert_eq!(told(word, why, "m"), lost(word, why));
+        }
+        for word in ["TASK_DROPPED", "TASK_LOST"] {
+            let refused = TaskState::Refused { reason: format!("{word}, {NO_OFFER}: m") };
+            assert_eq!(told(word, NO_OFFER, "m"), Told::News(refused));
+        }
+        let doubt = |word: &str, is_unreachable| {
+            assert_eq!(
+                told(word, UNKNOWN, "m"),
+                Told::Doubt(Doubt { is_unreachable, reason: format!("{word}, {UNKNOWN}: m") })
+            );
+        };
+        doubt("TASK_UNREACHABLE", true);
+        doubt("TASK_UNKNOWN", false);
+        doubt("TASK_LOST", false);
+        for word in ["TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_OF_TOMORROW"] {
+            assert_eq!(told(word, "", ""), Told::News(TaskState::Running), "{word}");
+        }
+    }
+}
