@@ -6,96 +6,16 @@
 #[path = "common/cluster.rs"]
 mod cluster;
 mod common;
+#[path = "mesos/site.rs"]
+mod site;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpStream;
 
-use cluster::Cluster;
-use common::{Daemon, Place, jobs_in, until};
-use serde_json::{Value, json};
-use weighbridge::{FRAMEWORK_ID_FILE, Job, JobStatus};
-
-/// A daemon on a cluster, with a type of job that sleeps.
-struct Site {
-    cluster: Cluster,
-    place: Place,
-    daemon: Option<Daemon>,
-    /// Beside the address of the cluster.
-    options: Vec<&'static str>,
-}
-
-impl Site {
-    /// `None` where there is no Mesos.
-    fn new(flags: &[&str], options: &[&'static str]) -> Option<Self> {
-        let cluster = Cluster::start(flags)?;
-        let mut site = Self { cluster, place: Place::new(), daemon: None, options: options.to_vec() };
-        site.start();
-        site.ask(&["job-type", "create", "nap", "--cpus", "0.5", "--mem", "32", "--", "sleep", "{seconds}"]);
-        Some(site)
-    }
-
-    fn start(&mut self) {
-        let args = [&["--store", "s", "--mesos", &self.cluster.master], self.options.as_slice()].concat();
-        self.daemon = Some(Daemon::start(&self.place, &args));
-    }
-
-    fn ask(&self, args: &[&str]) -> Value {
-        let daemon = self.daemon.as_ref().expect("it runs");
-        daemon.ask(&self.place, &[&["--output", "json"], args].concat()).expect(0).json()
-    }
-
-    fn submit(&self, n: usize, seconds: &str) {
-        let (n, seconds) = (n.to_string(), format!("seconds={seconds}"));
-        self.ask(&["submit", "nap", "--count", &n, "--input", &seconds]);
-    }
-
-    fn is_done(&self) -> bool {
-        let page = self.ask(&["jobs", "--status", "pending,blocked,queued,running", "--limit", "1"]);
-        page["jobs"].as_array().is_some_and(Vec::is_empty)
-    }
-
-    fn ctl(&self, args: &[&str]) {
-        let status = self.cluster.command("mesos-ctl").args(args).status();
-        assert!(status.expect("mesos-ctl can be run").success(), "{args:?}");
-    }
-
-    /// The tasks that the master knows, of this framework.
-    fn tasks(&self) -> BTreeMap<String, String> {
-        let is_known = !self.cluster.state()["frameworks"][0].is_null();
-        if is_known { self.cluster.tasks() } else { BTreeMap::new() }
-    }
-
-    fn n_tasks(&self, state: &str) -> usize {
-        self.tasks().values().filter(|known| *known == state).count()
-    }
-
-    /// Ends the daemon and gives all jobs, each of which completed.
-    fn end(mut self, n: usize) -> (Cluster, Vec<Job>) {
-        until("all jobs", || self.is_done());
-        assert!(self.daemon.take().expect("it runs").end().success());
-        let jobs = jobs_in(&self.place.path("s"));
-        assert_eq!(jobs.len(), n);
-        assert!(jobs.iter().all(|job| job.status == JobStatus::Completed), "{jobs:#?}");
-        (self.cluster, jobs)
-    }
-}
-
-/// Holds that each job was one task, and no other one was.
-fn check_once_each(cluster: &Cluster, jobs: &[Job]) {
-    let tasks = cluster.tasks();
-    assert!(tasks.values().all(|state| state == "TASK_FINISHED"), "{tasks:#?}");
-    let of_jobs: Vec<String> = jobs
-        .iter()
-        .map(|job| {
-            let launch = job.end.as_ref().expect("it ended").launch;
-            format!("scale_job_local_{}x{}_{launch}", job.id, job.num_exes)
-        })
-        .collect();
-    assert_eq!(of_jobs.len(), tasks.len(), "{tasks:#?}");
-    assert!(of_jobs.iter().all(|id| tasks.contains_key(id)), "{of_jobs:#?} {tasks:#?}");
-    assert!(jobs.iter().all(|job| job.tries <= 1), "{jobs:#?}");
-}
+use common::{Place, until};
+use serde_json::json;
+use site::{Site, address, check_once_each};
+use weighbridge::{FRAMEWORK_ID_FILE, Job};
 
 #[test]
 fn a_hundred_tasks_over_three_agents_run_once_each() {
@@ -154,15 +74,6 @@ fn a_master_that_is_killed_and_comes_back_finds_all_that_runs() {
     site.submit(6, "0.1");
     let (_, jobs) = site.end(30);
     assert!(jobs.iter().all(|job| (job.num_exes, job.launches) == (1, 1)), "{jobs:#?}");
-}
-
-/// Where a node of the cluster listens.
-fn address(cluster: &Cluster, node: &str) -> String {
-    let told = cluster.command("mesos-ctl").arg("status").output().expect("mesos-ctl can be run");
-    let told = String::from_utf8(told.stdout).expect("text");
-    let line =
-        told.lines().find(|line| line.starts_with(node)).unwrap_or_else(|| panic!("no {node}: {told}"));
-    line.split_whitespace().nth(1).expect("an address").to_owned()
 }
 
 #[test]
