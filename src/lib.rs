@@ -73,17 +73,18 @@ pub use engine::{
     ClockFiring, ClockRuleError, CloseError, Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTakenOver,
     JobTypeChange, JobTypeError, JobTypeView, JobsError, JournalEntry, JournalNote, LoadError, NewBatch,
     NewBatchError, NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing,
-    OutputError, PendingLaunches, Pick, Picks, QueueEntry, QueueError, QueueStatus, RecipeColumn,
-    RecipeError, RecipeNodeView, RecipePage, RecipeQuery, RecipeTypeChange, RecipeView, Reconciled,
-    Reprocess, Requeued, RunningLaunch, SchedulerChange, SchedulerStatus, Service, ServiceError,
+    OutputError, PendingLaunches, Pick, Picks, Printed, PrintedError, QueueEntry, QueueError, QueueStatus,
+    RecipeColumn, RecipeError, RecipeNodeView, RecipePage, RecipeQuery, RecipeTypeChange, RecipeView,
+    Reconciled, Reprocess, Requeued, RunningLaunch, SchedulerChange, SchedulerStatus, Service, ServiceError,
     StatusOutcome, SubmitError, TakeOverError, Ticket, TicketError, View, status_sink,
 };
 #[cfg(feature = "server")]
 pub use engine::{Delivered, DeliveryError};
 pub use intake::IntakeError;
 pub use launch::{
-    Driver, DriverError, Known, Launch, Left, LeftError, LeftFile, OUTPUTS_FILE, OutputSource, StatusSink,
-    StatusUpdate, TaskState, Template, TemplateError, fill, placeholders,
+    Driver, DriverError, Known, Launch, Left, LeftError, LeftFile, OUTPUTS_FILE, OutputSource, OutputStream,
+    Piece, PieceError, PrintedSource, Ran, ReadFrom, StatusSink, StatusUpdate, TaskState, Template,
+    TemplateError, fill, placeholders,
 };
 pub use load::{
     JobLoadGroup, LoadColumn, LoadFilter, LoadHistory, LoadOrder, LoadOrderError, LoadRetention, LoadRow,

@@ -34,6 +34,9 @@ pub const OUTPUT_FILES_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
 /// Entries of directories that are looked at for them: some 100 ms, while news of other ends waits.
 pub const OUTPUT_ENTRIES_MAX: usize = if cfg!(test) { 200 } else { 100_000 };
 
+/// Bytes that are read at once of what an execution prints: a Mesos agent reads sixteen pages at most.
+pub const PRINTED_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes of a file with a policy: some ten thousand job types with a few demands each.
 pub const POLICY_BYTES_MAX: u64 = 4 << 20;
 
@@ -314,6 +317,15 @@ pub const MESOS_CALLS_AT_ONCE: usize = 64;
 /// Tasks that a Mesos master is asked about in one call.
 pub const MESOS_TASKS_ASKED_MAX: usize = 1_000;
 
+/// Bytes of a master's list of its agents: some 2 KiB for each of ten thousand.
+pub const MESOS_AGENTS_BYTES_MAX: u64 = 64 << 20;
+
+/// Agents of one machine that are asked for a sandbox. One is usual.
+pub const MESOS_AGENTS_ASKED_MAX: usize = 4;
+
+/// Bytes of an agent's answer with a piece of a file, which travels in base 64, or with a list of files.
+pub const MESOS_FILES_BYTES_MAX: u64 = 16 << 20;
+
 /// Bytes of one line of a trace: a processor of a job is named in five, and thousands of them run in one.
 pub const TRACE_LINE_BYTES_MAX: usize = 1 << 16;
 
@@ -339,6 +351,7 @@ const _: () = assert!(BATCH_BYTES < BATCH_BYTES_MAX && JOB_TYPE_BYTES_MAX < BATC
 const _: () = assert!(EVENT_JOBS_MAX as usize * 64 + VALUES_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () =
     assert!(DATA_BYTES_MAX + FACTS_BYTES_MAX + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
+const _: () = assert!(PRINTED_BYTES_MAX as u64 * 2 < MESOS_FILES_BYTES_MAX);
 const _: () = assert!(OUTPUT_FILES_MAX * 24 < DATA_BYTES_MAX);
 const _: () = assert!(DATASET_FILES_MAX * 8 + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);

@@ -6,6 +6,8 @@
 
 #[path = "common/http.rs"]
 mod http;
+#[path = "api/logs.rs"]
+mod logs;
 #[path = "api/waits.rs"]
 mod waits;
 

@@ -40,6 +40,10 @@ pub(super) const VIEW_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Pause between two looks at the published view.
 pub(super) const VIEW_LOOK: Duration = Duration::from_millis(1);
 
+/// Reads of what executions print that go on at once, beside the runtime's threads: each may wait for an agent
+/// that does not answer.
+pub(super) const OUTSIDE_READS_MAX: usize = 16;
+
 /// Age of the core's last sign of life above which it counts as stuck. It gives one every 50 ms;
 /// a submission of a million jobs takes it about a second.
 pub(super) const CORE_SILENCE_MAX: Duration = Duration::from_secs(10);

@@ -132,6 +132,7 @@ const OWN: &[Endpoint] = &[
     posts("/api/v1/jobs", "Queue jobs of types that are there, all or none", || post(v1::new_jobs::create)),
     reads("/api/v1/jobs/{id}", "A job", || get(v1::jobs::detail)),
     reads("/api/v1/jobs/{id}/explain", "Why a job waits", || get(v1::jobs::explain)),
+    reads("/api/v1/jobs/{id}/logs/{stream}", "What an execution of a job prints, a piece at a time", || get(v1::logs::read)),
     reads("/api/v1/nodes/{id}/explain", "What may run on a node, and why the rest may not", || get(v1::nodes::explain)),
     posts("/api/v1/jobs/cancel", "End jobs, wherever they stand", || post(v1::jobs::cancel)),
     posts("/api/v1/jobs/priority", "Give jobs another priority", || post(v1::jobs::set_priority)),

@@ -30,15 +30,15 @@ use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::errors::Problem;
-use super::limits::ANSWER_WAIT_MAX;
+use super::limits::{ANSWER_WAIT_MAX, OUTSIDE_READS_MAX};
 use super::routes::{is_text, not_found, router};
 use super::state::ApiState;
 
 /// Threads that handle connections.
 const WORKERS: usize = 2;
 
-/// Threads that wait for the core's lock on behalf of requests.
-const BLOCKING_THREADS_MAX: usize = 16;
+/// Threads that wait for the core's lock on behalf of requests, and beside them those that read what is outside.
+const BLOCKING_THREADS_MAX: usize = 16 + OUTSIDE_READS_MAX;
 
 /// Pause after the system refused a connection: it is out of descriptors, or of memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

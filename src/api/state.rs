@@ -10,8 +10,8 @@ use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::limits::{
-    ANSWER_WAIT_MAX, CORE_SILENCE_MAX, LONG_BODIES_AT_ONCE_MAX, MANIFESTS_KEPT_MAX, SUBMISSIONS_AT_ONCE_MAX,
-    VIEW_LOOK, VIEW_WAIT_MAX,
+    ANSWER_WAIT_MAX, CORE_SILENCE_MAX, LONG_BODIES_AT_ONCE_MAX, MANIFESTS_KEPT_MAX, OUTSIDE_READS_MAX,
+    SUBMISSIONS_AT_ONCE_MAX, VIEW_LOOK, VIEW_WAIT_MAX,
 };
 use super::views::scale::{SharedDocument, document};
 use crate::engine::{Engine, Ticket, TicketError, View};
@@ -65,6 +65,8 @@ struct Shared {
     arriving: Semaphore,
     /// Submissions that have arrived and are not queued yet.
     reading: Semaphore,
+    /// Reads of what is outside the store.
+    outside: Arc<Semaphore>,
     /// Held by whoever has a view made.
     publishing: Mutex<()>,
     /// Manifests that were shown, by job type and revision.
@@ -87,6 +89,7 @@ impl ApiState {
             started,
             arriving: Semaphore::new(LONG_BODIES_AT_ONCE_MAX),
             reading: Semaphore::new(SUBMISSIONS_AT_ONCE_MAX),
+            outside: Arc::new(Semaphore::new(OUTSIDE_READS_MAX)),
             publishing: Mutex::new(()),
             manifests: sync::Mutex::new(HashMap::new()),
         }))
@@ -187,6 +190,21 @@ impl ApiState {
             // The runtime ends, and with it this request.
             Err(Err(_)) => std::future::pending().await,
         }
+    }
+
+    /// Reads something outside the store, which may take seconds, a few such reads at once. One whose caller
+    /// has gone keeps its place until it ends.
+    pub(super) async fn read_outside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> T {
+        let place = self.0.outside.clone().acquire_owned().await.expect("it is never closed");
+        self.ask_ahead(move |engine| {
+            let answer = read(engine);
+            drop(place);
+            answer
+        })
+        .await
     }
 
     /// The manifest of a revision, which never changes.

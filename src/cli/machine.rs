@@ -147,7 +147,9 @@ impl Machine {
                 .help(format_args!("{} may say more", log.display()))
         };
         let command = supervisor::command(&self.store);
-        self.engine.collect_outputs(Arc::new(LocalOutputs::of(&self.store).map_err(|error| failed(&error))?));
+        let sandboxes = Arc::new(LocalOutputs::of(&self.store).map_err(|error| failed(&error))?);
+        self.engine.collect_outputs(sandboxes.clone());
+        self.engine.read_printed_of(sandboxes);
         let sink = status_sink(&self.engine);
         let driver = LocalDriver::start(&self.store, command, LocalOptions::default(), sink);
         let driver = Arc::new(driver.map_err(|error| failed(&error))?);
@@ -159,8 +161,11 @@ impl Machine {
 
     /// Takes in, keeps and answers, and launches nothing.
     pub(super) fn start_without_driver(&mut self) -> Result<(), Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::failed("engine", error);
+        let sandboxes = LocalOutputs::of(&self.store).map_err(|error| failed(&error))?;
+        self.engine.read_printed_of(Arc::new(sandboxes));
         let service = Service::start_without_driver(self.engine.clone());
-        let service = service.map_err(|error| Failure::failed("engine", error))?;
+        let service = service.map_err(|error| failed(&error))?;
         self.at_work = Some(AtWork::Nobody(service));
         Ok(())
     }

@@ -22,6 +22,7 @@ mod outbox;
 mod passes;
 mod picks;
 mod plan;
+mod printed;
 mod recipe_look;
 mod reports;
 mod service;
@@ -50,6 +51,7 @@ pub use look::{JobRecord, RunningLaunch};
 pub use options::Options;
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
+pub use printed::{Printed, PrintedError};
 pub use recipe_look::{RecipeColumn, RecipeNodeView, RecipePage, RecipeQuery, RecipeView};
 pub use reports::SchedulerStatus;
 #[cfg(test)]

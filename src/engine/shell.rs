@@ -51,7 +51,7 @@ use super::ticket::{Promise, Pump, Ticket};
 use super::view::{View, view};
 use crate::clock::monotonic;
 use crate::intake::{Intake, IntakeError};
-use crate::launch::{OutputSource, StatusUpdate};
+use crate::launch::{OutputSource, PrintedSource, StatusUpdate};
 use crate::limits::STATUSES_LEN_MAX;
 use crate::model::{
     Accepted, Epoch, Event, EventNumber, JobId, JobTypeId, JobTypeSpec, LaunchName, NodeId, QueueMode,
@@ -146,6 +146,8 @@ pub(super) struct Inner {
     pub(super) reports: Reports,
     /// Where what executions left is looked for, if anywhere.
     pub(super) output_source: Mutex<Option<Arc<dyn OutputSource>>>,
+    /// Who reads what executions print, if anybody.
+    pub(super) printed_source: Mutex<Option<Arc<dyn PrintedSource>>>,
     pub(super) answers: Arc<DashMap<Arc<str>, Accepted>>,
     /// Of the batch that was gone on with last.
     pub(super) covered: Mutex<Covered>,
@@ -680,6 +682,7 @@ impl Inner {
             bulk_bell: Bell::default(),
             reports: Reports::default(),
             output_source: Mutex::new(None),
+            printed_source: Mutex::new(None),
             answers: Arc::default(),
             covered: Mutex::new(None),
             is_closed: AtomicBool::new(false),

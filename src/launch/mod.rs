@@ -6,9 +6,11 @@
 
 mod driver;
 mod outputs;
+mod printed;
 mod template;
 
 pub use driver::{Driver, DriverError, Known, Launch, StatusSink, StatusUpdate, TaskState};
 pub use outputs::{Left, LeftError, LeftFile, OUTPUTS_FILE, OutputSource};
+pub use printed::{OutputStream, Piece, PieceError, PrintedSource, Ran, ReadFrom};
 pub(crate) use template::{LAUNCH_NAMES, fill_variable};
 pub use template::{Template, TemplateError, fill, placeholders};

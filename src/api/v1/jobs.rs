@@ -83,7 +83,7 @@ pub(in crate::api) async fn list(State(api): State<ApiState>, params: Params) ->
     }))
 }
 
-fn read_id(text: &str) -> Result<JobId, Problem> {
+pub(super) fn read_id(text: &str) -> Result<JobId, Problem> {
     let wrong = |_| Problem::parameter("id", format!("a job's id is a whole number, not {text:?}"));
     text.parse().map_err(wrong)
 }

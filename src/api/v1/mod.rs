@@ -11,6 +11,7 @@ pub(super) mod job_types;
 pub(super) mod jobs;
 pub(super) mod journal;
 pub(super) mod load;
+pub(super) mod logs;
 pub(super) mod messages;
 pub(super) mod new_jobs;
 pub(super) mod nodes;

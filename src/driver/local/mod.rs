@@ -51,6 +51,7 @@ mod log;
 mod machine;
 mod outbox;
 mod outputs;
+mod printed;
 mod protocol;
 mod reaper;
 mod sandbox;

@@ -34,9 +34,10 @@ const OPTIONS: MatchOptions = MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// Finds what the executions of a store left; see [`Engine::collect_outputs`](crate::Engine::collect_outputs).
+/// Finds what the executions of a store left, and reads what they print; see
+/// [`Engine::collect_outputs`](crate::Engine::collect_outputs) and [`Engine::read_printed_of`](crate::Engine::read_printed_of).
 #[derive(Clone, Debug)]
-pub struct LocalOutputs(SandboxFolder);
+pub struct LocalOutputs(pub(super) SandboxFolder);
 
 impl LocalOutputs {
     /// Those of the store in that directory.
