@@ -70,13 +70,14 @@ pub use driver::{
 };
 pub use engine::{
     BatchChange, BatchJobs, BatchProgress, BulkError, BulkPreview, CatalogError, CatalogView, Changed,
-    ClockFiring, ClockRuleError, CloseError, Engine, JOB_LOAD_RULE, JobRecord, JobRestored, JobTakenOver,
-    JobTypeChange, JobTypeError, JobTypeView, JobsError, JournalEntry, JournalNote, LoadError, NewBatch,
-    NewBatchError, NewJob, NewJobType, NewRecipe, NewRecipeType, NodeChange, NodeStatus, Options, Outgoing,
-    OutputError, PendingLaunches, Pick, Picks, Printed, PrintedError, QueueEntry, QueueError, QueueStatus,
-    RecipeColumn, RecipeError, RecipeNodeView, RecipePage, RecipeQuery, RecipeTypeChange, RecipeView,
-    Reconciled, Reprocess, Requeued, RunningLaunch, SchedulerChange, SchedulerStatus, Service, ServiceError,
-    StatusOutcome, SubmitError, TakeOverError, Ticket, TicketError, View, status_sink,
+    ClockFiring, ClockRuleError, CloseError, DriverReport, Engine, Figure, FigureValue, JOB_LOAD_RULE,
+    JobRecord, JobRestored, JobTakenOver, JobTypeChange, JobTypeError, JobTypeView, JobsError, JournalEntry,
+    JournalNote, Lengths, LoadError, NewBatch, NewBatchError, NewJob, NewJobType, NewRecipe, NewRecipeType,
+    NodeChange, NodeStatus, Options, Outgoing, OutputError, PendingLaunches, Pick, Picks, Printed,
+    PrintedError, QueueEntry, QueueError, QueueStatus, RecipeColumn, RecipeError, RecipeNodeView, RecipePage,
+    RecipeQuery, RecipeTypeChange, RecipeView, Reconciled, Reprocess, Requeued, RunningLaunch,
+    SchedulerChange, SchedulerStatus, Service, ServiceError, StatusOutcome, SubmitError, TakeOverError,
+    Ticket, TicketError, View, status_sink,
 };
 #[cfg(feature = "server")]
 pub use engine::{Delivered, DeliveryError};

@@ -6,8 +6,13 @@
 #[path = "common/cluster.rs"]
 mod cluster;
 mod common;
+#[expect(dead_code, reason = "shared with tests/api.rs")]
+#[path = "common/http.rs"]
+mod http;
 #[path = "mesos/site.rs"]
 mod site;
+#[path = "mesos/told.rs"]
+mod told;
 
 use std::io::Write;
 use std::net::TcpStream;

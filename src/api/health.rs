@@ -60,6 +60,12 @@ fn state_is_healthy(api: &ApiState) -> Check {
     Check { name: "state", is_ok, text }
 }
 
+/// Where what runs executions tells of itself; requests are answered either way, but nothing starts.
+fn driver_is_ready(api: &ApiState) -> Option<Check> {
+    let report = api.engine().driver_report()?;
+    Some(Check { name: "driver", is_ok: report.is_ready, text: report.text.clone() })
+}
+
 /// A word, or with `?verbose` every check.
 fn answer(checks: Vec<Check>, params: &Params) -> Response {
     let is_ok = checks.iter().all(|check| check.is_ok);
@@ -80,7 +86,9 @@ pub(super) async fn live(State(api): State<ApiState>, params: Params) -> Respons
 
 /// `GET /readyz`, `GET /healthz`: 503 while requests cannot be answered well.
 pub(super) async fn ready(State(api): State<ApiState>, params: Params) -> Response {
-    answer(vec![core_moves(&api), is_recovered(&api), log_is_healthy(&api), state_is_healthy(&api)], &params)
+    let mut checks = vec![core_moves(&api), is_recovered(&api), log_is_healthy(&api), state_is_healthy(&api)];
+    checks.extend(driver_is_ready(&api));
+    answer(checks, &params)
 }
 
 /// The version, in Scale's shape.

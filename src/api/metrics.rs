@@ -12,7 +12,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -22,7 +22,7 @@ use prometheus_client::registry::Registry;
 use super::limits::{METRIC_NODES_MAX, METRIC_TYPES_MAX};
 use super::state::ApiState;
 use crate::decision::{WaitCounts, WaitReason};
-use crate::engine::{JobTypeView, View};
+use crate::engine::{DriverReport, FigureValue, JobTypeView, View};
 use crate::load::StatusCounts;
 use crate::model::{JobStatus, NodeResources};
 
@@ -40,6 +40,7 @@ struct Scrape {
     is_healthy: bool,
     uptime_s: f64,
     resident_bytes: Option<u64>,
+    driver: Option<Arc<DriverReport>>,
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> Result<(), fmt::Error> {
@@ -148,6 +149,42 @@ impl Scrape {
         gauge(encoder, "weighbridge_log_position", "Number of the newest event that is on disk", durable)
     }
 
+    /// What a driver counted, under its own name.
+    fn driver(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(report) = &self.driver else { return Ok(()) };
+        let named = |name: &str| format!("weighbridge_{}_{name}", report.kind);
+        let ready = f64::from(u8::from(report.is_ready));
+        gauge(encoder, &named("ready"), "1 while it takes launches", ready)?;
+        for figure in &report.figures {
+            let name = named(figure.name);
+            match &figure.value {
+                FigureValue::Count(n) => {
+                    let metric = encoder.encode_descriptor(&name, figure.help, None, MetricType::Counter)?;
+                    ConstCounter::new(*n).encode(metric)?;
+                }
+                FigureValue::Level(n) => gauge(encoder, &name, figure.help, float(*n))?,
+                FigureValue::Lengths(lengths) => {
+                    let name = format!("{name}_seconds");
+                    let mut before = 0;
+                    let mut buckets: Vec<(f64, u64)> = lengths
+                        .octaves()
+                        .map(|(edge, n)| (edge.as_secs_f64(), n - std::mem::replace(&mut before, n)))
+                        .collect();
+                    buckets.push((f64::MAX, lengths.n() - before));
+                    let mut metric =
+                        encoder.encode_descriptor(&name, figure.help, None, MetricType::Histogram)?;
+                    metric.encode_histogram::<NoLabelSet>(
+                        lengths.sum().as_secs_f64(),
+                        lengths.n(),
+                        &buckets,
+                        None,
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let info = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         let help = "What is running";
@@ -185,6 +222,7 @@ impl Collector for Scrape {
         )?;
         let epoch = f64::from(view.epoch.0);
         gauge(encoder, "weighbridge_epoch", "How often the store was opened", epoch)?;
+        self.driver(encoder)?;
         self.process(encoder)
     }
 }
@@ -207,6 +245,7 @@ pub(super) async fn scrape(State(api): State<ApiState>) -> Response {
         is_healthy: engine.failure().is_none(),
         uptime_s: engine.now().since(api.started()).as_secs_f64(),
         resident_bytes: resident_bytes(),
+        driver: engine.driver_report(),
     };
     let mut registry = Registry::default();
     registry.register_collector(Box::new(scrape));

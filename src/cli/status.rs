@@ -42,6 +42,9 @@ fn shown(answer: &Value) -> String {
         text(answer, "/n_running"),
         text(answer, "/n_queued"),
     )];
+    if answer["driver"].is_object() {
+        parts.push(text(answer, "/driver/text"));
+    }
     if answer["last_refusal"].is_object() {
         let (when, why) = (age(answer, "/last_refusal/when"), text(answer, "/last_refusal/reason"));
         parts.push(format!("a launch was refused {when} ago and is tried again: {why}"));

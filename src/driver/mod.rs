@@ -16,4 +16,4 @@ pub use local::{
 #[cfg(feature = "mesos")]
 pub use mesos::{AddressError, FRAMEWORK_ID_FILE, MesosError, MesosFramework, MesosOptions, MesosStatus};
 #[cfg(all(feature = "mesos", any(test, fuzzing)))]
-pub(crate) use mesos::{Event, Records, Resource, Told, launch_of, take, task_id};
+pub(crate) use mesos::{Event, Records, Resource, Told, named_by, take, task_id};

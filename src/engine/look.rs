@@ -32,6 +32,8 @@ pub struct RunningLaunch {
     pub is_canceled: bool,
     /// Which graphics processors of the node are its own, where they are slots.
     pub gpus: Vec<SlotShare>,
+    /// Seconds that it may run.
+    pub timeout_s: Option<u32>,
 }
 
 /// What is on record of an id.
@@ -72,6 +74,26 @@ impl Engine {
     /// Executions that wait for a node, with those that are paused or held back.
     pub fn n_waiting(&self) -> usize {
         self.0.enter().core.state.queue.len()
+    }
+
+    /// Whether anything waits for a node that neither a pause nor a limit holds.
+    pub fn wants_nodes(&self) -> bool {
+        self.0.enter().core.state.queue.has_open_lane()
+    }
+
+    /// Whether the store knows a launch: of the job's how-manieth execution. One that it does not know was
+    /// made by a newer state of it, or by another store. Waits as [`Engine::job`].
+    pub fn knows_launch(&self, name: LaunchName, job: JobId, exe_num: u32) -> bool {
+        if name.exe > self.last_exe() {
+            return false;
+        }
+        match self.look_up(job) {
+            JobRecord::Job(job) if job.num_exes == exe_num => name.number <= job.launches,
+            JobRecord::Job(job) => exe_num < job.num_exes,
+            JobRecord::Dropped => true,
+            // A store that cannot be read tells nothing.
+            JobRecord::Unknown => self.store_error().is_some(),
+        }
     }
 
     /// How passes choose, as it was asked for.
@@ -236,6 +258,7 @@ impl Engine {
         let owned = self.0.enter();
         let state = &owned.core.state;
         let of = |(exe, running): (&ExeId, &crate::state::Running)| {
+            let timeout_s = state.catalog.get(running.entry.job_type).and_then(|kind| kind.spec.timeout_s);
             if let Some(overtaken) = state.overtaken(*exe) {
                 return Some(RunningLaunch {
                     name: LaunchName { exe: *exe, number: running.launch },
@@ -244,6 +267,7 @@ impl Engine {
                     node: running.node,
                     is_canceled: true,
                     gpus: owned.core.slots_of(*exe),
+                    timeout_s,
                 });
             }
             let job = state.job(running.entry.job)?;
@@ -254,6 +278,7 @@ impl Engine {
                 node: running.node,
                 is_canceled: job.status == JobStatus::Canceled,
                 gpus: owned.core.slots_of(*exe),
+                timeout_s,
             })
         };
         state.running.iter().filter_map(of).collect()

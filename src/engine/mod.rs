@@ -16,6 +16,7 @@ mod fault_tests;
 mod gpus;
 mod handle;
 mod journal;
+mod lengths;
 mod look;
 mod options;
 mod outbox;
@@ -47,13 +48,14 @@ pub use domain::{Delivered, DeliveryError};
 pub(crate) use domain::{Letter, Unread};
 pub use handle::{Changed, JobTypeError, JobsError, StatusOutcome, SubmitError};
 pub use journal::{JournalEntry, JournalNote};
+pub use lengths::Lengths;
 pub use look::{JobRecord, RunningLaunch};
 pub use options::Options;
 pub use outbox::Outgoing;
 pub use picks::{PendingLaunches, Pick, Picks};
 pub use printed::{Printed, PrintedError};
 pub use recipe_look::{RecipeColumn, RecipeNodeView, RecipePage, RecipeQuery, RecipeView};
-pub use reports::SchedulerStatus;
+pub use reports::{DriverReport, Figure, FigureValue, SchedulerStatus};
 #[cfg(test)]
 #[cfg(not(weighbridge_loom))]
 pub(crate) use service::reconcile;

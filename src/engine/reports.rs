@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::lengths::Lengths;
 use super::shell::Engine;
 use crate::model::{Json, NodeResources, Timestamp};
 use crate::sync::{AtomicBool, Ordering};
@@ -17,11 +18,71 @@ pub struct SchedulerStatus {
     pub when: Timestamp,
 }
 
+/// How it stands with what runs executions, for people and for charts.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DriverReport {
+    /// What it is, as its figures are named: `mesos`.
+    pub kind: &'static str,
+    /// Whether it takes launches at this moment.
+    pub is_ready: bool,
+    /// The same in words.
+    pub text: String,
+    /// What is to know of it, by name.
+    pub facts: Vec<(&'static str, String)>,
+    /// What it counted.
+    pub figures: Vec<Figure>,
+}
+
+/// One figure of a driver.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Figure {
+    /// Its name, in snake case.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// Its value.
+    pub value: FigureValue,
+}
+
+impl Figure {
+    /// One of these.
+    pub fn new(name: &'static str, help: &'static str, value: FigureValue) -> Self {
+        Self { name, help, value }
+    }
+}
+
+/// A value of a figure.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum FigureValue {
+    /// Since the start; it only grows.
+    Count(u64),
+    /// At this moment.
+    Level(u64),
+    /// How long something took.
+    Lengths(Lengths),
+}
+
+impl DriverReport {
+    /// One of that kind, without a word yet.
+    pub fn new(kind: &'static str) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
+    /// The figure of a name.
+    pub fn figure(&self, name: &str) -> Option<&FigureValue> {
+        self.figures.iter().find(|figure| figure.name == name).map(|figure| &figure.value)
+    }
+}
+
 /// See the file.
 #[derive(Default)]
 pub(super) struct Reports {
     cluster: ArcSwapOption<NodeResources>,
     status: ArcSwapOption<SchedulerStatus>,
+    driver: ArcSwapOption<DriverReport>,
     has_driver: AtomicBool,
 }
 
@@ -56,6 +117,16 @@ impl Engine {
     /// What was last reported.
     pub fn scheduler_status(&self) -> Option<Arc<SchedulerStatus>> {
         self.0.reports.status.load_full()
+    }
+
+    /// Says how it stands with what runs executions. Forgotten when the engine ends.
+    pub fn report_driver(&self, report: DriverReport) {
+        self.0.reports.driver.store(Some(Arc::new(report)));
+    }
+
+    /// What was last reported; none where nothing is told beside what runs on this machine.
+    pub fn driver_report(&self) -> Option<Arc<DriverReport>> {
+        self.0.reports.driver.load_full()
     }
 
     /// True where a service runs executions with a driver.

@@ -386,6 +386,11 @@ impl Queue {
         self.lane_of.len() - self.n_empty
     }
 
+    /// True where a lane has entries that neither a pause nor a limit holds.
+    pub fn has_open_lane(&self) -> bool {
+        self.open.len() > 0
+    }
+
     /// The global direction of queued time.
     pub fn mode(&self) -> QueueMode {
         self.mode

@@ -26,7 +26,8 @@ pub(in crate::api) async fn status(
         durable: engine.durable().0,
         n_commits: engine.n_commits(),
     };
-    Ok(Json(Status::new(&view, log, engine.now().since(api.started()))))
+    let driver = engine.driver_report();
+    Ok(Json(Status::new(&view, driver.as_deref(), log, engine.now().since(api.started()))))
 }
 
 /// `GET policy`.

@@ -1,10 +1,12 @@
 //! Our own shapes, under `/api/v1/`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Amounts, Texts, Time};
 use crate::decision::{Blocker, Constraint, DemandMet, KeptNode, Passed, Shortage, WaitNode, Why};
-use crate::engine::{JobTypeView, NodeStatus, View};
+use crate::engine::{DriverReport, FigureValue, JobTypeView, NodeStatus, View};
 use crate::load::{LoadRow, StatusCounts};
 use crate::model::{ExeEnd, Job, JobTypeId, NodeId, QueueMode, QueuedJobExecution};
 
@@ -215,13 +217,20 @@ pub(in crate::api) struct Status {
     n_recipes: u64,
     /// The last launch that its driver refused; it is tried again.
     last_refusal: Option<Refusal>,
+    /// What runs executions, where it tells of itself.
+    driver: Option<DriverStatus>,
     log: Log,
     job_types: Vec<JobTypeLine>,
     nodes: Vec<Node>,
 }
 
 impl Status {
-    pub(in crate::api) fn new(view: &View, log: Log, uptime: std::time::Duration) -> Self {
+    pub(in crate::api) fn new(
+        view: &View,
+        driver: Option<&DriverReport>,
+        log: Log,
+        uptime: std::time::Duration,
+    ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             epoch: view.epoch.0,
@@ -238,9 +247,53 @@ impl Status {
                 .last_refusal
                 .as_ref()
                 .map(|(when, reason)| Refusal { when: Time(*when), reason: reason.clone() }),
+            driver: driver.map(DriverStatus::from),
             log,
             job_types: view.types.iter().map(JobTypeLine::from).collect(),
             nodes: view.nodes.iter().map(Node::from).collect(),
+        }
+    }
+}
+
+/// How it stands with what runs executions.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::api) struct DriverStatus {
+    kind: &'static str,
+    is_ready: bool,
+    text: String,
+    facts: BTreeMap<&'static str, String>,
+    figures: BTreeMap<&'static str, DriverFigure>,
+}
+
+/// A count, or lengths in seconds.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+enum DriverFigure {
+    Number(u64),
+    Lengths { n: u64, sum_s: f64, p50_s: f64, p99_s: f64, max_s: f64 },
+}
+
+impl From<&DriverReport> for DriverStatus {
+    fn from(report: &DriverReport) -> Self {
+        let value = |value: &FigureValue| match value {
+            FigureValue::Count(n) | FigureValue::Level(n) => DriverFigure::Number(*n),
+            FigureValue::Lengths(lengths) => {
+                let quantile = |part| lengths.quantile(part).as_secs_f64();
+                DriverFigure::Lengths {
+                    n: lengths.n(),
+                    sum_s: lengths.sum().as_secs_f64(),
+                    p50_s: quantile(0.5),
+                    p99_s: quantile(0.99),
+                    max_s: quantile(1.0),
+                }
+            }
+        };
+        Self {
+            kind: report.kind,
+            is_ready: report.is_ready,
+            text: report.text.clone(),
+            facts: report.facts.iter().cloned().collect(),
+            figures: report.figures.iter().map(|figure| (figure.name, value(&figure.value))).collect(),
         }
     }
 }

@@ -21,6 +21,14 @@ fn named(value: &str) -> Value {
     json!({ "value": value })
 }
 
+fn task_of(id: &str, agent: Option<&str>) -> Value {
+    let mut task = json!({ "task_id": named(id) });
+    if let Some(agent) = agent {
+        task["agent_id"] = named(agent);
+    }
+    task
+}
+
 fn filters(refuse: Duration) -> Value {
     json!({ "refuse_seconds": refuse.as_secs_f64() })
 }
@@ -61,13 +69,19 @@ impl Call {
         Some(Self { kind: "ACKNOWLEDGE", part: json!({ "agent_id": agent, "task_id": task, "uuid": uuid }) })
     }
 
-    pub(crate) fn kill(task_id: &str) -> Self {
-        Self { kind: "KILL", part: json!({ "task_id": named(task_id) }) }
+    /// Ends a task; as its launch said, or at once.
+    pub(crate) fn kill(task_id: &str, agent: Option<&str>, is_forced: bool) -> Self {
+        let mut part = task_of(task_id, agent);
+        if is_forced {
+            part["kill_policy"] = json!({ "grace_period": { "nanoseconds": 0 } });
+        }
+        Self { kind: "KILL", part }
     }
 
-    /// Asks what became of tasks; the answers are statuses. Of none: of all the master knows.
-    pub(crate) fn reconcile<'t>(task_ids: impl Iterator<Item = &'t str>) -> Self {
-        let tasks: Vec<Value> = task_ids.map(|id| json!({ "task_id": named(id) })).collect();
+    /// Asks what became of tasks; the answers are statuses. Of none: of all the master knows. A master that is
+    /// told the agent knows what it does not know: a task that an agent it has does not have is gone.
+    pub(crate) fn reconcile<'t>(tasks: impl Iterator<Item = (&'t str, Option<&'t str>)>) -> Self {
+        let tasks: Vec<Value> = tasks.map(|(id, agent)| task_of(id, agent)).collect();
         Self { kind: "RECONCILE", part: json!({ "tasks": tasks }) }
     }
 
@@ -165,9 +179,19 @@ mod tests {
         let accepted = body(&Call::accept(offers.iter(), &[json!({ "name": "t" })]));
         assert_eq!(accepted["accept"]["operations"][0]["launch"]["task_infos"], json!([{ "name": "t" }]));
         assert_eq!(body(&Call::revive()), json!({ "type": "REVIVE", "framework_id": framework }));
-        let asked = body(&Call::reconcile(["t"].into_iter()));
-        assert_eq!(asked["reconcile"], json!({ "tasks": [{ "task_id": { "value": "t" } }] }));
-        assert_eq!(body(&Call::kill("t"))["kill"], json!({ "task_id": { "value": "t" } }));
+        let asked = body(&Call::reconcile([("t", None), ("u", Some("a"))].into_iter()));
+        let (t, u) = (json!({ "value": "t" }), json!({ "value": "u" }));
+        let agent = json!({ "value": "a" });
+        assert_eq!(
+            asked["reconcile"],
+            json!({ "tasks": [{ "task_id": t }, { "task_id": u, "agent_id": agent }] })
+        );
+        assert_eq!(body(&Call::kill("t", None, false))["kill"], json!({ "task_id": t }));
+        let at_once = json!({ "grace_period": { "nanoseconds": 0 } });
+        assert_eq!(
+            body(&Call::kill("t", Some("a"), true))["kill"],
+            json!({ "task_id": t, "agent_id": agent, "kill_policy": at_once })
+        );
         let text = |value: &str| Text { value: value.to_owned() };
         let mut status = Status { task_id: text("t"), agent_id: Some(text("a")), ..Status::default() };
         assert!(Call::acknowledge(&status).is_none(), "the answer to a reconciliation");

@@ -16,21 +16,23 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 use serde_json::Value;
 
+use super::agents::{self, Totals};
 use super::backoff::{Backoff, Random};
 use super::call::{Call, task};
 use super::event::{Event, Offered, Status};
+use super::figures::{Figures, OfferEnd};
 use super::id_file::IdFile;
 use super::options::MesosOptions;
 use super::resource::{Resource, take};
 use super::session::{Ended, News, Session, begin};
-use super::status::{Told, launch_of, task_id};
-use super::tasks::Tasks;
+use super::status::{TaskName, Told, named_by, task_id};
+use super::tasks::{Known, Tasks};
 use crate::clock::monotonic;
 use crate::engine::{Engine, Outgoing, Service, ServiceError, StatusOutcome, Ticket};
 use crate::launch::{Launch, StatusUpdate, TaskState};
 use crate::limits::MESOS_TASKS_ASKED_MAX;
 use crate::model::{AgentId, LaunchName, OfferId, Outcome, Usage, cluster_id};
-use crate::offer::{Declined, HeldOffer};
+use crate::offer::{ClusterNode, Declined, HeldOffer};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::wal::Durable;
 
@@ -68,8 +70,15 @@ const REVIVE_PAUSE: Duration = Duration::from_millis(50);
 /// Between two looks at what is to be asked, ended again or given up.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// Between two words of how it stands.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
 /// Between two questions for all tasks that the master knows.
 const ASK_ALL_EVERY: Duration = Duration::from_mins(10);
+
+/// Between two questions for what agents have in all, where that is not known of one; and where it is.
+const AGENTS_EVERY: Duration = Duration::from_secs(10);
+const AGENTS_AGAIN: Duration = Duration::from_mins(10);
 
 /// Why there is no framework, or none any more. The daemon ends with it; what runs goes on.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -241,6 +250,11 @@ struct Loop<'e> {
     revived: Instant,
     looked: Instant,
     asked_all: Instant,
+    /// The answer that is waited for to what agents have in all; when to ask next.
+    totals: Option<Receiver<std::io::Result<Totals>>>,
+    ask_totals: Instant,
+    figures: Figures,
+    reported_at: Instant,
 }
 
 impl<'e> Loop<'e> {
@@ -252,10 +266,11 @@ impl<'e> Loop<'e> {
         shared: &'e Shared,
     ) -> Self {
         let now = monotonic();
-        let mut tasks = Tasks::new(options.unreachable);
+        let mut tasks = Tasks::new(options.unreachable, options.kill_grace);
         for run in engine.running() {
             let id = task_id(&cluster_id(engine.framework(), run.job, run.exe_num), run.name);
-            tasks.put(run.name, id, now);
+            let timeout = run.timeout_s.map(|seconds| Duration::from_secs(seconds.into()));
+            tasks.put(run.name, Known { id, node: Some(run.node), agent: None, timeout }, now);
             if run.is_canceled {
                 tasks.end(run.name, now);
             }
@@ -282,6 +297,10 @@ impl<'e> Loop<'e> {
             revived: now,
             looked: now,
             asked_all: now,
+            totals: None,
+            ask_totals: now,
+            figures: Figures::default(),
+            reported_at: now,
         }
     }
 
@@ -303,7 +322,7 @@ impl<'e> Loop<'e> {
         let end = monotonic() + LAST_WAIT;
         while (!self.reported.is_empty() || self.n_deciding > 0) && monotonic() < end {
             self.carry_out(SHORT_NAP);
-            self.settle();
+            self.settle()?;
             self.send();
         }
         Ok(())
@@ -312,14 +331,25 @@ impl<'e> Loop<'e> {
     fn turn(&mut self) -> Result<(), MesosError> {
         self.listen()?;
         self.engine.pump();
-        self.settle();
+        self.settle()?;
         if matches!(self.link, Link::Up { .. }) {
             self.decide();
             self.see_to_offers();
             self.look();
         }
         self.send();
+        self.report();
         Ok(())
+    }
+
+    /// Says how it stands, now and then.
+    fn report(&mut self) {
+        let now = monotonic();
+        if now >= self.reported_at {
+            self.reported_at = now + REPORT_EVERY;
+            let status = self.shared.status.lock().clone();
+            self.engine.report_driver(self.figures.report(&status, self.is_suppressed, self.tasks.len()));
+        }
     }
 
     /// Takes up what the master tells; begins to subscribe where it is time.
@@ -391,7 +421,7 @@ impl<'e> Loop<'e> {
         self.link = Link::Up { session, news, since: now };
         (self.n_redirects, self.is_suppressed) = (0, false);
         self.tasks.ask_all(now);
-        self.looked = now;
+        (self.looked, self.reported_at, self.ask_totals) = (now, now, now);
         self.ask(now);
         self.ask_for_all(now);
         Ok(())
@@ -419,6 +449,9 @@ impl<'e> Loop<'e> {
         let now = monotonic();
         if let Link::Up { since, .. } = std::mem::replace(&mut self.link, Link::Down(now)) {
             self.shared.status.lock().master = None;
+            self.reported_at = now;
+            self.figures.all_taken(now);
+            self.totals = None;
             if now.duration_since(since) >= WORKS_AFTER {
                 self.backoff.reset();
             }
@@ -439,6 +472,7 @@ impl<'e> Loop<'e> {
             Event::Rescind(offer) => {
                 drop(self.engine.rescinded(&offer));
                 self.offers.remove(&offer);
+                self.figures.ended(&offer, OfferEnd::Taken, monotonic());
             }
             Event::Update(status) => self.update(status)?,
             Event::AgentLost(agent) => {
@@ -457,6 +491,7 @@ impl<'e> Loop<'e> {
         let now = monotonic();
         for offer in &offers {
             self.offers.remove(offer.id());
+            self.figures.ended(offer.id(), OfferEnd::Taken, now);
         }
         for name in launches {
             self.tasks.ask(name, now);
@@ -464,8 +499,10 @@ impl<'e> Loop<'e> {
     }
 
     fn offered(&mut self, offers: Vec<Offered>) {
+        let now = monotonic();
         for Offered { offer, resources } in offers {
             let id = offer.id.clone();
+            self.figures.came(id.clone(), now);
             let arrival = self.engine.offered(&offer);
             self.agent_lost(arrival.replaced.map(|lost| (lost.offers, lost.launches)));
             match arrival.outcome {
@@ -481,8 +518,10 @@ impl<'e> Loop<'e> {
         if declined.is_empty() {
             return;
         }
+        let now = monotonic();
         for declined in declined {
             self.offers.remove(declined.offer.id());
+            self.figures.ended(declined.offer.id(), OfferEnd::Declined, now);
         }
         self.calls
             .push(Call::decline(declined.iter().map(|declined| declined.offer.id()), self.options.refuse));
@@ -504,7 +543,8 @@ impl<'e> Loop<'e> {
     }
 
     fn update(&mut self, status: Box<Status>) -> Result<(), MesosError> {
-        let Some(name) = launch_of(&status.task_id.value) else {
+        self.figures.n_updates += 1;
+        let Some(TaskName { launch: name, .. }) = named_by(&status.task_id.value) else {
             tracing::warn!(
                 task = status.task_id.value,
                 state = status.state,
@@ -522,9 +562,16 @@ impl<'e> Loop<'e> {
                 self.tasks.doubt(name, doubt, now);
                 self.calls.extend(Call::acknowledge(&status));
             }
-            Told::News(state) => {
+            Told::News(mut state) => {
                 let is_running = state == TaskState::Running;
-                self.tasks.heard(name, now);
+                let is_at_work = status.state == "TASK_RUNNING";
+                let agent = status.agent_id.as_ref().map(|agent| agent.value.as_str());
+                self.tasks.heard(name, agent, is_at_work, now);
+                if let TaskState::Ended { outcome: outcome @ Outcome::Canceled, .. } = &mut state
+                    && self.tasks.is_overdue(name)
+                {
+                    *outcome = Outcome::TimedOut;
+                }
                 if let Some(ticket) = self.tell(name, &state) {
                     self.reported.push_back(Reported { name, status, is_running, ticket });
                 }
@@ -534,21 +581,15 @@ impl<'e> Loop<'e> {
     }
 
     /// Acknowledges what is on disk.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), MesosError> {
         let now = monotonic();
         while let Some(answer) = self.reported.front().and_then(|first| first.ticket.poll()) {
-            let Some(Reported { name, status, is_running, .. }) = self.reported.pop_front() else { return };
+            let Some(Reported { name, status, is_running, .. }) = self.reported.pop_front() else { break };
             // Without an answer it is not on disk, and the next engine is told again.
             let Ok(outcome) = answer else { continue };
             match (is_running, outcome) {
                 (true, StatusOutcome::Applied) => {}
-                (true, StatusOutcome::Stale) => {
-                    // It was given up, and is back.
-                    tracing::info!(task = status.task_id.value, "ends what was given up");
-                    self.tasks.put(name, status.task_id.value.clone(), now);
-                    self.tasks.end(name, now);
-                    self.looked = now;
-                }
+                (true, StatusOutcome::Stale) => self.is_back(name, &status, now)?,
                 (false, _) => {
                     self.tasks.remove(name);
                     self.wants_offers = true;
@@ -556,6 +597,26 @@ impl<'e> Loop<'e> {
             }
             self.calls.extend(Call::acknowledge(&status));
         }
+        Ok(())
+    }
+
+    /// What runs is not to run by our record: it was given up, and is to end; unless the store never launched it.
+    fn is_back(&mut self, name: LaunchName, status: &Status, now: Instant) -> Result<(), MesosError> {
+        let task = status.task_id.value.clone();
+        let is_ours = named_by(&task)
+            .filter(|known| {
+                task == task_id(&cluster_id(self.engine.framework(), known.job, known.exe_num), name)
+            })
+            .is_some_and(|known| self.engine.knows_launch(name, known.job, known.exe_num));
+        if !is_ours {
+            return Err(MesosError::ForeignTask { task });
+        }
+        tracing::info!(task, "ends what was given up");
+        let agent = status.agent_id.as_ref().map(|agent| agent.value.clone());
+        self.tasks.put(name, Known { id: task, node: None, agent, timeout: None }, now);
+        self.tasks.end(name, now);
+        self.looked = now;
+        Ok(())
     }
 
     fn decide(&mut self) {
@@ -571,7 +632,7 @@ impl<'e> Loop<'e> {
         self.wants_offers |= n_waiting > self.n_waiting;
         self.n_waiting = n_waiting;
         self.decline(&self.engine.expired_offers());
-        if n_waiting == 0 {
+        if !self.engine.wants_nodes() {
             let since = *self.empty_since.get_or_insert(now);
             if !self.is_suppressed && now.duration_since(since) >= SUPPRESS_AFTER {
                 self.decline(&self.engine.decline_offers());
@@ -595,25 +656,75 @@ impl<'e> Loop<'e> {
             return;
         }
         self.looked = now + LOOK_EVERY;
+        self.ask_for_totals(now);
         self.ask(now);
         if now.duration_since(self.asked_all) >= ASK_ALL_EVERY {
             self.ask_for_all(now);
         }
-        for id in self.tasks.due_ends(now) {
-            self.calls.push(Call::kill(&id));
+        for ending in self.tasks.due_ends(now) {
+            self.figures.n_kills += 1;
+            self.calls.push(Call::kill(&ending.id, ending.agent.as_deref(), ending.is_forced));
         }
         for (name, reason) in self.tasks.given_up(now) {
             let state = TaskState::Ended { outcome: Outcome::Lost { reason }, usage: Usage::default() };
             // Nobody waits for word of it: it was not the master who said so.
             drop(self.tell(name, &state));
             self.tasks.remove(name);
+            self.figures.n_lost += 1;
         }
     }
 
     fn ask(&mut self, now: Instant) {
-        let ids = self.tasks.due_questions(now);
-        for ids in ids.chunks(MESOS_TASKS_ASKED_MAX) {
-            self.calls.push(Call::reconcile(ids.iter().map(String::as_str)));
+        let mut due = self.tasks.due_questions(now);
+        if due.is_empty() {
+            return;
+        }
+        self.figures.n_questions += due.len() as u64;
+        let when = self.engine.now();
+        self.engine.cluster(|cluster| {
+            for question in due.iter_mut().filter(|question| question.agent.is_none()) {
+                let node = question.node.and_then(|node| cluster.get(node, when));
+                let agent = node.and_then(|node| node.agent);
+                question.agent = agent.map(|agent| agent.as_str().to_owned());
+            }
+        });
+        for due in due.chunks(MESOS_TASKS_ASKED_MAX) {
+            self.calls.push(Call::reconcile(due.iter().map(|due| (due.id.as_str(), due.agent.as_deref()))));
+        }
+    }
+
+    /// Asks what agents have in all that made offers, and takes up what was answered.
+    fn ask_for_totals(&mut self, now: Instant) {
+        match self.totals.as_ref().map(Receiver::try_recv) {
+            Some(Ok(Ok(totals))) => {
+                for (agent, total) in totals {
+                    // Those that made no offer yet are told again.
+                    let _ = self.engine.agent_total(&agent, total);
+                }
+                self.totals = None;
+            }
+            Some(Ok(Err(error))) => {
+                tracing::warn!(%error, "the master does not tell what its agents have in all");
+                (self.totals, self.ask_totals) = (None, now + AGENTS_AGAIN);
+            }
+            Some(Err(TryRecvError::Empty)) => return,
+            Some(Err(TryRecvError::Disconnected)) => self.totals = None,
+            None => {}
+        }
+        let Link::Up { session, .. } = &self.link else { return };
+        if now < self.ask_totals {
+            return;
+        }
+        let when = self.engine.now();
+        let lacks = |node: ClusterNode<'_>| node.agent.is_some() && node.total.is_none();
+        if !self.engine.cluster(|cluster| cluster.iter(when).any(lacks)) {
+            return;
+        }
+        self.ask_totals = now + AGENTS_EVERY;
+        let engine = self.engine.clone();
+        match agents::ask(&self.options, session.master.clone(), move || engine.wake()) {
+            Ok(answer) => self.totals = Some(answer),
+            Err(error) => tracing::warn!(%error, "no thread to ask what agents have in all"),
         }
     }
 
@@ -642,7 +753,8 @@ impl<'e> Loop<'e> {
     }
 
     /// A launch that never left goes back to its place.
-    fn refuse(&self, name: LaunchName, why: &str) {
+    fn refuse(&mut self, name: LaunchName, why: &str) {
+        self.figures.n_refused += 1;
         drop(self.tell(name, &TaskState::Refused { reason: why.to_owned() }));
     }
 
@@ -650,6 +762,14 @@ impl<'e> Loop<'e> {
         let known: Vec<Option<Vec<Resource>>> =
             offers.iter().map(|offer| self.offers.remove(offer.id())).collect();
         let is_up = matches!(self.link, Link::Up { .. });
+        let now = monotonic();
+        let end = |launches: &[Durable<Launch>]| match launches {
+            [] => OfferEnd::Declined,
+            _ => OfferEnd::Used,
+        };
+        for offer in offers {
+            self.figures.ended(offer.id(), end(&launches), now);
+        }
         let ids = offers.iter().map(HeldOffer::id);
         if !is_up || known.iter().any(Option::is_none) {
             for launch in launches {
@@ -672,7 +792,10 @@ impl<'e> Loop<'e> {
         let id = task_id(&launch.cluster_id, launch.name);
         let task =
             task(launch, &id, agent.as_str(), &take(parts, &launch.resources), self.options.kill_grace);
-        self.tasks.launched(launch.name, id, monotonic());
+        let timeout = launch.timeout_s.map(|seconds| Duration::from_secs(seconds.into()));
+        let known = Known { id, node: Some(launch.node), agent: Some(agent.as_str().to_owned()), timeout };
+        self.tasks.launched(launch.name, known, monotonic());
+        self.figures.n_launched += 1;
         task
     }
 
@@ -682,6 +805,7 @@ impl<'e> Loop<'e> {
             return;
         }
         let calls = std::mem::take(&mut self.calls);
+        self.figures.n_calls += calls.len() as u64;
         let why = match session.send(&calls) {
             Ok(refused) => match refused.first() {
                 None => return,

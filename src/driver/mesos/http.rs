@@ -44,9 +44,16 @@ pub(super) fn connect(to: &Address) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// Where a scheduler's calls go.
+pub(super) const SCHEDULER: &str = "/api/v1/scheduler";
+
+/// Where an operator's calls go.
+pub(super) const OPERATOR: &str = "/api/v1";
+
 /// The bytes of a call.
 pub(super) fn request(
     to: &Address,
+    path: &str,
     authorization: Option<&str>,
     stream_id: Option<&str>,
     body: &[u8],
@@ -54,7 +61,7 @@ pub(super) fn request(
     let line =
         |name: &str, value: Option<&str>| value.map_or(String::new(), |value| format!("{name}: {value}\r\n"));
     let mut bytes = format!(
-        "POST /api/v1/scheduler HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/json\r\n\
          Accept: application/json\r\n{}{}Content-Length: {}\r\n\r\n",
         line("Authorization", authorization),
         line("Mesos-Stream-Id", stream_id),
@@ -124,22 +131,28 @@ impl Head {
         self.header("transfer-encoding").is_some_and(|how| how.eq_ignore_ascii_case("chunked"))
     }
 
-    /// Reads the body of an answer that ends, and gives what it says to people.
-    pub(super) fn finish(&self, from: &mut impl BufRead) -> io::Result<String> {
+    /// Reads the body of an answer that ends, of at most so many bytes.
+    pub(super) fn body(&self, from: &mut impl BufRead, most: u64) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if self.is_chunked() {
-            Chunks::new(from).take(ANSWER_BYTES_MAX + 1).read_to_end(&mut body)?;
+            Chunks::new(from).take(most + 1).read_to_end(&mut body)?;
         } else {
             let length = self.header("content-length").map_or(Ok(0), str::parse::<u64>);
             let length = length.map_err(|_| io::Error::other("no length of a body"))?;
-            from.take(length.min(ANSWER_BYTES_MAX + 1)).read_to_end(&mut body)?;
-            if (body.len() as u64) < length.min(ANSWER_BYTES_MAX + 1) {
+            from.take(length.min(most + 1)).read_to_end(&mut body)?;
+            if (body.len() as u64) < length.min(most + 1) {
                 return Err(io::Error::other("the master ended the connection"));
             }
         }
-        if body.len() as u64 > ANSWER_BYTES_MAX {
+        if body.len() as u64 > most {
             return Err(io::Error::other("an answer without an end"));
         }
+        Ok(body)
+    }
+
+    /// Reads the body of an answer that ends, and gives what it says to people.
+    pub(super) fn finish(&self, from: &mut impl BufRead) -> io::Result<String> {
+        let body = self.body(from, ANSWER_BYTES_MAX)?;
         Ok(String::from_utf8_lossy(&body).trim().chars().take(TOLD_MAX).collect())
     }
 }

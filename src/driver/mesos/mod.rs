@@ -10,13 +10,17 @@
 //! docs/mesos.md.
 
 mod address;
+mod agents;
 mod backoff;
 mod call;
 mod event;
+mod figures;
 mod framework;
 mod http;
 mod id_file;
 mod options;
+#[cfg(test)]
+mod order_tests;
 mod recordio;
 mod resource;
 mod session;
@@ -34,4 +38,4 @@ pub(crate) use recordio::Records;
 #[cfg(any(test, fuzzing))]
 pub(crate) use resource::{Resource, take};
 #[cfg(any(test, fuzzing))]
-pub(crate) use status::{Told, launch_of, task_id};
+pub(crate) use status::{Told, named_by, task_id};

@@ -45,6 +45,15 @@ impl Resource {
     }
 }
 
+/// All of it together, by name; names beyond the limit of them are left out.
+pub(crate) fn sum(parts: &[Resource]) -> NodeResources {
+    parts.iter().fold(NodeResources::new(), |sum, part| {
+        let Some(more) = part.amount() else { return sum };
+        let all = Quantity(sum.get(part.name()).0.saturating_add(more.0));
+        sum.clone().with(part.name(), all).unwrap_or(sum)
+    })
+}
+
 /// Takes `need` out of `parts`, in their order; as much as there is where they have less. What is left stays.
 pub(crate) fn take(parts: &mut [Resource], need: &NodeResources) -> Vec<Resource> {
     let mut taken = Vec::new();

@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::address::Address;
 use super::call::{Call, subscribe};
 use super::event::Event;
-use super::http::{Chunks, Head, basic, connect, request};
+use super::http::{Chunks, Head, SCHEDULER, basic, connect, request};
 use super::options::MesosOptions;
 use super::recordio::Records;
 use crate::limits::{MESOS_CALLS_AT_ONCE, MESOS_EVENTS_MAX};
@@ -92,16 +92,19 @@ impl<W: Fn()> Teller<W> {
     }
 }
 
+/// What is sent to a master that asks who it is.
+pub(super) fn authorization(options: &MesosOptions) -> Option<String> {
+    let principal = options.principal.as_ref()?;
+    Some(basic(principal, options.secret.as_deref().unwrap_or_default()))
+}
+
 fn run(
     options: &MesosOptions,
     master: &Address,
     framework_id: Option<&str>,
     told: &Teller<impl Fn()>,
 ) -> Ended {
-    let authorization = options
-        .principal
-        .as_ref()
-        .map(|principal| basic(principal, options.secret.as_deref().unwrap_or_default()));
+    let authorization = authorization(options);
     let stream = match connect(master) {
         Ok(stream) => stream,
         Err(error) => return Ended::Lost(format!("no connection to {master}: {error}")),
@@ -121,7 +124,7 @@ fn read_all(
     told: &Teller<impl Fn()>,
 ) -> io::Result<Ended> {
     let body = subscribe(options, framework_id);
-    stream.write_all(&request(master, authorization.as_deref(), None, &body))?;
+    stream.write_all(&request(master, SCHEDULER, authorization.as_deref(), None, &body))?;
     let mut answer = BufReader::with_capacity(READ_BYTES, stream.try_clone()?);
     let head = Head::read(&mut answer)?;
     if head.status != 200 {
@@ -237,7 +240,7 @@ impl Session {
         let mut refused = Vec::new();
         let mut waiting = calls.iter().map(|call| {
             let body = call.body(&self.framework_id);
-            request(&self.master, self.authorization.as_deref(), Some(&self.stream_id), &body)
+            request(&self.master, SCHEDULER, self.authorization.as_deref(), Some(&self.stream_id), &body)
         });
         loop {
             let (mut bytes, mut n_calls) = (Vec::new(), 0);

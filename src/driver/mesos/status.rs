@@ -2,7 +2,7 @@
 
 use super::event::Status;
 use crate::launch::TaskState;
-use crate::model::{LaunchName, Outcome, Usage};
+use crate::model::{JobId, LaunchName, Outcome, Usage};
 
 /// What to do about a status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,25 @@ pub(crate) fn task_id(cluster_id: &str, name: LaunchName) -> String {
     format!("{cluster_id}_{name}")
 }
 
-/// The launch of a task; none where the id is not of our making.
-pub(crate) fn launch_of(task_id: &str) -> Option<LaunchName> {
-    task_id.rsplit_once('_')?.1.parse().ok()
+/// What the id of a task says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskName {
+    pub(crate) launch: LaunchName,
+    pub(crate) job: JobId,
+    pub(crate) exe_num: u32,
+}
+
+/// What the id of a task says; none where it is not of our making.
+pub(crate) fn named_by(task_id: &str) -> Option<TaskName> {
+    let (cluster_id, launch) = task_id.rsplit_once('_')?;
+    let (job, exe_num) = cluster_id.rsplit_once('_')?.1.split_once('x')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (job, exe_num) = (digits(job) && digits(exe_num)).then_some((job, exe_num))?;
+    Some(TaskName {
+        launch: launch.parse().ok()?,
+        job: JobId(job.parse().ok()?),
+        exe_num: exe_num.parse().ok()?,
+    })
 }
 
 /// The number of a signal by the word for it.
@@ -143,9 +159,11 @@ mod tests {
         let name = LaunchName { exe: ExeId(17), number: 2 };
         let id = task_id(&cluster_id("a-1", JobId(7), 3), name);
         assert_eq!(id, "scale_job_a-1_7x3_17.2");
-        assert_eq!(launch_of(&id), Some(name));
-        for other in ["", "17.2", "scale_job_a_7x3", "x_1.2.3", "other_task"] {
-            assert_eq!(launch_of(other), None, "{other}");
+        assert_eq!(named_by(&id), Some(TaskName { launch: name, job: JobId(7), exe_num: 3 }));
+        for other in
+            ["", "17.2", "scale_job_a_7x3", "x_1.2.3", "other_task", "a_7_17.2", "a_7x+3_17.2", "a_x_1.1"]
+        {
+            assert_eq!(named_by(other), None, "{other}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Any bytes as what a Mesos master sends: as a stream of records, and as one event.
 
-use crate::driver::{Event, Records, Resource, Told, launch_of, take, task_id};
-use crate::model::NodeResources;
+use crate::driver::{Event, Records, Resource, Told, named_by, take, task_id};
+use crate::model::{NodeResources, cluster_id};
 
 /// All records of `bytes`, which come in pieces of `n`, and how they end.
 fn read(bytes: &[u8], n: usize) -> (Vec<Vec<u8>>, Option<String>) {
@@ -47,8 +47,9 @@ pub fn mesos_event(bytes: &[u8]) {
             }
         }
         Ok(Event::Update(status)) => {
-            if let Some(name) = launch_of(&status.task_id.value) {
-                assert_eq!(launch_of(&task_id("a_b_c_d", name)), Some(name));
+            if let Some(name) = named_by(&status.task_id.value) {
+                let id = task_id(&cluster_id("a_b", name.job, name.exe_num), name.launch);
+                assert_eq!(named_by(&id), Some(name));
             }
             if let Told::Doubt(doubt) = status.read() {
                 assert!(doubt.reason.starts_with(&status.state));
