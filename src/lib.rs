@@ -62,7 +62,10 @@ pub use decision::{
     WaitReason, Why,
 };
 #[cfg(feature = "mesos")]
-pub use driver::{AddressError, FRAMEWORK_ID_FILE, MesosError, MesosFramework, MesosOptions, MesosStatus};
+pub use driver::{
+    AddressError, ExecutorError, FRAMEWORK_ID_FILE, MesosError, MesosExecutor, MesosFramework, MesosOptions,
+    MesosStatus,
+};
 #[cfg(feature = "local")]
 pub use driver::{
     LocalDriver, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,

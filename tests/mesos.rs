@@ -9,6 +9,8 @@ mod common;
 #[expect(dead_code, reason = "shared with tests/api.rs")]
 #[path = "common/http.rs"]
 mod http;
+#[path = "mesos/launch.rs"]
+mod launch;
 #[path = "mesos/site.rs"]
 mod site;
 #[path = "mesos/told.rs"]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::driver::{MesosError, MesosOptions};
+use crate::driver::{MesosError, MesosExecutor, MesosOptions};
 
 /// Bytes of a file with a secret.
 const SECRET_BYTES_MAX: usize = 64 << 10;
@@ -52,6 +52,9 @@ pub(super) struct MesosArgs {
     /// How long a task that is to end may take before it is ended by force
     #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "5s", value_parser = super::duration::duration)]
     mesos_kill_grace: Duration,
+    /// File with an executor of one's own, in JSON: one on each agent runs all tasks there
+    #[arg(long, value_name = "FILE", requires = "mesos")]
+    mesos_executor: Option<PathBuf>,
 }
 
 impl MesosArgs {
@@ -72,6 +75,7 @@ impl MesosArgs {
         options.refuse = self.mesos_refuse;
         options.unreachable = self.mesos_unreachable;
         options.kill_grace = self.mesos_kill_grace;
+        options.executor = self.mesos_executor.as_deref().map(executor).transpose()?;
         Ok(Some(options))
     }
 }
@@ -86,6 +90,18 @@ fn secret(path: &Path) -> Result<String, Failure> {
         Some(line) if !line.is_empty() && text.len() <= SECRET_BYTES_MAX => Ok(line.to_owned()),
         _ => Err(unreadable(&"it is to hold one line")),
     }
+}
+
+/// The executor that a file describes.
+fn executor(path: &Path) -> Result<MesosExecutor, Failure> {
+    let unreadable = |cause: &dyn std::fmt::Display| {
+        Failure::failed(
+            "executor",
+            format_args!("could not read the executor in {}: {cause}", path.display()),
+        )
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    MesosExecutor::parse(&text).map_err(|error| unreadable(&error))
 }
 
 /// The framework is none any more, and the daemon ends.

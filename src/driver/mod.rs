@@ -14,6 +14,9 @@ pub use local::{
     SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 #[cfg(feature = "mesos")]
-pub use mesos::{AddressError, FRAMEWORK_ID_FILE, MesosError, MesosFramework, MesosOptions, MesosStatus};
+pub use mesos::{
+    AddressError, ExecutorError, FRAMEWORK_ID_FILE, MesosError, MesosExecutor, MesosFramework, MesosOptions,
+    MesosStatus,
+};
 #[cfg(all(feature = "mesos", any(test, fuzzing)))]
 pub(crate) use mesos::{Event, Records, Resource, Told, named_by, take, task_id};

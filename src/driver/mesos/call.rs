@@ -17,7 +17,7 @@ pub(crate) struct Call {
     part: Value,
 }
 
-fn named(value: &str) -> Value {
+pub(super) fn named(value: &str) -> Value {
     json!({ "value": value })
 }
 
@@ -127,9 +127,27 @@ pub(crate) fn subscribe(options: &MesosOptions, framework_id: Option<&str>) -> V
     body.to_string().into_bytes()
 }
 
+/// The environment of a launch, and the ports it was given.
+pub(crate) fn environment(launch: &Launch, resources: &[Resource]) -> Vec<(String, String)> {
+    let mut env = launch.env.clone();
+    let ports = resources.iter().filter(|part| part.name() == "ports").flat_map(Resource::numbers);
+    let ports: Vec<String> = ports.map(|port| port.to_string()).collect();
+    if !ports.is_empty() {
+        env.push(("PORTS".to_owned(), ports.join(",")));
+        env.extend(ports.into_iter().enumerate().map(|(n, port)| (format!("PORT{n}"), port)));
+    }
+    env
+}
+
 /// The task that carries out a launch.
-pub(crate) fn task(launch: &Launch, id: &str, agent: &str, resources: &[Resource], grace: Duration) -> Value {
-    let variables = launch.env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+pub(crate) fn task(
+    launch: &Launch,
+    (id, agent): (&str, &str),
+    resources: &[Resource],
+    env: &[(String, String)],
+    grace: Duration,
+) -> Value {
+    let variables = env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
     let label = |key: &str, value: String| json!({ "key": key, "value": value });
     let nanoseconds =
         |length: Duration| json!({ "nanoseconds": u64::try_from(length.as_nanos()).unwrap_or(u64::MAX) });
@@ -248,7 +266,8 @@ mod tests {
             timeout_s: Some(60),
             gpus: Vec::new(),
         };
-        let task = task(&launch, "id", "a", &[], Duration::from_secs(3));
+        let env = environment(&launch, &[]);
+        let task = task(&launch, ("id", "a"), &[], &env, Duration::from_secs(3));
         assert_eq!((&task["task_id"]["value"], &task["agent_id"]["value"]), (&json!("id"), &json!("a")));
         assert_eq!(
             task["command"],

@@ -58,6 +58,27 @@ pub(crate) struct Subscribed {
 pub(crate) struct Offered {
     pub(crate) offer: NewOffer,
     pub(crate) resources: Vec<Resource>,
+    /// The role it is for.
+    pub(super) role: Option<String>,
+    /// The executors of this framework that run there.
+    pub(super) executors: Vec<String>,
+}
+
+impl Offered {
+    /// It offers these resources instead.
+    pub(super) fn replace(&mut self, resources: Vec<Resource>) {
+        self.offer.amounts = amounts(&resources);
+        self.resources = resources;
+    }
+}
+
+/// A master offers to a role what that role may use, so all of it counts alike.
+fn amounts(resources: &[Resource]) -> Vec<RoleAmount<String>> {
+    let amount = |resource: &Resource| {
+        let (role, name) = (Roles::ANY.into(), resource.name().to_owned());
+        resource.amount().map(|amount| RoleAmount { role, name, amount })
+    };
+    resources.iter().filter_map(amount).collect()
 }
 
 /// News of a task.
@@ -107,6 +128,14 @@ struct RawOffer {
     resources: Vec<Resource>,
     #[serde(default)]
     attributes: Vec<Attribute>,
+    #[serde(default)]
+    executor_ids: Vec<Text>,
+    allocation_info: Option<Allocation>,
+}
+
+#[derive(Deserialize)]
+struct Allocation {
+    role: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -158,20 +187,17 @@ fn agent_id(name: &Text) -> Result<AgentId, EventError> {
 }
 
 impl RawOffer {
-    /// A master offers to a role what that role may use, so all of it counts alike.
     fn read(self) -> Result<Offered, EventError> {
-        let amount = |resource: &Resource| {
-            let (role, name) = (Roles::ANY.into(), resource.name().to_owned());
-            resource.amount().map(|amount| RoleAmount { role, name, amount })
-        };
         let offer = NewOffer {
             id: offer_id(&self.id)?,
             agent: agent_id(&self.agent_id)?,
             host: self.hostname,
-            amounts: self.resources.iter().filter_map(amount).collect(),
+            amounts: amounts(&self.resources),
             attributes: self.attributes.into_iter().filter_map(Attribute::read).collect::<BTreeMap<_, _>>(),
         };
-        Ok(Offered { offer, resources: self.resources })
+        let executors = self.executor_ids.into_iter().map(|id| id.value).collect();
+        let role = self.allocation_info.and_then(|allocation| allocation.role);
+        Ok(Offered { offer, resources: self.resources, role, executors })
     }
 }
 
@@ -253,10 +279,11 @@ mod tests {
                 { "name": "floor", "type": "SCALAR", "scalar": { "value": 2 } },
                 { "name": "span", "type": "RANGES", "ranges": { "range": [] } }] }] } });
         let Ok(Event::Offers(offers)) = read(&offers) else { panic!() };
-        let Offered { offer, resources } = &offers[0];
+        let Offered { offer, resources, .. } = &offers[0];
         assert_eq!((offer.id.as_str(), offer.agent.as_str(), offer.host.as_str()), ("o", "a", "h"));
         let amounts: Vec<(&str, u64)> = offer.amounts.iter().map(|a| (a.name.as_str(), a.amount.0)).collect();
-        assert_eq!(amounts, [("cpus", 1_500), ("cpus", 300), ("mem", 512_000)], "rounded down");
+        let expected = [("cpus", 1_500), ("cpus", 300), ("mem", 512_000), ("ports", 9_000)];
+        assert_eq!(amounts, expected, "rounded down; numbers are counted");
         let attributes =
             [("floor", "2"), ("rack", "r7")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(offer.attributes, BTreeMap::from(attributes));

@@ -7,7 +7,7 @@
 //! M4  After an error of the master, or news of tasks that the store does not know, nothing is decided any more.
 //! M5  Nothing that runs is ended but by order: of a job that was canceled, or of a launch that was given up.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use serde_json::Value;
 
 use super::agents::{self, Totals};
 use super::backoff::{Backoff, Random};
-use super::call::{Call, task};
+use super::call::Call;
 use super::event::{Event, Offered, Status};
 use super::figures::{Figures, OfferEnd};
 use super::id_file::IdFile;
+use super::offers::{Offers, Parts};
 use super::options::MesosOptions;
-use super::resource::{Resource, take};
 use super::session::{Ended, News, Session, begin};
 use super::status::{TaskName, Told, named_by, task_id};
 use super::tasks::{Known, Tasks};
@@ -31,7 +31,7 @@ use crate::clock::monotonic;
 use crate::engine::{Engine, Outgoing, Service, ServiceError, StatusOutcome, Ticket};
 use crate::launch::{Launch, StatusUpdate, TaskState};
 use crate::limits::MESOS_TASKS_ASKED_MAX;
-use crate::model::{AgentId, LaunchName, OfferId, Outcome, Usage, cluster_id};
+use crate::model::{AgentId, LaunchName, Outcome, Usage, cluster_id};
 use crate::offer::{ClusterNode, Declined, HeldOffer};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::wal::Durable;
@@ -233,8 +233,7 @@ struct Loop<'e> {
     next_master: usize,
     n_redirects: usize,
     tasks: Tasks,
-    /// What the offers have that are held, as it came.
-    offers: HashMap<OfferId, Vec<Resource>>,
+    offers: Offers,
     reported: VecDeque<Reported>,
     /// To be sent.
     calls: Vec<Call>,
@@ -286,7 +285,7 @@ impl<'e> Loop<'e> {
             next_master: 0,
             n_redirects: 0,
             tasks,
-            offers: HashMap::new(),
+            offers: Offers::default(),
             reported: VecDeque::new(),
             calls: Vec::new(),
             n_deciding: 0,
@@ -500,14 +499,16 @@ impl<'e> Loop<'e> {
 
     fn offered(&mut self, offers: Vec<Offered>) {
         let now = monotonic();
-        for Offered { offer, resources } in offers {
+        for mut offered in offers {
+            let parts = self.offers.read(&self.options, self.framework_id.as_deref(), &mut offered);
+            let offer = offered.offer;
             let id = offer.id.clone();
             self.figures.came(id.clone(), now);
             let arrival = self.engine.offered(&offer);
             self.agent_lost(arrival.replaced.map(|lost| (lost.offers, lost.launches)));
             match arrival.outcome {
                 Ok(_) => {
-                    self.offers.insert(id, resources);
+                    self.offers.hold(id, parts);
                 }
                 Err(declined) => self.decline(&[declined]),
             }
@@ -557,7 +558,7 @@ impl<'e> Loop<'e> {
             return Err(MesosError::ForeignTask { task: status.task_id.value.clone() });
         }
         let now = monotonic();
-        match status.read() {
+        match self.read(&status) {
             Told::Doubt(doubt) => {
                 self.tasks.doubt(name, doubt, now);
                 self.calls.extend(Call::acknowledge(&status));
@@ -578,6 +579,14 @@ impl<'e> Loop<'e> {
             }
         }
         Ok(())
+    }
+
+    /// What a status says. An executor that ended since an offer was made leaves its tasks no room: they never ran.
+    fn read(&self, status: &Status) -> Told {
+        if self.options.executor.is_some() && status.lacks_room() {
+            return Told::News(TaskState::Refused { reason: status.message.clone() });
+        }
+        status.read()
     }
 
     /// Acknowledges what is on disk.
@@ -759,8 +768,7 @@ impl<'e> Loop<'e> {
     }
 
     fn accept(&mut self, offers: &[HeldOffer], launches: Vec<Durable<Launch>>) {
-        let known: Vec<Option<Vec<Resource>>> =
-            offers.iter().map(|offer| self.offers.remove(offer.id())).collect();
+        let parts = self.offers.use_up(offers.iter().map(HeldOffer::id));
         let is_up = matches!(self.link, Link::Up { .. });
         let now = monotonic();
         let end = |launches: &[Durable<Launch>]| match launches {
@@ -771,27 +779,25 @@ impl<'e> Loop<'e> {
             self.figures.ended(offer.id(), end(&launches), now);
         }
         let ids = offers.iter().map(HeldOffer::id);
-        if !is_up || known.iter().any(Option::is_none) {
+        let Some(mut parts) = parts.filter(|_| is_up) else {
             for launch in launches {
                 self.refuse(launch.get().name, "its offer ended before it could be used");
             }
             return;
-        }
+        };
         let Some(agent) = offers.first().map(HeldOffer::agent) else { return };
         if launches.is_empty() {
             self.calls.push(Call::decline(ids, Duration::ZERO));
             return;
         }
-        let mut parts: Vec<Resource> = known.into_iter().flatten().flatten().collect();
         let launches = launches.into_iter().map(Durable::into_inner);
         let tasks = launches.map(|launch| self.task(&launch, agent, &mut parts)).collect::<Vec<_>>();
         self.calls.push(Call::accept(ids, &tasks));
     }
 
-    fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut [Resource]) -> Value {
+    fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut Parts) -> Value {
         let id = task_id(&launch.cluster_id, launch.name);
-        let task =
-            task(launch, &id, agent.as_str(), &take(parts, &launch.resources), self.options.kill_grace);
+        let task = parts.task(launch, &id, agent.as_str(), &self.options);
         let timeout = launch.timeout_s.map(|seconds| Duration::from_secs(seconds.into()));
         let known = Known { id, node: Some(launch.node), agent: Some(agent.as_str().to_owned()), timeout };
         self.tasks.launched(launch.name, known, monotonic());

@@ -74,9 +74,13 @@ pub(super) fn request(
 
 /// What HTTP basic authentication sends.
 pub(super) fn basic(principal: &str, secret: &str) -> String {
+    format!("Basic {}", base_64(format!("{principal}:{secret}").as_bytes()))
+}
+
+pub(super) fn base_64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = "Basic ".to_owned();
-    for three in format!("{principal}:{secret}").as_bytes().chunks(3) {
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
         let bits =
             three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
         for at in 0..4 {

@@ -14,10 +14,12 @@ mod agents;
 mod backoff;
 mod call;
 mod event;
+mod executor;
 mod figures;
 mod framework;
 mod http;
 mod id_file;
+mod offers;
 mod options;
 #[cfg(test)]
 mod order_tests;
@@ -30,6 +32,7 @@ mod tasks;
 pub use address::AddressError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use event::Event;
+pub use executor::{ExecutorError, MesosExecutor};
 pub use framework::{MesosError, MesosFramework, MesosStatus};
 pub use id_file::FRAMEWORK_ID_FILE;
 pub use options::MesosOptions;

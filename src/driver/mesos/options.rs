@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::address::{Address, AddressError};
+use super::executor::MesosExecutor;
 
 /// How weighbridge is a framework of a Mesos cluster.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct MesosOptions {
     pub unreachable: Duration,
     /// How long a task that is to end may take before it is ended by force.
     pub kill_grace: Duration,
+    /// What runs the tasks; else Mesos' own executor does, one for each.
+    pub executor: Option<MesosExecutor>,
 }
 
 impl MesosOptions {
@@ -55,6 +58,7 @@ impl MesosOptions {
             refuse: Duration::from_secs(5),
             unreachable: Duration::from_mins(5),
             kill_grace: Duration::from_secs(5),
+            executor: None,
         })
     }
 }

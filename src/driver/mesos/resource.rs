@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::{NodeResources, Quantity};
+use crate::model::{NodeResources, QUANTITY_MAX, Quantity, THOUSANDTHS};
 
 /// One part of what is offered.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -14,6 +14,8 @@ pub(crate) struct Resource {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     scalar: Option<Scalar>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranges: Option<Ranges>,
     /// All else, as it came.
     #[serde(flatten)]
     rest: Map<String, Value>,
@@ -22,6 +24,48 @@ pub(crate) struct Resource {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 struct Scalar {
     value: f64,
+}
+
+/// Numbers, such as ports, each of which is given to one task alone.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+struct Ranges {
+    #[serde(default)]
+    range: Vec<Range>,
+}
+
+/// From the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+struct Range {
+    begin: u64,
+    end: u64,
+}
+
+impl Range {
+    fn len(self) -> u64 {
+        self.end.checked_sub(self.begin).map_or(0, |more| more.saturating_add(1))
+    }
+}
+
+impl Ranges {
+    fn len(&self) -> u64 {
+        self.range.iter().fold(0, |n, range| n.saturating_add(range.len()))
+    }
+
+    /// Its first `n` numbers, and the others.
+    fn split(&self, mut n: u64) -> (Self, Self) {
+        let (mut first, mut rest) = (Self::default(), Self::default());
+        for range in self.range.iter().filter(|range| range.len() > 0) {
+            let n_taken = range.len().min(n);
+            n -= n_taken;
+            if n_taken > 0 {
+                first.range.push(Range { begin: range.begin, end: range.begin + (n_taken - 1) });
+            }
+            if n_taken < range.len() {
+                rest.range.push(Range { begin: range.begin + n_taken, end: range.end });
+            }
+        }
+        (first, rest)
+    }
 }
 
 /// What makes an amount something else than that: volumes, disks of their own, what may be taken back at any
@@ -33,11 +77,35 @@ impl Resource {
         &self.name
     }
 
-    /// How much there is of it, rounded down to a thousandth; none where it is no plain amount.
+    /// How much there is of it, rounded down to a thousandth, and how many where it is numbers; none where it is no
+    /// plain amount.
     pub(crate) fn amount(&self) -> Option<Quantity> {
-        let is_plain = NOT_PLAIN.iter().all(|member| !self.rest.contains_key(*member));
-        let scalar = self.scalar.filter(|_| is_plain)?;
-        Quantity::from_f64(scalar.value, false).ok()
+        if NOT_PLAIN.iter().any(|member| self.rest.contains_key(*member)) {
+            return None;
+        }
+        match (self.scalar, &self.ranges) {
+            (Some(scalar), _) => Quantity::from_f64(scalar.value, false).ok(),
+            (None, Some(ranges)) => {
+                let n = ranges.len().checked_mul(THOUSANDTHS);
+                n.filter(|n| *n <= QUANTITY_MAX).map(Quantity)
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// The numbers, where it is some.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.ranges.iter().flat_map(|ranges| &ranges.range).flat_map(|range| range.begin..=range.end)
+    }
+
+    /// Parts with it `amount`, which it has, or the next whole number of numbers; and what is left.
+    fn split(&self, has: Quantity, amount: Quantity) -> (Self, Self) {
+        if let (None, Some(ranges)) = (self.scalar, &self.ranges) {
+            let (first, rest) = ranges.split(amount.0.div_ceil(THOUSANDTHS));
+            let with = |ranges| Self { ranges: Some(ranges), ..self.clone() };
+            return (with(first), with(rest));
+        }
+        (self.of(amount), self.of(Quantity(has.0 - amount.0)))
     }
 
     fn of(&self, amount: Quantity) -> Self {
@@ -62,8 +130,9 @@ pub(crate) fn take(parts: &mut [Resource], need: &NodeResources) -> Vec<Resource
             let Some(has) = part.amount() else { continue };
             let amount = has.min(missing);
             if amount > Quantity::ZERO {
-                taken.push(part.of(amount));
-                *part = part.of(Quantity(has.0 - amount.0));
+                let (mine, rest) = part.split(has, amount);
+                taken.push(mine);
+                *part = rest;
                 missing = Quantity(missing.0 - amount.0);
             }
         }
@@ -103,5 +172,29 @@ mod tests {
         let left: Vec<Option<u64>> = parts.iter().map(|part| part.amount().map(|a| a.0)).collect();
         assert_eq!(left, [Some(0), Some(1_800), Some(32_000), None]);
         assert_eq!(take(&mut parts, &"gpus:1".parse().expect("resources")), []);
+    }
+
+    #[test]
+    fn numbers_are_given_to_one_task_alone() {
+        let ports = json!([{ "name": "ports", "type": "RANGES", "ranges": { "range": [
+            { "begin": 7, "end": 7 }, { "begin": 9, "end": 8 }, { "begin": 31_000, "end": 31_003 }] } }]);
+        let mut parts: Vec<Resource> = serde_json::from_value(ports).expect("resources");
+        assert_eq!(parts[0].amount(), Some(Quantity::whole(5)));
+        let mut ports = |need: &str| -> Vec<u64> {
+            let taken = take(&mut parts, &need.parse().expect("resources"));
+            let told = serde_json::to_value(&taken).expect("JSON");
+            assert!(
+                taken.is_empty() || told[0]["type"] == "RANGES" && told[0].get("scalar").is_none(),
+                "{told}"
+            );
+            taken.iter().flat_map(Resource::numbers).collect()
+        };
+        assert_eq!(ports("ports:2"), [7, 31_000]);
+        assert_eq!(ports("ports:0.5"), [31_001], "there are no halves");
+        assert_eq!(ports("ports:3"), [31_002, 31_003], "as many as there are");
+        assert_eq!(ports("ports:1"), [0; 0]);
+        let endless = json!({ "name": "ports", "ranges": { "range": [{ "begin": 0, "end": u64::MAX }] } });
+        let endless: Resource = serde_json::from_value(endless).expect("a resource");
+        assert_eq!(endless.amount(), None, "more than can be counted");
     }
 }

@@ -111,6 +111,11 @@ const TOO_LONG: &str = "REASON_MAX_COMPLETION_TIME_REACHED";
 const NO_CONTAINER: &str = "REASON_CONTAINER_LAUNCH_FAILED";
 
 impl Status {
+    /// Whether the offers had less than the task and its executor were to have.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.state == "TASK_ERROR" && self.message.contains("more resources")
+    }
+
     pub(crate) fn read(&self) -> Told {
         let reason = || format!("{}, {}: {}", self.state, self.reason, self.message);
         let ended = |outcome| TaskState::Ended { outcome, usage: Usage::default() };
