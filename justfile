@@ -52,11 +52,12 @@ counts *options:
 measure directory:
     bash benches/run.sh {{ directory }}
 
-# What is too long for CI: the daemon killed at that many random points, every crash, that many operations on a queue, threads, simulation.
+# What is too long for CI: the daemon killed at that many random points, a cluster of which everything fails, every crash, that many operations on a queue, threads, simulation.
 proof cycles="300" operations="1000000000": sanitize sim
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test torture -- --nocapture
     WEIGHBRIDGE_KILL_CYCLES={{ cycles }} cargo test --release --test kill9 -- --nocapture
     WEIGHBRIDGE_CRASH_DEEP=1 cargo test --release --lib crash -- --nocapture
+    WEIGHBRIDGE_MESOS_TASKS=1000 cargo test --release --test mesos chaos:: -- --nocapture
     cargo run --release --example soak -- {{ operations }}
 
 # The simulation: so many seeds from the first on; `just sim 1 7342` runs one that failed.

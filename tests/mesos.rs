@@ -3,6 +3,8 @@
 //! What Mesos knows of the tasks is asked of its master. Where it is missing, the tests that need a cluster say
 //! that they are skipped.
 
+#[path = "mesos/chaos.rs"]
+mod chaos;
 #[path = "common/cluster.rs"]
 mod cluster;
 mod common;

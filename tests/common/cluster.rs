@@ -3,9 +3,10 @@
 //! They are started with `mesos-up` and stopped with `mesos-down`, from the folder that `WEIGHBRIDGE_MESOS`
 //! names, else from `../shared/tools/mesos` beside this crate. Without them the tests that need a cluster say
 //! that they are skipped.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,6 +27,35 @@ fn tool() -> Option<PathBuf> {
         println!("skipped: no mesos-up in {}; WEIGHBRIDGE_MESOS names its folder", folder.display());
     }
     is_there.then_some(folder)
+}
+
+/// The body of the answer to one request, which came with success.
+fn exchange(host: &str, head: &str, body: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "{head}Host: {host}\r\nConnection: close\r\n\r\n{body}")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let is_well = head.split(' ').nth(1).is_some_and(|code| code.starts_with('2'));
+    if is_well { Ok(body.to_owned()) } else { Err(io::Error::other(answer)) }
+}
+
+/// What a master tells under `path`; an error while it does not answer.
+pub(crate) fn get(master: &str, path: &str) -> io::Result<Value> {
+    let body = exchange(master, &format!("GET {path} HTTP/1.0\r\n"), "")?;
+    serde_json::from_str(&body).map_err(|error| io::Error::other(format!("{error}: {body}")))
+}
+
+/// Has an operator call something; what the master answers.
+pub(crate) fn operate(master: &str, call: &Value) -> io::Result<String> {
+    let body = call.to_string();
+    let length = body.len();
+    let head = format!(
+        "POST /api/v1 HTTP/1.0\r\nContent-Type: application/json\r\nAccept: application/json\r\n\
+         Content-Length: {length}\r\n"
+    );
+    exchange(master, &head, &body)
 }
 
 /// A cluster is a handful of processes: one at a time.
@@ -64,15 +94,12 @@ impl Cluster {
 
     /// What the master tells of itself.
     pub(crate) fn state(&self) -> Value {
-        let host = self.master.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(host).expect("the master listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        write!(stream, "GET /master/state HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n")
-            .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let body = answer.split_once("\r\n\r\n").expect("a head and a body").1;
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+        get(self.master.trim_start_matches("http://"), "/master/state").expect("the master answers")
+    }
+
+    /// Where everything of it is.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The states of all tasks that ever were, by id, of the one framework there ever was.

@@ -11,12 +11,22 @@ pub(crate) fn from_env(name: &str) -> Option<u64> {
 /// A sequence of numbers that a seed determines (`splitmix64`).
 pub(crate) struct Draw(u64);
 
+impl From<u64> for Draw {
+    fn from(seed: u64) -> Self {
+        Self(seed)
+    }
+}
+
 impl Draw {
     /// By `WEIGHBRIDGE_KILL_SEED`, or by a seed that is printed; `salt` tells the draws of one seed apart.
     pub(crate) fn new(salt: u64) -> Self {
-        let fixed = from_env("WEIGHBRIDGE_KILL_SEED");
-        let seed = fixed.unwrap_or_else(|| RandomState::new().hash_one("moments"));
-        println!("WEIGHBRIDGE_KILL_SEED={seed}");
+        Self::by("WEIGHBRIDGE_KILL_SEED", salt)
+    }
+
+    /// The same by another variable.
+    pub(crate) fn by(variable: &str, salt: u64) -> Self {
+        let seed = from_env(variable).unwrap_or_else(|| RandomState::new().hash_one("moments"));
+        println!("{variable}={seed}");
         Self(seed ^ salt)
     }
 

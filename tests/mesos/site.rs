@@ -1,11 +1,13 @@
 //! A daemon on a real cluster, and what is asked of both.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use weighbridge::{Job, JobStatus};
 
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::common::{Daemon, Place, jobs_in, until};
 
 /// A daemon on a cluster, with a type of job that sleeps.
@@ -48,8 +50,49 @@ impl Site {
     }
 
     pub(crate) fn ctl(&self, args: &[&str]) {
-        let status = self.cluster.command("mesos-ctl").args(args).status();
-        assert!(status.expect("mesos-ctl can be run").success(), "{args:?}");
+        assert!(self.try_ctl(args), "{args:?}");
+    }
+
+    /// False where it cannot be done now.
+    pub(crate) fn try_ctl(&self, args: &[&str]) -> bool {
+        self.cluster.command("mesos-ctl").args(args).status().expect("mesos-ctl can be run").success()
+    }
+
+    /// The master that leads: its name and its address.
+    pub(crate) fn leader(&self) -> (String, String) {
+        let told = status(&self.cluster);
+        let line = told.lines().find(|line| line.ends_with(" leader")).expect("one leads");
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().expect("a name"), words.next().expect("an address"))
+    }
+
+    /// What the leader tells under `path`.
+    pub(crate) fn get(&self, path: &str) -> io::Result<Value> {
+        cluster::get(&self.leader().1, path)
+    }
+
+    /// Has an operator call something at the leader.
+    pub(crate) fn operate(&self, call: &Value) -> io::Result<String> {
+        cluster::operate(&self.leader().1, call)
+    }
+
+    /// The id of an agent, where the leader knows it.
+    pub(crate) fn agent_id(&self, host: &str) -> Option<String> {
+        let known = self.get("/master/slaves").ok()?;
+        let agent = known["slaves"].as_array()?.iter().find(|agent| agent["hostname"] == host)?;
+        agent["id"].as_str().map(str::to_owned)
+    }
+
+    /// The processes of tasks and their executors, told by their sandbox.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let mark = format!("MESOS_DIRECTORY={}/", self.cluster.directory().display());
+        let all = std::fs::read_dir("/proc").expect("processes are listed");
+        let paths = all.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        let is_ours = |path: &PathBuf| {
+            let variables = std::fs::read(path.join("environ")).unwrap_or_default();
+            variables.split(|&byte| byte == 0).any(|variable| variable.starts_with(mark.as_bytes()))
+        };
+        paths.filter(is_ours).map(|path| path.display().to_string()).collect()
     }
 
     /// The tasks that the master knows, of this framework.
@@ -91,9 +134,14 @@ pub(crate) fn check_once_each(cluster: &Cluster, jobs: &[Job]) {
 
 /// Where a node of the cluster listens.
 pub(crate) fn address(cluster: &Cluster, node: &str) -> String {
-    let told = cluster.command("mesos-ctl").arg("status").output().expect("mesos-ctl can be run");
-    let told = String::from_utf8(told.stdout).expect("text");
+    let told = status(cluster);
     let line =
         told.lines().find(|line| line.starts_with(node)).unwrap_or_else(|| panic!("no {node}: {told}"));
     line.split_whitespace().nth(1).expect("an address").to_owned()
+}
+
+/// A line for each node.
+fn status(cluster: &Cluster) -> String {
+    let told = cluster.command("mesos-ctl").arg("status").output().expect("mesos-ctl can be run");
+    String::from_utf8(told.stdout).expect("text")
 }
