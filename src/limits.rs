@@ -317,9 +317,6 @@ pub const MESOS_CALLS_AT_ONCE: usize = 64;
 /// Tasks that a Mesos master is asked about in one call.
 pub const MESOS_TASKS_ASKED_MAX: usize = 1_000;
 
-/// Bytes of a master's list of its agents: some 2 KiB for each of ten thousand.
-pub const MESOS_AGENTS_BYTES_MAX: u64 = 64 << 20;
-
 /// Agents of one machine that are asked for a sandbox. One is usual.
 pub const MESOS_AGENTS_ASKED_MAX: usize = 4;
 

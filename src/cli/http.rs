@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -52,6 +52,39 @@ pub(super) struct Client {
     /// What stands between the host and our paths; usually nothing.
     prefix: String,
     runtime: Runtime,
+}
+
+/// What is asked.
+struct Question<'q> {
+    method: &'q Method,
+    path: &'q str,
+    body: Option<Bytes>,
+    /// The form of the answer.
+    accept: &'static str,
+}
+
+const JSON: &str = "application/json";
+
+/// What a daemon answered, as it came.
+pub(super) struct Raw {
+    status: u16,
+    headers: HeaderMap,
+    pub(super) bytes: Bytes,
+}
+
+impl Raw {
+    /// A header; nothing where there is none.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl From<Raw> for Answer {
+    fn from(raw: Raw) -> Self {
+        let Raw { status, bytes, .. } = raw;
+        let body = if bytes.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
+        Self { status, body }
+    }
 }
 
 /// What a daemon answered.
@@ -159,8 +192,22 @@ impl Client {
         self.ask(method, path, Some(encoded(body)?)).map_err(|(failure, _)| failure)
     }
 
+    /// A GET of text as it is.
+    pub(super) fn try_get_text(&self, path: &str) -> Result<Raw, Passing> {
+        let question = Question { method: &Method::GET, path, body: None, accept: "text/plain" };
+        match self.runtime.block_on(self.exchange(question)) {
+            Ok(raw) if (200..300).contains(&raw.status) => Ok(raw),
+            Ok(raw) => {
+                let is_passing = raw.status == 503;
+                Err((refused(&raw.into()), is_passing))
+            }
+            Err(error) => Err((self.unreachable(&error), true)),
+        }
+    }
+
     fn ask(&self, method: &Method, path: &str, body: Option<Bytes>) -> Result<Value, Passing> {
-        match self.runtime.block_on(self.exchange(method, path, body)) {
+        let question = Question { method, path, body, accept: JSON };
+        match self.runtime.block_on(self.exchange(question)).map(Answer::from) {
             Ok(Answer { status: 200..300, body: Some(body) }) => Ok(body),
             Ok(Answer { status: 200..300, body: None }) => {
                 Err((self.stranger("its answer is no JSON"), false))
@@ -170,59 +217,46 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, method: &Method, path: &str, body: Option<Bytes>) -> Result<Answer, NoAnswer> {
+    async fn exchange(&self, question: Question<'_>) -> Result<Raw, NoAnswer> {
         let connect = TcpStream::connect((self.host.as_str(), self.port));
         let stream = tokio::time::timeout(CONNECT_WAIT, connect)
             .await
             .map_err(|_| NoAnswer::Connect(std::io::ErrorKind::TimedOut.into()))?
             .map_err(NoAnswer::Connect)?;
-        tokio::time::timeout(ANSWER_WAIT, self.speak(stream, method, path, body))
+        tokio::time::timeout(ANSWER_WAIT, self.speak(stream, question))
             .await
             .map_err(|_| NoAnswer::Late(ANSWER_WAIT))?
             .map_err(NoAnswer::Broken)
     }
 
-    async fn speak(
-        &self,
-        stream: TcpStream,
-        method: &Method,
-        path: &str,
-        body: Option<Bytes>,
-    ) -> Result<Answer, String> {
+    async fn speak(&self, stream: TcpStream, question: Question<'_>) -> Result<Raw, String> {
         let failed = |error: hyper::Error| error.to_string();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        let request = self.request(method, path, body)?;
+        let request = self.request(question)?;
         let answer = async {
-            let response = sender.send_request(request).await.map_err(failed)?;
-            let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            Ok::<_, String>((status, body.map_err(|error| error.to_string())?.to_bytes()))
+            let (head, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let bytes = body.map_err(|error| error.to_string())?.to_bytes();
+            Ok(Raw { status: head.status.as_u16(), headers: head.headers, bytes })
         };
         let driving = tokio::spawn(connection);
         let answer = answer.await;
         driving.abort();
-        let (status, bytes) = answer?;
-        let body = if bytes.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
-        Ok(Answer { status, body })
+        answer
     }
 
-    fn request(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<Bytes>,
-    ) -> Result<Request<Full<Bytes>>, String> {
+    fn request(&self, question: Question<'_>) -> Result<Request<Full<Bytes>>, String> {
         let host = self.url.trim_start_matches("http://").split('/').next().unwrap_or_default();
         let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.prefix))
+            .method(question.method)
+            .uri(format!("{}{}", self.prefix, question.path))
             .header(HOST, host)
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            .header(ACCEPT, HeaderValue::from_static(question.accept));
+        if question.body.is_some() {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static(JSON));
         }
-        request.body(Full::new(body.unwrap_or_default())).map_err(|error| error.to_string())
+        request.body(Full::new(question.body.unwrap_or_default())).map_err(|error| error.to_string())
     }
 
     /// Somebody else answers there.
@@ -293,6 +327,14 @@ fn refused(answer: &Answer) -> Failure {
     };
     match code {
         "no-such-job" => failure.help("`weighbridge jobs` lists those there are; `last` is the newest"),
+        "job-not-started" => {
+            failure.help("`weighbridge explain` says why it waits; `logs --follow` waits for it")
+        }
+        "no-such-execution" => failure.help("`weighbridge job` says how many executions a job has"),
+        "output-gone" => {
+            failure.help("it is kept as long as the sandbox: a Mesos agent removes that in time")
+        }
+        "output-unreachable" => failure.help("try again in a moment"),
         "no-such-node" => failure.help("`weighbridge nodes` lists those there are"),
         "no-such-job-type" => failure.help("`weighbridge job-type list` shows those there are"),
         "ambiguous-job-type" => Failure { exit: Exit::Usage, ..failure },

@@ -19,6 +19,7 @@ use crate::offer::Offer;
 use crate::store::{OpenError, Retention};
 
 use super::failure::Failure;
+use super::mesos::Sandboxes;
 use super::{mesos, policy, recovery, supervisor};
 
 /// The only node.
@@ -172,6 +173,7 @@ impl Machine {
 
     /// Begins to schedule a cluster; this machine runs nothing.
     pub(super) fn start_on_mesos(&mut self, options: MesosOptions) -> Result<(), Failure> {
+        self.engine.read_printed_of(Arc::new(Sandboxes::of(&self.store, options.clone())));
         let framework = MesosFramework::start(self.engine.clone(), &self.store, options);
         self.at_work = Some(AtWork::Mesos(framework.map_err(|error| mesos::failure(&error))?));
         Ok(())

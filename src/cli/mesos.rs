@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::driver::{MesosError, MesosExecutor, MesosOptions};
+use crate::driver::{LocalOutputs, MesosError, MesosExecutor, MesosOptions, MesosSandboxes, sandbox_path};
+use crate::launch::{OutputStream, Piece, PieceError, PrintedSource, Ran, ReadFrom};
 
 /// Bytes of a file with a secret.
 const SECRET_BYTES_MAX: usize = 64 << 10;
@@ -77,6 +78,36 @@ impl MesosArgs {
         options.kill_grace = self.mesos_kill_grace;
         options.executor = self.mesos_executor.as_deref().map(executor).transpose()?;
         Ok(Some(options))
+    }
+}
+
+/// What tasks print is with their agents; what ran on this machine before the store was a cluster's, here.
+pub(super) struct Sandboxes {
+    store: PathBuf,
+    here: Option<LocalOutputs>,
+    there: MesosSandboxes,
+}
+
+impl Sandboxes {
+    pub(super) fn of(store: &Path, options: MesosOptions) -> Self {
+        let there = MesosSandboxes::of(store, options);
+        Self { store: store.to_owned(), here: LocalOutputs::of(store).ok(), there }
+    }
+}
+
+impl PrintedSource for Sandboxes {
+    fn read(
+        &self,
+        ran: &Ran,
+        stream: OutputStream,
+        from: ReadFrom,
+        most: usize,
+    ) -> Result<Piece, PieceError> {
+        let is_here = sandbox_path(&self.store, ran.job, ran.exe_num, ran.name.number).is_dir();
+        match self.here.as_ref().filter(|_| is_here) {
+            Some(here) => here.read(ran, stream, from, most),
+            None => self.there.read(ran, stream, from, most),
+        }
     }
 }
 

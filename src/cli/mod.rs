@@ -27,6 +27,7 @@ mod jobs;
 mod journal;
 mod limit;
 mod load;
+mod logs;
 mod machine;
 mod many;
 mod mesos;
@@ -86,6 +87,7 @@ Examples:
   weighbridge watch last                     wait for the newest job
   weighbridge status                         what runs and what waits
   weighbridge explain 7                      why job 7 still waits
+  weighbridge logs 7 --follow                what job 7 prints
   weighbridge jobs --status failed           what failed
   weighbridge cancel 3 10-20                 cancel jobs
   weighbridge requeue --status failed --since 1h
@@ -153,6 +155,9 @@ enum Command {
     /// Jobs in full
     #[command(long_about = job::LONG)]
     Job(job::Args),
+    /// What a job prints
+    #[command(long_about = logs::LONG)]
+    Logs(logs::Args),
     /// Why jobs wait
     #[command(long_about = explain::LONG)]
     Explain(explain::Args),
@@ -262,6 +267,7 @@ fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Queue(args) => queue::run(&args, context),
         Command::Jobs(args) => jobs::run(&args, context),
         Command::Job(args) => job::run(&args, context),
+        Command::Logs(args) => logs::run(&args, context),
         Command::Explain(args) => explain::run(&args, context),
         Command::Journal(args) => journal::run(&args, context),
         Command::Cancel(args) => cancel::run(&args, context),

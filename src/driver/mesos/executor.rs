@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::base64::encode;
 use super::call::named;
 use super::event::Offered;
-use super::http::base_64;
 use super::resource::{Resource, take};
 use crate::launch::Launch;
 use crate::model::{NodeResources, Quantity};
@@ -98,12 +98,12 @@ impl MesosExecutor {
     /// What a task of this executor is told.
     fn data(&self, launch: &Launch, variables: &[(String, String)]) -> String {
         match self.data {
-            Data::Line => base_64(launch.command.join(" ").as_bytes()),
+            Data::Line => encode(launch.command.join(" ").as_bytes()),
             Data::Json => {
                 let environment: Map<String, Value> =
                     variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
                 let told = json!({ "command": launch.command, "environment": environment });
-                base_64(told.to_string().as_bytes())
+                encode(told.to_string().as_bytes())
             }
         }
     }

@@ -8,6 +8,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::address::Address;
+use super::base64::encode;
 
 /// Longest wait for a connection, for each address of a master's name.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -74,21 +75,7 @@ pub(super) fn request(
 
 /// What HTTP basic authentication sends.
 pub(super) fn basic(principal: &str, secret: &str) -> String {
-    format!("Basic {}", base_64(format!("{principal}:{secret}").as_bytes()))
-}
-
-pub(super) fn base_64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let bits =
-            three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for at in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * at)) as usize & 63];
-            text.push(if at <= three.len() { digit.into() } else { '=' });
-        }
-    }
-    text
+    format!("Basic {}", encode(format!("{principal}:{secret}").as_bytes()))
 }
 
 fn read_line(from: &mut impl BufRead) -> io::Result<String> {
@@ -145,7 +132,7 @@ impl Head {
             let length = length.map_err(|_| io::Error::other("no length of a body"))?;
             from.take(length.min(most + 1)).read_to_end(&mut body)?;
             if (body.len() as u64) < length.min(most + 1) {
-                return Err(io::Error::other("the master ended the connection"));
+                return Err(io::Error::other("the connection ended within an answer"));
             }
         }
         if body.len() as u64 > most {

@@ -6,17 +6,23 @@
 //!     └────────────────────calls, several at a time (call)───────────────┘  decisions out once durable
 //! ```
 //!
+//! Beside them, whoever wants to see what tasks print asks the agents (`sandboxes`, `hosts`, `ask`), from threads of
+//! its own.
+//!
 //! What is always so stands in `framework`; what each setting does and what happens when something fails, in
 //! docs/mesos.md.
 
 mod address;
 mod agents;
+mod ask;
 mod backoff;
+mod base64;
 mod call;
 mod event;
 mod executor;
 mod figures;
 mod framework;
+mod hosts;
 mod http;
 mod id_file;
 mod offers;
@@ -25,6 +31,7 @@ mod options;
 mod order_tests;
 mod recordio;
 mod resource;
+mod sandboxes;
 mod session;
 mod status;
 mod tasks;
@@ -40,5 +47,6 @@ pub use options::MesosOptions;
 pub(crate) use recordio::Records;
 #[cfg(any(test, fuzzing))]
 pub(crate) use resource::{Resource, take};
+pub use sandboxes::MesosSandboxes;
 #[cfg(any(test, fuzzing))]
 pub(crate) use status::{Told, named_by, task_id};

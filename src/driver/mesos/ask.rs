@@ -1,0 +1,112 @@
+//! Questions that are answered once: to a master for its agents, to an agent for files.
+//!
+//! Q1  A question has an end, however slowly its answer comes.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::address::Address;
+use super::http::{Head, connect, request};
+use crate::clock::monotonic;
+
+/// Longest wait for the next bytes.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Reads until an instant.
+struct Until {
+    stream: TcpStream,
+    end: Instant,
+}
+
+impl Read for Until {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_duration_since(monotonic());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left.min(SILENCE_MAX)))?;
+        self.stream.read(into)
+    }
+}
+
+/// Whom to ask, and as whom.
+pub(super) struct Asked<'a> {
+    pub(super) to: &'a Address,
+    pub(super) path: &'a str,
+    /// What HTTP basic authentication sends, where it is wanted.
+    pub(super) authorization: Option<&'a str>,
+    /// When the answer comes too late.
+    pub(super) end: Instant,
+    /// Most bytes of the answer.
+    pub(super) most: u64,
+}
+
+impl Asked<'_> {
+    /// Sends a body in JSON and reads what comes.
+    pub(super) fn post(&self, body: &[u8]) -> io::Result<(Head, Vec<u8>)> {
+        if monotonic() >= self.end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut stream = connect(self.to)?;
+        stream.write_all(&request(self.to, self.path, self.authorization, None, body))?;
+        let mut answer = BufReader::new(Until { stream, end: self.end });
+        let head = Head::read(&mut answer)?;
+        let body = head.body(&mut answer, self.most)?;
+        Ok((head, body))
+    }
+}
+
+/// Why an exchange failed, for people.
+pub(super) fn told(error: &io::Error) -> String {
+    let is_silence = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+    if is_silence { "it does not answer".to_owned() } else { error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_drips_has_an_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let to: Address = listener.local_addr().expect("bound").to_string().parse().expect("an address");
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+            while stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let end = monotonic() + Duration::from_millis(100);
+        let asked = Asked { to: &to, path: "/", authorization: None, end, most: 1 << 20 };
+        let error = asked.post(b"{}").expect_err("it never ends");
+        assert_eq!(told(&error), "it does not answer");
+        server.join().expect("it ends with its client");
+        assert!(asked.post(b"{}").is_err(), "nothing is asked any more");
+    }
+
+    #[test]
+    fn who_asks_says_who_it_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let to: Address = listener.local_addr().expect("bound").to_string().parse().expect("an address");
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut bytes = vec![0; 4_096];
+            let n = stream.read(&mut bytes).expect("a question");
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno").expect("answered");
+            String::from_utf8_lossy(&bytes[..n]).into_owned()
+        });
+        let end = monotonic() + Duration::from_secs(10);
+        let asked =
+            Asked { to: &to, path: "/slave(1)/api/v1", authorization: Some("Basic eA=="), end, most: 2 };
+        let (head, body) = asked.post(b"{}").expect("an answer");
+        assert_eq!((head.status, body.as_slice()), (404, b"no".as_slice()));
+        let question = server.join().expect("asked");
+        assert!(question.starts_with("POST /slave(1)/api/v1 HTTP/1.1\r\n"), "{question}");
+        assert!(question.contains("\r\nAuthorization: Basic eA==\r\n"), "{question}");
+        assert!(question.ends_with("\r\nContent-Length: 2\r\n\r\n{}"), "{question}");
+    }
+}
