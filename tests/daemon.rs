@@ -1,18 +1,19 @@
 //! What a user of the daemon sees: the commands that speak to `serve`, their answers and exit codes.
 
 mod common;
+#[path = "common/door.rs"]
+mod door;
 #[path = "common/http.rs"]
 #[expect(dead_code, reason = "shared with tests/api.rs")]
 mod http;
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::Stdio;
-use std::sync::Arc;
 
 use common::{Daemon, Place, jobs_in, until};
-use parking_lot::Mutex;
+use door::Door;
 use weighbridge::JobStatus;
 
 /// Two types: one waits for a machine that is not there, one runs.
@@ -261,46 +262,6 @@ fn submit_says_what_it_waits_for_and_outlives_a_daemon_that_is_started_again() {
     assert_eq!(submit.wait().expect("it has ended").code(), Some(0), "{}", place.read("stderr"));
     assert_eq!(place.read("stdout").trim(), "3 jobs done");
     assert_eq!(second.end().code(), Some(0));
-}
-
-/// An address that stays, and leads to one daemon after another, or to nobody.
-struct Door {
-    url: String,
-    to: Arc<Mutex<Option<String>>>,
-}
-
-impl Door {
-    fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let to = Arc::new(Mutex::new(None));
-        let shared = to.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let to: Option<String> = shared.lock().clone();
-                // A daemon that is just ending counts as nobody.
-                if let Some(there) = to.and_then(|to| TcpStream::connect(to).ok()) {
-                    join(stream, there);
-                }
-            }
-        });
-        Self { url, to }
-    }
-
-    fn lead_to(&self, daemon: Option<&Daemon>) {
-        *self.to.lock() = daemon.map(|daemon| daemon.url.trim_start_matches("http://").to_owned());
-    }
-}
-
-/// Carries bytes both ways until both sides have ended.
-fn join(here: TcpStream, there: TcpStream) {
-    let (here_too, there_too) = (here.try_clone().expect("a stream"), there.try_clone().expect("a stream"));
-    for (mut from, mut to) in [(here, there_too), (there, here_too)] {
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut from, &mut to);
-            let _ = to.shutdown(std::net::Shutdown::Both);
-        });
-    }
 }
 
 /// Answers every request on a port of its own, with status 200 and `body`.

@@ -13,6 +13,8 @@ mod common;
 mod http;
 #[path = "mesos/launch.rs"]
 mod launch;
+#[path = "mesos/logs.rs"]
+mod logs;
 #[path = "mesos/site.rs"]
 mod site;
 #[path = "mesos/told.rs"]

@@ -90,7 +90,7 @@ fn shown(job: &Value) -> String {
         rows.push(("memory", format!("{} MiB", number(job, "/end/mem_kib").div_ceil(1_024))));
     }
     if let Some(place) = sandbox(job) {
-        rows.push(("sandbox", format!("{place} in the daemon's store, with stdout and stderr")));
+        rows.push(("sandbox", format!("{place} in the daemon's store, unless it is a cluster's; `weighbridge logs` shows what it prints")));
     }
     let values = job.pointer("/values").and_then(Value::as_object);
     for (name, _) in values.into_iter().flatten() {

@@ -359,8 +359,9 @@ impl Show<'_> {
                 }
                 at = piece.next;
             }
+            self.sink.end(exe_num)?;
         }
-        Ok(self.sink.end(exe_num)?)
+        Ok(())
     }
 
     /// The execution that is meant, and where to begin.

@@ -116,16 +116,16 @@ impl Hosts {
         if age <= oldest {
             return Ok(found);
         }
-        let (by_host, leader) = self.ask_masters(leader, end)?;
+        let (by_host, leader) = self.ask_masters(leader.as_ref(), end)?;
         let found = by_host.get(host).cloned().unwrap_or_default();
         *self.known.lock() =
             Known { at: Some(monotonic()), by_host: Arc::new(by_host), leader: Some(leader) };
         Ok(found)
     }
 
-    fn ask_masters(&self, leader: Option<Address>, end: Instant) -> Result<(ByHost, Address), String> {
+    fn ask_masters(&self, leader: Option<&Address>, end: Instant) -> Result<(ByHost, Address), String> {
         let mut why = String::new();
-        for master in leader.iter().chain(&self.options.masters) {
+        for master in leader.into_iter().chain(&self.options.masters) {
             match self.ask(master.clone(), end) {
                 Ok(found) => return Ok(found),
                 Err(error) => why = error,

@@ -80,7 +80,13 @@ impl PrintedSource for MesosSandboxes {
         from: ReadFrom,
         most: usize,
     ) -> Result<Piece, PieceError> {
-        self.sandbox(ran)?.read(stream.as_str(), from, most)
+        match self.sandbox(ran)?.read(stream.as_str(), from, most) {
+            Err(PieceError::NotThere { .. }) if self.options.executor.is_some() => {
+                let reason = "its task is one of many of an executor, which has them print where it likes";
+                Err(PieceError::Unreadable { reason: reason.to_owned() })
+            }
+            read => read,
+        }
     }
 }
 
@@ -129,7 +135,7 @@ impl Sandbox<'_> {
                 Ok(answer) => return Ok(answer),
                 // One that is silent may have it: only all of them together know that it is gone.
                 Err(error) if matches!(failed, None | Some(PieceError::NotThere { .. })) => {
-                    failed = Some(error)
+                    failed = Some(error);
                 }
                 Err(_) => {}
             }
