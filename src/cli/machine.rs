@@ -111,19 +111,20 @@ enum AtWork {
 }
 
 impl Machine {
-    /// Opens the store, or makes it.
+    /// Opens the store, or makes it. `has_gpu_slots` is for a cluster.
     pub(super) fn open(
         store: &Path,
         args: &MachineArgs,
         policy: Policy,
         keep: KeepArgs,
+        has_gpu_slots: bool,
     ) -> Result<Self, Failure> {
         let mut load = LoadRetention::ALL;
         (load.age, load.thin_after, load.thin_to) =
             (args.load_keep_for, args.load_thin_after, args.load_thin_to);
         let options = Options::default().load_period(Some(args.load_period)).load_rows(args.load_rows);
         let options = options.load_retention(load);
-        let mut options = options.retention(keep.retention()).policy(policy);
+        let mut options = options.retention(keep.retention()).policy(policy).gpu_slots(has_gpu_slots);
         if let Some(bytes) = args.checkpoint_bytes {
             options = options.checkpoint_bytes(bytes);
         }

@@ -23,9 +23,9 @@ pub(super) struct MesosArgs {
     /// User that tasks run as; who runs this, where it is not said
     #[arg(long, value_name = "USER", requires = "mesos")]
     mesos_user: Option<String>,
-    /// Role whose resources are offered
-    #[arg(long, value_name = "ROLE", requires = "mesos", default_value = "*")]
-    mesos_role: String,
+    /// Roles whose resources are offered, by commas
+    #[arg(long, value_name = "ROLE,…", requires = "mesos", default_value = "*", value_delimiter = ',')]
+    mesos_role: Vec<String>,
     /// Name for a master that asks who it is
     #[arg(long, value_name = "NAME", requires = "mesos_secret_file")]
     mesos_principal: Option<String>,
@@ -41,9 +41,9 @@ pub(super) struct MesosArgs {
     /// Let tasks end with an agent that is restarted
     #[arg(long, requires = "mesos")]
     mesos_no_checkpoint: bool,
-    /// Take offers of agents with graphics processors
-    #[arg(long, requires = "mesos")]
-    mesos_gpus: bool,
+    /// Take offers of agents with graphics processors; without a value, each has a number that its execution is told
+    #[arg(long, value_name = "HOW", requires = "mesos", num_args = 0..=1, default_missing_value = "slots")]
+    mesos_gpus: Option<Gpus>,
     /// How long the master keeps to itself what nothing can use, unless something new comes to run
     #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "5s", value_parser = super::duration::duration)]
     mesos_refuse: Duration,
@@ -58,7 +58,21 @@ pub(super) struct MesosArgs {
     mesos_executor: Option<PathBuf>,
 }
 
+/// How graphics processors are given away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Gpus {
+    /// One by one, as `CUDA_VISIBLE_DEVICES` tells
+    Slots,
+    /// So many, for agents that hide all others from a task
+    Amount,
+}
+
 impl MesosArgs {
+    /// Whether the graphics processors of nodes are numbered.
+    pub(super) fn has_gpu_slots(&self) -> bool {
+        self.mesos_gpus == Some(Gpus::Slots)
+    }
+
     /// What is asked for; none where it is no cluster.
     pub(super) fn options(&self) -> Result<Option<MesosOptions>, Failure> {
         let Some(mut options) = self.mesos.clone() else { return Ok(None) };
@@ -66,13 +80,13 @@ impl MesosArgs {
         if let Some(user) = &self.mesos_user {
             options.user.clone_from(user);
         }
-        options.role.clone_from(&self.mesos_role);
+        options.roles.clone_from(&self.mesos_role);
         options.principal.clone_from(&self.mesos_principal);
         options.secret = self.mesos_secret_file.as_deref().map(secret).transpose()?;
         options.webui_url.clone_from(&self.mesos_webui_url);
         options.failover = self.mesos_failover;
         options.checkpoint = !self.mesos_no_checkpoint;
-        options.gpus = self.mesos_gpus;
+        options.gpus = self.mesos_gpus.is_some();
         options.refuse = self.mesos_refuse;
         options.unreachable = self.mesos_unreachable;
         options.kill_grace = self.mesos_kill_grace;

@@ -90,7 +90,8 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let mesos = args.mesos.options()?;
     let interrupts = Interrupts::listen()
         .map_err(|error| Failure::failed("signals", format_args!("could not listen for signals: {error}")))?;
-    let mut machine = Machine::open(&args.store, &args.machine, policy, args.keep)?;
+    let mut machine =
+        Machine::open(&args.store, &args.machine, policy, args.keep, args.mesos.has_gpu_slots())?;
     let server = Server::bind(args.listen, ApiState::new(machine.engine.clone()));
     let server = server.map_err(|error| bind_failure(&error))?;
     match (mesos, args.driver) {

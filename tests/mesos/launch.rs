@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use weighbridge::FRAMEWORK_ID_FILE;
 
 use crate::cluster::Cluster;
-use crate::common::{jobs_in, until};
+use crate::common::{Place, jobs_in, until};
 use crate::site::Site;
 
 /// An executor that runs many tasks, as the tool has it.
@@ -112,4 +113,65 @@ fn who_asks_for_ports_is_told_which_and_nobody_else_has_them() {
         line.split_once(',').is_some_and(|(a, b)| a != b && all.contains(&a) && all.contains(&b))
     };
     assert!(told.lines().all(is_pair), "{told}");
+}
+
+#[test]
+fn what_is_reserved_for_several_roles_is_used_by_all_jobs() {
+    let resources = "cpus(a):1;mem(a):128;cpus(b):1;mem(b):128;disk:100";
+    let Some(site) = Site::new(&["--resources", resources], &["--mesos-role", "a,b"]) else { return };
+    // Four on each agent, two for each role; no launch is refused for being on offers of both.
+    site.submit(12, "3");
+    until("all of them at once", || site.n_tasks("TASK_RUNNING") == 12);
+    // One that takes all of a role on an agent, and ones that take the rest.
+    site.ask(&["job-type", "create", "big", "--cpus", "1", "--mem", "64", "--", "sleep", "0.2"]);
+    site.ask(&["submit", "big", "--count", "6"]);
+    let (cluster, jobs) = site.end(18);
+    assert!(jobs.iter().all(|job| (job.num_exes, job.launches) == (1, 1)), "{jobs:#?}");
+    let roles: BTreeSet<String> = of_framework(&cluster, &["completed_tasks"])
+        .iter()
+        .map(|task| task["role"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(roles, ["a", "b"].map(str::to_owned).into());
+}
+
+#[test]
+fn a_master_that_asks_who_it_is_takes_the_right_secret_only() {
+    let files = Place::new();
+    let known = json!({ "credentials": [{ "principal": "fw", "secret": "hush" }] });
+    let known = format!("credentials=file://{}", files.write("known.json", &known.to_string()).display());
+    let flags = ["authenticate_http_frameworks=true", "http_framework_authenticators=basic", &known];
+    let Some(cluster) = Cluster::start(&flags.map(|flag| ["--master-flag", flag]).concat()) else { return };
+    let place = Place::new();
+    place.write("right", "hush\n");
+    place.write("wrong", "loud\n");
+    let serve = |more: &[&str]| {
+        let args = ["serve", "--store", "s", "--listen", "127.0.0.1:0", "--mesos", &cluster.master];
+        place.run(&[args.as_slice(), more].concat())
+    };
+    serve(&[]).expect(1).says("401");
+    serve(&["--mesos-principal", "fw", "--mesos-secret-file", "wrong"]).expect(1).says("401");
+    assert!(!place.path("s").join(FRAMEWORK_ID_FILE).exists(), "it was no framework");
+    let options = vec!["--mesos-principal", "fw", "--mesos-secret-file", "right"];
+    let mut site = Site { cluster, place, daemon: None, options };
+    site.start();
+    site.ask(&["job-type", "create", "nap", "--cpus", "0.5", "--mem", "32", "--", "sleep", "{seconds}"]);
+    site.submit(3, "0.1");
+    let _ = site.end(3);
+}
+
+#[test]
+fn each_execution_is_told_which_graphics_processor_is_its_own() {
+    let resources = ["--resources", "cpus:4;mem:512;disk:100;gpus:2"];
+    let Some(site) = Site::new(&resources, &["--mesos-gpus"]) else { return };
+    let asks = ["--cpus", "0.1", "--mem", "32", "--gpus", "1", "--max-tries", "1"];
+    let script = r#"echo "$CUDA_VISIBLE_DEVICES" >> {log}; exec sleep 2"#;
+    site.ask(&[&["job-type", "create", "draws"], asks.as_slice(), &["--", "sh", "-c", script]].concat());
+    let log = format!("log={}", site.place.path("gpus").display());
+    site.ask(&["submit", "draws", "--count", "6", "--input", &log]);
+    until("all of them", || site.n_tasks("TASK_RUNNING") == 6);
+    until("their words", || site.place.read("gpus").lines().count() == 6);
+    let told = site.place.read("gpus");
+    let n = |gpu: &str| told.lines().filter(|line| *line == gpu).count();
+    assert_eq!((n("0"), n("1")), (3, 3), "one each on three agents: {told}");
+    let _ = site.end(6);
 }

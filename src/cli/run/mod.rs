@@ -139,7 +139,7 @@ pub(super) fn run(args: &Args, context: Context) -> Result<Exit, Failure> {
     let expanded = if is_begun { None } else { Some(source.expand(&out)?) };
     let interrupts = Interrupts::listen()
         .map_err(|error| Failure::failed("signals", format_args!("could not listen for Ctrl-C: {error}")))?;
-    let mut machine = Machine::open(&store, &args.machine, policy, KeepArgs::default())?;
+    let mut machine = Machine::open(&store, &args.machine, policy, KeepArgs::default(), false)?;
     let before = machine.engine.fresh_view(SYNC_WAIT);
     let is_resumed = before.totals.total() > 0;
     let out = if is_resumed {

@@ -107,7 +107,7 @@ pub(crate) fn subscribe(options: &MesosOptions, framework_id: Option<&str>) -> V
     let mut info = json!({
         "name": options.name,
         "user": options.user,
-        "roles": [options.role],
+        "roles": options.roles,
         "checkpoint": options.checkpoint,
         "failover_timeout": options.failover.as_secs_f64(),
         "capabilities": capabilities,

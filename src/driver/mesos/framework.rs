@@ -22,7 +22,7 @@ use super::call::Call;
 use super::event::{Event, Offered, Status};
 use super::figures::{Figures, OfferEnd};
 use super::id_file::IdFile;
-use super::offers::{Offers, Parts};
+use super::offers::{Held, Offers, Parts};
 use super::options::MesosOptions;
 use super::session::{Ended, News, Session, begin};
 use super::status::{TaskName, Told, named_by, task_id};
@@ -499,19 +499,33 @@ impl<'e> Loop<'e> {
 
     fn offered(&mut self, offers: Vec<Offered>) {
         let now = monotonic();
-        for mut offered in offers {
-            let parts = self.offers.read(&self.options, self.framework_id.as_deref(), &mut offered);
-            let offer = offered.offer;
-            let id = offer.id.clone();
-            self.figures.came(id.clone(), now);
-            let arrival = self.engine.offered(&offer);
-            self.agent_lost(arrival.replaced.map(|lost| (lost.offers, lost.launches)));
-            match arrival.outcome {
-                Ok(_) => {
-                    self.offers.hold(id, parts);
-                }
-                Err(declined) => self.decline(&[declined]),
+        for offered in offers {
+            self.figures.came(offered.offer.id.clone(), now);
+            let held = self.offers.read(&self.options, self.framework_id.as_deref(), offered, now);
+            if let Some(held) = self.offers.now_or_parked(held) {
+                self.put(held, now);
             }
+        }
+    }
+
+    /// Has the engine hold an offer.
+    fn put(&mut self, held: Held, now: Instant) {
+        let arrival = self.engine.offered(held.offer());
+        self.agent_lost(arrival.replaced.map(|lost| (lost.offers, lost.launches)));
+        match arrival.outcome {
+            Ok(_) => self.offers.hold(held, now),
+            Err(declined) => self.decline(&[declined]),
+        }
+    }
+
+    /// Gives back offers that the engine does not hold.
+    fn decline_parked(&mut self, is_all: bool, now: Instant) {
+        let parked = self.offers.unpark(is_all, now);
+        if !parked.is_empty() {
+            for id in &parked {
+                self.figures.ended(id, OfferEnd::Declined, now);
+            }
+            self.calls.push(Call::decline(parked.iter(), self.options.refuse));
         }
     }
 
@@ -641,16 +655,21 @@ impl<'e> Loop<'e> {
         self.wants_offers |= n_waiting > self.n_waiting;
         self.n_waiting = n_waiting;
         self.decline(&self.engine.expired_offers());
+        self.decline_parked(false, now);
         if !self.engine.wants_nodes() {
             let since = *self.empty_since.get_or_insert(now);
             if !self.is_suppressed && now.duration_since(since) >= SUPPRESS_AFTER {
                 self.decline(&self.engine.decline_offers());
+                self.decline_parked(true, now);
                 self.calls.push(Call::suppress());
                 self.is_suppressed = true;
             }
             return;
         }
         self.empty_since = None;
+        for held in self.offers.next(now, |offer| self.engine.rescinded(offer).is_some()) {
+            self.put(held, now);
+        }
         let is_due = self.wants_offers && now.duration_since(self.revived) >= REVIVE_PAUSE;
         if self.is_suppressed || is_due {
             self.calls.push(Call::revive());

@@ -14,8 +14,8 @@ pub struct MesosOptions {
     pub name: String,
     /// As whom tasks run.
     pub user: String,
-    /// The role whose resources are offered.
-    pub role: String,
+    /// The roles whose resources are offered.
+    pub roles: Vec<String>,
     /// By whose name it is known to a master that asks for one.
     pub principal: Option<String>,
     /// The secret that goes with it.
@@ -48,7 +48,7 @@ impl MesosOptions {
             masters: masters.split(',').map(str::parse).collect::<Result<_, _>>()?,
             name: "weighbridge".to_owned(),
             user: std::env::var("USER").unwrap_or_else(|_| "root".to_owned()),
-            role: "*".to_owned(),
+            roles: vec!["*".to_owned()],
             principal: None,
             secret: None,
             webui_url: None,
