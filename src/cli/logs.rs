@@ -1,8 +1,8 @@
 //! `weighbridge logs`: what a job prints.
 //!
 //! G1  Without --follow no more is shown than was there when it began: it ends.
-//! G2  With --follow each execution is shown to its end, in order, and the end of the job ends it; a daemon that
-//!     is started anew, or an agent that is, is waited for.
+//! G2  With --follow each execution is shown to its end, in order, and the end of the job ends it. A daemon that is
+//!     away is waited for a while; an agent that is, for as long as the job goes on.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use crate::model::JobId;
 /// Between two looks at what prints nothing: grows from the first to the second.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// How long a daemon or an agent may be away.
+/// How long a daemon may be away.
 const SILENCE_MAX: Duration = Duration::from_mins(5);
 
 /// Longest line that is told as one where they are told as JSON.
@@ -378,11 +378,14 @@ impl Show<'_> {
                 Ok(Step::Over) | Err(Stop::Closed) => return Ok(Exit::Done),
                 Ok(Step::Moved) => wait.moved(),
                 Ok(Step::Nothing) => wait.nothing(),
-                Err(Stop::Failed(failure, is_passing)) => {
-                    if !is_passing && !self.goes_on(&failure, &mut shown)? {
+                Err(Stop::Failed(failure, true)) => wait.bear(failure)?,
+                // The daemon is there, and the job goes on: it ends, or what comes after it can be read.
+                Err(Stop::Failed(failure, false)) => {
+                    if !self.goes_on(&failure, &mut shown)? {
                         return Err(failure);
                     }
-                    wait.bear(failure)?;
+                    wait.nothing();
+                    wait.tell(failure.message);
                 }
             }
             wait.sleep();
@@ -511,12 +514,17 @@ impl Wait {
         if now.duration_since(*self.silent.get_or_insert(now)) >= SILENCE_MAX {
             return Err(failure);
         }
-        if self.told != failure.message {
-            note(&format!("{}; trying again", failure.message));
-            self.told = failure.message;
-        }
+        self.tell(failure.message);
         self.pause = (self.pause * 3 / 2).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
         Ok(())
+    }
+
+    /// Says it once.
+    fn tell(&mut self, message: String) {
+        if self.told != message {
+            note(&format!("{message}; trying again"));
+            self.told = message;
+        }
     }
 
     fn sleep(&self) {

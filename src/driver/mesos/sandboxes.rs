@@ -169,3 +169,173 @@ impl Sandbox<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+
+    use super::*;
+    use crate::driver::mesos::base64::encode;
+    use crate::model::{ExeId, JobId, LaunchName};
+    use crate::sync::Mutex;
+
+    /// What a server answers, by what is asked, and what it was asked.
+    type Answers = Arc<Mutex<(Vec<(u16, String)>, Vec<Value>)>>;
+
+    /// Answers each question with the next of its answers; the last one again and again.
+    fn server(answers: &[(u16, &str)]) -> (SocketAddr, Answers) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let answers = answers.iter().map(|(status, body)| (*status, (*body).to_owned())).collect();
+        let shared: Answers = Arc::new(Mutex::new((answers, Vec::new())));
+        let served = shared.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.expect("a client"));
+                let (mut head, mut length) = (Vec::new(), 0);
+                loop {
+                    let mut line = String::new();
+                    stream.read_line(&mut line).expect("a line");
+                    if let Some(n) = line.strip_prefix("Content-Length: ") {
+                        length = n.trim().parse().expect("a length");
+                    }
+                    if line.trim().is_empty() {
+                        break;
+                    }
+                    head.push(line);
+                }
+                let mut body = vec![0; length];
+                stream.read_exact(&mut body).expect("a body");
+                let mut shared = served.lock();
+                let mut asked: Value = serde_json::from_slice(&body).expect("JSON");
+                asked["path"] = head[0].split(' ').nth(1).into();
+                asked["is_authorized"] =
+                    head.iter().any(|line| line.starts_with("Authorization: Basic ")).into();
+                shared.1.push(asked);
+                let (status, body) =
+                    if shared.0.len() > 1 { shared.0.remove(0) } else { shared.0[0].clone() };
+                let more = if status == 307 { format!("Location: {body}\r\n") } else { String::new() };
+                let length = body.len();
+                let answer = format!("HTTP/1.1 {status} X\r\n{more}Content-Length: {length}\r\n\r\n{body}");
+                stream.get_mut().write_all(answer.as_bytes()).expect("answered");
+            }
+        });
+        (address, shared)
+    }
+
+    fn agents_at(all: &[(&str, SocketAddr)]) -> String {
+        let agent = |(host, address): &(&str, SocketAddr)| json!({ "agent_info": { "hostname": host }, "pid": format!("slave(1)@{address}") });
+        let agents: Vec<Value> = all.iter().map(agent).collect();
+        json!({ "type": "GET_AGENTS", "get_agents": { "agents": agents } }).to_string()
+    }
+
+    fn file(text: &[u8], size: u64) -> String {
+        json!({ "type": "READ_FILE", "read_file": { "size": size, "data": encode(text) } }).to_string()
+    }
+
+    struct Fixture {
+        _store: tempfile::TempDir,
+        sandboxes: MesosSandboxes,
+    }
+
+    impl Fixture {
+        fn new(masters: &str) -> Self {
+            let store = tempfile::tempdir().expect("a directory");
+            fs::write(store.path().join("mesos-framework-id"), "f-1").expect("written");
+            let mut options = MesosOptions::new(masters).expect("addresses");
+            (options.principal, options.secret) = (Some("p".into()), Some("s".into()));
+            Self { sandboxes: MesosSandboxes::of(store.path(), options), _store: store }
+        }
+
+        fn read(&self, host: Option<&str>, from: ReadFrom) -> Result<Piece, PieceError> {
+            let ran = Ran {
+                name: LaunchName { exe: ExeId(5), number: 2 },
+                job: JobId(7),
+                exe_num: 3,
+                cluster_id: "scale_job_local_7x3".into(),
+                node: host.map(str::to_owned),
+                has_ended: true,
+            };
+            self.sandboxes.read(&ran, OutputStream::Stderr, from, 10)
+        }
+    }
+
+    fn kind(read: &Result<Piece, PieceError>) -> &'static str {
+        match read {
+            Ok(_) => "read",
+            Err(PieceError::NotThere { .. }) => "not there",
+            Err(PieceError::Unreachable { .. }) => "unreachable",
+            Err(_) => "unreadable",
+        }
+    }
+
+    #[test]
+    fn the_agent_of_the_machine_is_asked_for_the_file_of_the_task() {
+        let (agent, asked) =
+            server(&[(200, &file(b"a\xffb", 3)), (200, &file(b"", 9)), (200, &file(b"ext", 9))]);
+        let (leader, _) =
+            server(&[(200, &agents_at(&[("other", SocketAddr::from(([127, 0, 0, 1], 1))), ("h", agent)]))]);
+        let (standby, told) = server(&[(307, &format!("//{leader}/api/v1"))]);
+        let fixture = Fixture::new(&format!("127.0.0.1:1,{standby}"));
+        let piece = Piece { offset: 0, bytes: b"a\xffb".to_vec(), size: 3 };
+        assert_eq!(fixture.read(Some("h"), ReadFrom::Start(0)), Ok(piece));
+        let piece = Piece { offset: 6, bytes: b"ext".to_vec(), size: 9 };
+        assert_eq!(fixture.read(Some("h"), ReadFrom::End(3)), Ok(piece));
+        let asked = asked.lock().1.clone();
+        let path = "/frameworks/f-1/executors/scale_job_local_7x3_5.2/runs/latest/stderr";
+        let question = |offset: u64, length: u64| {
+            json!({ "type": "READ_FILE", "read_file": { "path": path, "offset": offset, "length": length },
+                "path": "/slave(1)/api/v1", "is_authorized": true })
+        };
+        assert_eq!(asked, [question(0, 10), question(0, 0), question(6, 10)]);
+        assert_eq!(told.lock().1.len(), 1, "the list is kept, and so is who leads");
+    }
+
+    #[test]
+    fn what_is_not_had_is_told_by_its_kind() {
+        let check = |status, body: &str, expected: &str, part: &str| {
+            let (agent, _) = server(&[(status, body)]);
+            let (master, _) = server(&[(200, &agents_at(&[("h", agent)]))]);
+            let read = Fixture::new(&master.to_string()).read(Some("h"), ReadFrom::Start(0));
+            assert_eq!(kind(&read), expected, "{status} {body}: {read:?}");
+            assert!(format!("{read:?}").contains(part), "{status} {body}: {read:?}");
+        };
+        check(404, "", "not there", "has no stderr of /frameworks/f-1/");
+        check(401, "who are you", "unreadable", "answers 401 who are you");
+        check(500, "", "unreadable", "answers 500");
+        check(200, "no JSON", "unreadable", "no answer to a question for files");
+        check(200, r#"{"read_file": {"size": 3, "data": "???"}}"#, "unreadable", "bytes that cannot be read");
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (master, _) = server(&[(200, &agents_at(&[("down", nobody)]))]);
+        let fixture = Fixture::new(&master.to_string());
+        let down = fixture.read(Some("down"), ReadFrom::Start(0));
+        assert!(
+            (kind(&down) == "unreachable") && format!("{down:?}").contains("the agent on down (127.0.0.1:1)"),
+            "{down:?}"
+        );
+        let unknown = fixture.read(Some("x"), ReadFrom::Start(0));
+        assert!(format!("{unknown:?}").contains("the master knows no agent on x"), "{unknown:?}");
+        assert_eq!(kind(&fixture.read(None, ReadFrom::Start(0))), "not there");
+        let lonely = Fixture::new("127.0.0.1:1").read(Some("h"), ReadFrom::Start(0));
+        assert!(format!("{lonely:?}").contains("no master tells where its agents are"), "{lonely:?}");
+    }
+
+    #[test]
+    fn of_several_agents_on_a_machine_one_that_is_silent_may_have_it() {
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (without, _) = server(&[(404, "")]);
+        let (with, _) = server(&[(200, &file(b"x", 1))]);
+        let check = |agents: &[SocketAddr], expected: &str| {
+            let all: Vec<(&str, SocketAddr)> = agents.iter().map(|agent| ("h", *agent)).collect();
+            let (master, _) = server(&[(200, &agents_at(&all))]);
+            let read = Fixture::new(&master.to_string()).read(Some("h"), ReadFrom::Start(0));
+            assert_eq!(kind(&read), expected, "{agents:?}: {read:?}");
+        };
+        check(&[nobody, without, with], "read");
+        check(&[without, without], "not there");
+        check(&[nobody, without], "unreachable");
+        check(&[without, nobody], "unreachable");
+    }
+}
