@@ -15,6 +15,8 @@ mod http;
 mod launch;
 #[path = "mesos/logs.rs"]
 mod logs;
+#[path = "mesos/scenarios.rs"]
+mod scenarios;
 #[path = "mesos/site.rs"]
 mod site;
 #[path = "mesos/told.rs"]

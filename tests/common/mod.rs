@@ -117,9 +117,17 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let out = reader(child.stdout.take().expect("piped"));
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_to(command, Stdio::piped())
+    }
+
+    /// The same, with its output where it can be read meanwhile.
+    pub(crate) fn start_to(mut command: Command, out: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(out).stderr(Stdio::piped()).spawn().expect("it starts");
+        let out = child.stdout.take();
+        let out = reader(
+            out.map_or_else(|| Box::new(std::io::empty()) as Box<dyn Read + Send>, |out| Box::new(out)),
+        );
         let err = reader(child.stderr.take().expect("piped"));
         Self { child, readers: Some([out, err]) }
     }
