@@ -53,6 +53,9 @@ pub(super) struct MesosArgs {
     /// How long a task that is to end may take before it is ended by force
     #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "5s", value_parser = super::duration::duration)]
     mesos_kill_grace: Duration,
+    /// How long before its maintenance nothing new is started on an agent
+    #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "5m", value_parser = super::duration::duration)]
+    mesos_leave_before: Duration,
     /// File with an executor of one's own, in JSON: one on each agent runs all tasks there
     #[arg(long, value_name = "FILE", requires = "mesos")]
     mesos_executor: Option<PathBuf>,
@@ -90,6 +93,7 @@ impl MesosArgs {
         options.refuse = self.mesos_refuse;
         options.unreachable = self.mesos_unreachable;
         options.kill_grace = self.mesos_kill_grace;
+        options.leave_before = self.mesos_leave_before;
         options.executor = self.mesos_executor.as_deref().map(executor).transpose()?;
         Ok(Some(options))
     }

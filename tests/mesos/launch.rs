@@ -1,13 +1,16 @@
 //! What a launch carries, and what offers bring.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use weighbridge::FRAMEWORK_ID_FILE;
 
 use crate::cluster::Cluster;
 use crate::common::{Place, jobs_in, until};
+use crate::http::Client;
 use crate::site::Site;
 
 /// An executor that runs many tasks, as the tool has it.
@@ -174,4 +177,50 @@ fn each_execution_is_told_which_graphics_processor_is_its_own() {
     let n = |gpu: &str| told.lines().filter(|line| *line == gpu).count();
     assert_eq!((n("0"), n("1")), (3, 3), "one each on three agents: {told}");
     let _ = site.end(6);
+}
+
+/// A maintenance of one machine that begins in so many minutes.
+fn schedule(host: &str, minutes: u64) -> Value {
+    let start = UNIX_EPOCH.elapsed().expect("after 1970") + Duration::from_secs(60 * minutes);
+    let start = u64::try_from(start.as_nanos()).expect("a time");
+    json!({ "windows": [{ "machine_ids": [{ "hostname": host, "ip": "127.0.0.1" }],
+        "unavailability": { "start": { "nanoseconds": start } } }] })
+}
+
+#[test]
+fn nothing_new_is_started_on_an_agent_before_its_maintenance() {
+    let Some(site) = Site::new(&["--hostname", "agent-{i}"], &["--mesos-leave-before", "10m"]) else {
+        return;
+    };
+    site.submit(24, "4");
+    until("all of them", || site.n_tasks("TASK_RUNNING") == 24);
+    let master: SocketAddr = site.cluster.master.trim_start_matches("http://").parse().expect("an address");
+    let put_off = |minutes: u64| {
+        let answer = Client(master).post("/master/maintenance/schedule", &schedule("agent-1", minutes));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let agents = site.cluster.state()["slaves"].as_array().expect("agents").clone();
+    let agent = agents.iter().find(|agent| agent["hostname"] == "agent-1").expect("the agent");
+    let on_agent = || {
+        let tasks = of_framework(&site.cluster, &["tasks", "completed_tasks"]);
+        tasks.iter().filter(|task| task["slave_id"] == agent["id"]).count()
+    };
+    put_off(9);
+    until("the framework to agree", || {
+        let status = Client(master).get("/master/maintenance/status").expect(200);
+        status["draining_machines"][0]["statuses"][0]["status"] == "ACCEPT"
+    });
+    assert_eq!(site.n_tasks("TASK_RUNNING"), 24, "what runs is not ended");
+    let before = on_agent();
+    assert_eq!(before, 8);
+    until("all of them", || site.is_done());
+    site.submit(20, "0.2");
+    until("all of them", || site.is_done());
+    assert_eq!(on_agent(), before);
+    // It is put off: what is too far away keeps nobody from anything.
+    put_off(60);
+    site.submit(20, "1");
+    until("all of them", || site.is_done());
+    assert!(on_agent() > before);
+    let _ = site.end(64);
 }

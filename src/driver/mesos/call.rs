@@ -62,6 +62,13 @@ impl Call {
         Self { kind: "DECLINE", part: json!({ "offer_ids": offers, "filters": filters(refuse) }) }
     }
 
+    /// Agrees to leave agents before their maintenance. The master asks again after `refuse` at the earliest.
+    pub(crate) fn accept_inverse<'o>(offers: impl Iterator<Item = &'o OfferId>, refuse: Duration) -> Self {
+        let offers: Vec<Value> = offers.map(|offer| named(offer.as_str())).collect();
+        let part = json!({ "inverse_offer_ids": offers, "filters": filters(refuse) });
+        Self { kind: "ACCEPT_INVERSE_OFFERS", part }
+    }
+
     /// Says that a status is kept; none where nobody waits for word of it.
     pub(crate) fn acknowledge(status: &Status) -> Option<Self> {
         let (uuid, agent) = (status.uuid.as_ref()?, status.agent_id.as_ref()?);
@@ -196,6 +203,8 @@ mod tests {
         assert_eq!(body(&Call::decline(offers.iter(), Duration::from_secs(5))), declined);
         let accepted = body(&Call::accept(offers.iter(), &[json!({ "name": "t" })]));
         assert_eq!(accepted["accept"]["operations"][0]["launch"]["task_infos"], json!([{ "name": "t" }]));
+        let agreed = body(&Call::accept_inverse(offers.iter(), Duration::from_secs(5)));
+        assert_eq!(agreed["accept_inverse_offers"]["inverse_offer_ids"], json!([{ "value": "o" }]));
         assert_eq!(body(&Call::revive()), json!({ "type": "REVIVE", "framework_id": framework }));
         let asked = body(&Call::reconcile([("t", None), ("u", Some("a"))].into_iter()));
         let (t, u) = (json!({ "value": "t" }), json!({ "value": "u" }));

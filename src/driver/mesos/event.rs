@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::resource::Resource;
-use crate::model::{AgentId, OfferId};
+use crate::model::{AgentId, OfferId, Timestamp};
 use crate::offer::{NewOffer, RoleAmount, Roles};
 
 /// Why a record is no event.
@@ -37,6 +37,8 @@ pub(crate) enum Event {
     Subscribed(Subscribed),
     Offers(Vec<Offered>),
     Rescind(OfferId),
+    /// The master would like to have back what an agent gave, before its maintenance.
+    InverseOffers(Vec<OfferId>),
     Update(Box<Status>),
     /// An agent is gone.
     AgentLost(AgentId),
@@ -62,6 +64,8 @@ pub(crate) struct Offered {
     pub(super) role: Option<String>,
     /// The executors of this framework that run there.
     pub(super) executors: Vec<String>,
+    /// When its maintenance begins, where that is known.
+    pub(super) leaves: Option<Timestamp>,
 }
 
 impl Offered {
@@ -108,6 +112,7 @@ struct Raw {
     subscribed: Option<Subscribed>,
     offers: Option<RawOffers>,
     rescind: Option<Rescind>,
+    inverse_offers: Option<InverseOffers>,
     update: Option<Update>,
     failure: Option<Failure>,
     error: Option<ErrorPart>,
@@ -131,6 +136,28 @@ struct RawOffer {
     #[serde(default)]
     executor_ids: Vec<Text>,
     allocation_info: Option<Allocation>,
+    unavailability: Option<Unavailability>,
+}
+
+#[derive(Deserialize)]
+struct Unavailability {
+    start: Nanoseconds,
+}
+
+#[derive(Deserialize)]
+struct Nanoseconds {
+    nanoseconds: i64,
+}
+
+#[derive(Deserialize)]
+struct InverseOffers {
+    #[serde(default)]
+    inverse_offers: Vec<InverseOffer>,
+}
+
+#[derive(Deserialize)]
+struct InverseOffer {
+    id: Text,
 }
 
 #[derive(Deserialize)]
@@ -197,7 +224,8 @@ impl RawOffer {
         };
         let executors = self.executor_ids.into_iter().map(|id| id.value).collect();
         let role = self.allocation_info.and_then(|allocation| allocation.role);
-        Ok(Offered { offer, resources: self.resources, role, executors })
+        let leaves = self.unavailability.map(|gone| Timestamp(gone.start.nanoseconds / 1_000));
+        Ok(Offered { offer, resources: self.resources, role, executors, leaves })
     }
 }
 
@@ -222,6 +250,10 @@ impl Event {
                 Self::Offers(offers.into_iter().map(RawOffer::read).collect::<Result<_, _>>()?)
             }
             "RESCIND" => Self::Rescind(offer_id(&raw.rescind.ok_or_else(missing)?.offer_id)?),
+            "INVERSE_OFFERS" => {
+                let offers = raw.inverse_offers.ok_or_else(missing)?.inverse_offers;
+                Self::InverseOffers(offers.iter().map(|offer| offer_id(&offer.id)).collect::<Result<_, _>>()?)
+            }
             "UPDATE" => Self::Update(Box::new(raw.update.ok_or_else(missing)?.status)),
             // What became of an executor's tasks is told by their statuses.
             "FAILURE" => match raw.failure.ok_or_else(missing)? {
@@ -262,6 +294,10 @@ mod tests {
         assert!(matches!(read(&executor), Ok(Event::Other)));
         let rescind = json!({ "type": "RESCIND", "rescind": { "offer_id": { "value": "o" } } });
         assert!(matches!(read(&rescind), Ok(Event::Rescind(offer)) if offer.as_str() == "o"));
+        let inverse = json!({ "type": "INVERSE_OFFERS", "inverse_offers": { "inverse_offers": [{
+            "id": { "value": "i" }, "unavailability": { "start": { "nanoseconds": 5_000 } } }] } });
+        let Ok(Event::InverseOffers(asked)) = read(&inverse) else { panic!() };
+        assert_eq!(asked, [OfferId::new("i").expect("a name")]);
         let error = json!({ "type": "ERROR", "error": { "message": "no" } });
         assert!(matches!(read(&error), Ok(Event::Error(why)) if why == "no"));
         assert!(matches!(read(&json!({ "type": "HEARTBEAT" })), Ok(Event::Heartbeat)));
@@ -273,13 +309,15 @@ mod tests {
         let part = |name: &str, value: Value| json!({ "name": name, "type": "SCALAR", "scalar": { "value": value } });
         let offers = json!({ "type": "OFFERS", "offers": { "offers": [{
             "id": { "value": "o" }, "agent_id": { "value": "a" }, "hostname": "h", "framework_id": { "value": "f" },
+            "unavailability": { "start": { "nanoseconds": 5_000_000 }, "duration": { "nanoseconds": 1 } },
             "resources": [part("cpus", json!(1.5)), part("cpus", json!(0.300_7)), part("mem", json!(512)),
                 { "name": "ports", "type": "RANGES", "ranges": { "range": [{ "begin": 1, "end": 9 }] } }],
             "attributes": [{ "name": "rack", "type": "TEXT", "text": { "value": "r7" } },
                 { "name": "floor", "type": "SCALAR", "scalar": { "value": 2 } },
                 { "name": "span", "type": "RANGES", "ranges": { "range": [] } }] }] } });
         let Ok(Event::Offers(offers)) = read(&offers) else { panic!() };
-        let Offered { offer, resources, .. } = &offers[0];
+        let Offered { offer, resources, leaves, .. } = &offers[0];
+        assert_eq!(*leaves, Some(Timestamp(5_000)));
         assert_eq!((offer.id.as_str(), offer.agent.as_str(), offer.host.as_str()), ("o", "a", "h"));
         let amounts: Vec<(&str, u64)> = offer.amounts.iter().map(|a| (a.name.as_str(), a.amount.0)).collect();
         let expected = [("cpus", 1_500), ("cpus", 300), ("mem", 512_000), ("ports", 9_000)];

@@ -67,6 +67,9 @@ const SUPPRESS_AFTER: Duration = Duration::from_secs(1);
 /// Between two requests for offers of what was refused or has become free.
 const REVIVE_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long nothing is asked or offered again of an agent that has its maintenance.
+const MAINTENANCE_PAUSE: Duration = Duration::from_mins(1);
+
 /// Between two looks at what is to be asked, ended again or given up.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -473,6 +476,9 @@ impl<'e> Loop<'e> {
                 self.offers.remove(&offer);
                 self.figures.ended(&offer, OfferEnd::Taken, monotonic());
             }
+            Event::InverseOffers(asked) => {
+                self.calls.push(Call::accept_inverse(asked.iter(), MAINTENANCE_PAUSE));
+            }
             Event::Update(status) => self.update(status)?,
             Event::AgentLost(agent) => {
                 let lost = self.engine.agent_lost(&agent);
@@ -501,6 +507,12 @@ impl<'e> Loop<'e> {
         let now = monotonic();
         for offered in offers {
             self.figures.came(offered.offer.id.clone(), now);
+            if offered.leaves.is_some_and(|when| when <= self.engine.now() + self.options.leave_before) {
+                let id = &offered.offer.id;
+                self.figures.ended(id, OfferEnd::Declined, now);
+                self.calls.push(Call::decline([id].into_iter(), MAINTENANCE_PAUSE));
+                continue;
+            }
             let held = self.offers.read(&self.options, self.framework_id.as_deref(), offered, now);
             if let Some(held) = self.offers.now_or_parked(held) {
                 self.put(held, now);

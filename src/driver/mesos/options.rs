@@ -34,6 +34,8 @@ pub struct MesosOptions {
     pub unreachable: Duration,
     /// How long a task that is to end may take before it is ended by force.
     pub kill_grace: Duration,
+    /// How long before its maintenance nothing new is started on an agent.
+    pub leave_before: Duration,
     /// What runs the tasks; else Mesos' own executor does, one for each.
     pub executor: Option<MesosExecutor>,
 }
@@ -58,6 +60,7 @@ impl MesosOptions {
             refuse: Duration::from_secs(5),
             unreachable: Duration::from_mins(5),
             kill_grace: Duration::from_secs(5),
+            leave_before: Duration::from_mins(5),
             executor: None,
         })
     }
