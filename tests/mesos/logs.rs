@@ -78,7 +78,7 @@ fn what_was_tried_again_is_followed_through_all_tries() {
 }
 
 #[test]
-fn what_is_on_an_agent_that_is_down_or_was_removed_is_told_as_such() {
+fn what_is_on_an_agent_that_is_down_is_told_as_such_and_is_there_when_it_is_back() {
     let Some(site) = Site::new(&[], &[]) else { return };
     put_type(&site, "talk", "echo hello", &[]);
     site.ask(&["submit", "talk"]);
@@ -98,4 +98,26 @@ fn what_is_on_an_agent_that_is_down_or_was_removed_is_told_as_such() {
     }
     let text = || logs(&site, &["1"]).stdout;
     until("the agent", || text() == "hello\n");
+}
+
+#[test]
+fn what_begins_anew_elsewhere_is_followed_there() {
+    let pings = ["agent_ping_timeout=1secs", "max_agent_ping_timeouts=4"].map(|flag| ["--master-flag", flag]);
+    let Some(site) = Site::new(&pings.concat(), &["--mesos-unreachable", "1s"]) else { return };
+    put_type(&site, "talk", IN_TWO, &["--max-tries", "1"]);
+    site.ask(&["submit", "talk"]);
+    let follow = follow(&site);
+    let shown = |site: &Site| std::fs::read(site.place.path("out")).expect("readable");
+    until("what is there", || shown(&site) == b"a\xffb\nfirst\n");
+    let host = site.ask(&["job", "1"])["node"]["name"].as_str().expect("a node").to_owned();
+    site.ctl(&["kill", &host]);
+    until("word of it", || site.place.read("err").contains("printed cannot be reached"));
+    until("the next execution", || site.place.read("err").contains("execution 2 of job 1 begins"));
+    site.place.write("go", "");
+    end_of(follow);
+    assert_eq!(shown(&site), b"a\xffb\nfirst\na\xffb\nfirst\nsecond\n");
+    logs(&site, &["1", "--exe", "1"])
+        .expect(1)
+        .says("execution 1 of job 1 printed cannot be reached")
+        .says(&host);
 }
