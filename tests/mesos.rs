@@ -8,6 +8,10 @@ mod chaos;
 #[path = "common/cluster.rs"]
 mod cluster;
 mod common;
+#[path = "mesos/corners.rs"]
+mod corners;
+#[path = "common/fake_master.rs"]
+mod fake_master;
 #[expect(dead_code, reason = "shared with tests/api.rs")]
 #[path = "common/http.rs"]
 mod http;

@@ -1,0 +1,175 @@
+//! What happens in an order that no real master can be made to keep to, told by one that does what the test says.
+
+use serde_json::{Value, json};
+
+use crate::common::{Daemon, Place, until};
+use crate::fake_master::{FRAMEWORK, FakeMaster, begun, record};
+
+struct Corner {
+    master: FakeMaster,
+    place: Place,
+    daemon: Daemon,
+}
+
+impl Corner {
+    fn new() -> Self {
+        let (master, place) = (FakeMaster::new(), Place::new());
+        let daemon = Daemon::start(&place, &["--store", "s", "--mesos", &master.address.to_string()]);
+        let corner = Self { master, place, daemon };
+        assert_eq!(corner.master.call("SUBSCRIBE")["framework_id"], Value::Null, "it is new");
+        corner
+    }
+
+    fn ask(&self, args: &[&str]) -> Value {
+        self.daemon.ask(&self.place, &[&["--output", "json"], args].concat()).expect(0).json()
+    }
+
+    /// One job, which waits.
+    fn submit(&self) {
+        self.ask(&["job-type", "create", "nap", "--cpus", "1", "--mem", "32", "--", "sleep", "1"]);
+        self.ask(&["submit", "nap"]);
+    }
+
+    /// How its one job stands: its status, its executions and the launches of the last one.
+    fn job(&self) -> (String, u64, u64) {
+        let job = self.ask(&["job", "1"]);
+        let number = |name: &str| job[name].as_u64().expect("a number");
+        (job["status"].as_str().expect("a status").to_owned(), number("num_exes"), number("launches"))
+    }
+
+    fn wait_for(&self, status: &str, num_exes: u64, launches: u64) {
+        until(status, || self.job() == (status.to_owned(), num_exes, launches));
+    }
+
+    /// The task that is launched on an offer.
+    fn launched(&self, offer: &str) -> String {
+        let call = self.master.call("ACCEPT");
+        assert_eq!(call["accept"]["offer_ids"], json!([{ "value": offer }]));
+        let task = &call["accept"]["operations"][0]["launch"]["task_infos"][0]["task_id"]["value"];
+        task.as_str().expect("a task").to_owned()
+    }
+
+    /// Tells news of a task, and waits until that is acknowledged.
+    fn tell(&self, task: &str, state: &str, uuid: &str) {
+        self.master.send(&[FakeMaster::update(task, state, "", Some(uuid))]);
+        let kept = self.master.call("ACKNOWLEDGE");
+        assert_eq!(
+            (&kept["acknowledge"]["task_id"]["value"], &kept["acknowledge"]["uuid"]),
+            (&task.into(), &uuid.into())
+        );
+    }
+}
+
+#[test]
+fn a_launch_on_a_stale_offer_is_launched_again_and_late_news_of_the_first_change_nothing() {
+    let corner = Corner::new();
+    corner.submit();
+    corner.master.send(&[FakeMaster::offer("o-1")]);
+    let first = corner.launched("o-1");
+    corner.master.send(&[FakeMaster::update(&first, "TASK_LOST", "REASON_INVALID_OFFERS", None)]);
+    until("its place", || corner.job().0 == "QUEUED");
+    corner.master.send(&[FakeMaster::offer("o-2")]);
+    let second = corner.launched("o-2");
+    assert_eq!((&*first, &*second), ("scale_job_local_1x1_1.1", "scale_job_local_1x1_1.2"));
+    corner.tell(&second, "TASK_RUNNING", "AAAA");
+    // It had arrived all the same, and is not wanted any more.
+    corner.master.send(&[FakeMaster::update(&first, "TASK_RUNNING", "", Some("BBBB"))]);
+    assert_eq!(corner.master.call("KILL")["kill"]["task_id"]["value"], first);
+    corner.tell(&first, "TASK_FAILED", "CCCC");
+    assert_eq!(corner.job(), ("RUNNING".to_owned(), 1, 2));
+    corner.tell(&second, "TASK_FINISHED", "DDDD");
+    corner.wait_for("COMPLETED", 1, 2);
+    // The same again, and an older one after it.
+    corner.tell(&second, "TASK_FINISHED", "DDDD");
+    corner.tell(&first, "TASK_FAILED", "CCCC");
+    assert_eq!(corner.job(), ("COMPLETED".to_owned(), 1, 2));
+}
+
+#[test]
+fn an_offer_that_is_taken_back_before_it_is_used_is_not_used() {
+    let corner = Corner::new();
+    // Nothing waits yet, so it is held when it is taken back.
+    let back = json!({ "type": "RESCIND", "rescind": { "offer_id": { "value": "o-1" } } });
+    corner.master.send(&[FakeMaster::offer("o-1"), back]);
+    corner.submit();
+    corner.master.send(&[FakeMaster::offer("o-2")]);
+    let task = corner.launched("o-2");
+    corner.tell(&task, "TASK_FINISHED", "AAAA");
+    corner.wait_for("COMPLETED", 1, 1);
+}
+
+#[test]
+fn an_end_that_comes_while_its_task_is_being_killed_counts_once() {
+    let corner = Corner::new();
+    corner.submit();
+    corner.master.send(&[FakeMaster::offer("o-1")]);
+    let task = corner.launched("o-1");
+    corner.tell(&task, "TASK_RUNNING", "AAAA");
+    corner.ask(&["cancel", "1"]);
+    assert_eq!(corner.master.call("KILL")["kill"]["task_id"]["value"], task);
+    corner.tell(&task, "TASK_FINISHED", "BBBB");
+    corner.tell(&task, "TASK_KILLED", "CCCC");
+    assert_eq!(corner.job(), ("CANCELED".to_owned(), 1, 1));
+}
+
+#[test]
+fn a_launch_whose_call_is_refused_is_asked_for_and_found() {
+    for status in [400, 503] {
+        let corner = Corner::new();
+        corner.submit();
+        corner.master.refuse_next_accept(status);
+        corner.master.send(&[FakeMaster::offer("o-1")]);
+        let task = corner.launched("o-1");
+        assert_eq!(corner.master.call("SUBSCRIBE")["framework_id"]["value"], FRAMEWORK);
+        let asked = corner.master.call("RECONCILE");
+        assert_eq!(asked["reconcile"]["tasks"][0]["task_id"]["value"], task, "{asked}");
+        // It had arrived all the same.
+        corner.master.send(&[FakeMaster::update(&task, "TASK_RUNNING", "REASON_RECONCILIATION", None)]);
+        corner.tell(&task, "TASK_FINISHED", "AAAA");
+        corner.wait_for("COMPLETED", 1, 1);
+    }
+}
+
+#[test]
+fn after_anything_that_a_master_must_not_send_it_subscribes_again_with_the_same_id() {
+    let corner = Corner::new();
+    let here = corner.master.address;
+    let subscribed =
+        json!({ "type": "SUBSCRIBED", "subscribed": { "framework_id": { "value": FRAMEWORK } } });
+    let after = |rest: &str| begun(&(record(&subscribed.to_string()) + rest));
+    let sent_on =
+        |to: &str| format!("HTTP/1.1 307 X\r\nLocation: {to}/api/v1/scheduler\r\nContent-Length: 0\r\n\r\n");
+    let answers = [
+        "garbage\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\n\r\n".to_owned(),
+        after("b\r\n1073741824\n\r\n"),
+        after("5\r\n19"),
+        sent_on(&format!("//{here}")),
+        sent_on(&format!("http://{here}")),
+    ];
+    let n_answers = answers.len();
+    for answer in answers {
+        corner.master.answer_next(answer);
+    }
+    corner.master.hang_up();
+    // The last of them is taken.
+    for _ in 0..=n_answers {
+        assert_eq!(corner.master.call("SUBSCRIBE")["framework_id"]["value"], FRAMEWORK);
+    }
+    corner.submit();
+    corner.master.send(&[FakeMaster::offer("o-1")]);
+    let task = corner.launched("o-1");
+    corner.tell(&task, "TASK_FINISHED", "AAAA");
+    corner.wait_for("COMPLETED", 1, 1);
+}
+
+#[test]
+fn a_master_that_is_silent_is_left_and_subscribed_at_again() {
+    let corner = Corner::new();
+    corner.master.set_heartbeat(1.0);
+    corner.master.hang_up();
+    // Nothing is told from here on.
+    for _ in 0..2 {
+        assert_eq!(corner.master.call("SUBSCRIBE")["framework_id"]["value"], FRAMEWORK);
+    }
+}
