@@ -64,7 +64,7 @@ pub use decision::{
 #[cfg(feature = "mesos")]
 pub use driver::{
     AddressError, ExecutorError, FRAMEWORK_ID_FILE, MesosError, MesosExecutor, MesosFramework, MesosOptions,
-    MesosSandboxes, MesosStatus,
+    MesosSandboxes, MesosStatus, MesosTasks, MesosTasksError,
 };
 #[cfg(feature = "local")]
 pub use driver::{

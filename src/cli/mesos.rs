@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::driver::{LocalOutputs, MesosError, MesosExecutor, MesosOptions, MesosSandboxes, sandbox_path};
+use crate::driver::{
+    LocalOutputs, MesosError, MesosExecutor, MesosOptions, MesosSandboxes, MesosTasks, sandbox_path,
+};
 use crate::launch::{OutputStream, Piece, PieceError, PrintedSource, Ran, ReadFrom};
 
 /// Bytes of a file with a secret.
@@ -59,6 +61,9 @@ pub(super) struct MesosArgs {
     /// File with an executor of one's own, in JSON: one on each agent runs all tasks there
     #[arg(long, value_name = "FILE", requires = "mesos")]
     mesos_executor: Option<PathBuf>,
+    /// File with what tasks of job types have beside: files to fetch and containers, in JSON
+    #[arg(long, value_name = "FILE", requires = "mesos", conflicts_with = "mesos_executor")]
+    mesos_tasks: Option<PathBuf>,
 }
 
 /// How graphics processors are given away.
@@ -94,7 +99,11 @@ impl MesosArgs {
         options.unreachable = self.mesos_unreachable;
         options.kill_grace = self.mesos_kill_grace;
         options.leave_before = self.mesos_leave_before;
-        options.executor = self.mesos_executor.as_deref().map(executor).transpose()?;
+        let executor = self.mesos_executor.as_deref();
+        options.executor =
+            executor.map(|path| described("executor", path, MesosExecutor::parse)).transpose()?;
+        let tasks = self.mesos_tasks.as_deref();
+        options.tasks = tasks.map(|path| described("tasks", path, MesosTasks::parse)).transpose()?;
         Ok(Some(options))
     }
 }
@@ -141,16 +150,17 @@ fn secret(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// The executor that a file describes.
-fn executor(path: &Path) -> Result<MesosExecutor, Failure> {
+/// What a file in JSON describes.
+fn described<T, E: std::fmt::Display>(
+    what: &'static str,
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, Failure> {
     let unreadable = |cause: &dyn std::fmt::Display| {
-        Failure::failed(
-            "executor",
-            format_args!("could not read the executor in {}: {cause}", path.display()),
-        )
+        Failure::failed(what, format_args!("could not read the {what} in {}: {cause}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-    MesosExecutor::parse(&text).map_err(|error| unreadable(&error))
+    parse(&text).map_err(|error| unreadable(&error))
 }
 
 /// The framework is none any more, and the daemon ends.

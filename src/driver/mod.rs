@@ -16,7 +16,7 @@ pub use local::{
 #[cfg(feature = "mesos")]
 pub use mesos::{
     AddressError, ExecutorError, FRAMEWORK_ID_FILE, MesosError, MesosExecutor, MesosFramework, MesosOptions,
-    MesosSandboxes, MesosStatus,
+    MesosSandboxes, MesosStatus, MesosTasks, MesosTasksError,
 };
 #[cfg(all(feature = "mesos", any(test, fuzzing)))]
 pub(crate) use mesos::{Event, Records, Resource, Told, named_by, take, task_id};

@@ -224,3 +224,38 @@ fn nothing_new_is_started_on_an_agent_before_its_maintenance() {
     assert!(on_agent() > before);
     let _ = site.end(64);
 }
+
+#[test]
+fn files_are_fetched_for_a_job_type_and_a_container_that_cannot_be_is_told() {
+    let Some(mut site) = Site::new(&[], &[]) else { return };
+    site.daemon = None;
+    let script = site.place.write("tool.sh", "#!/bin/sh\necho fetched\n");
+    let image = json!({ "type": "DOCKER", "docker": { "image": "nowhere/nothing" } });
+    let tasks = json!({ "fetches": { "uris": [
+            { "value": format!("file://{}", script.display()), "executable": true, "output_file": "run-me" }] },
+        "boxed": { "container": image }, "lacks": { "uris": [{ "value": "file:///nowhere/nothing" }] } });
+    site.place.write("tasks.json", &tasks.to_string());
+    site.options = vec!["--mesos-tasks", "tasks.json"];
+    site.start();
+    let small = ["--cpus", "0.1", "--mem", "32", "--max-tries", "1"];
+    let test = "test \"$(./run-me)\" = fetched";
+    site.ask(&[&["job-type", "create", "fetches"], small.as_slice(), &["--", "sh", "-c", test]].concat());
+    site.ask(&[&["job-type", "create", "boxed"], small.as_slice(), &["--", "true"]].concat());
+    site.ask(&[&["job-type", "create", "lacks"], small.as_slice(), &["--", "true"]].concat());
+    for kind in ["fetches", "boxed", "lacks"] {
+        site.ask(&["submit", kind]);
+    }
+    until("all of them", || site.is_done());
+    assert_eq!(site.ask(&["job", "1"])["status"], "COMPLETED", "{:#}", site.ask(&["job", "1"]));
+    let end = |job: &str| -> Value {
+        let told = site.ask(&["job", job]);
+        assert_eq!(told["status"], "FAILED", "{told:#}");
+        told["end"].clone()
+    };
+    // These agents know no images, which is no fault of the job; it is given up after so many executions.
+    let boxed = end("2");
+    assert_eq!(boxed["code"], "lost", "{boxed:#}");
+    assert!(boxed["text"].as_str().is_some_and(|text| text.contains("unknown container")), "{boxed:#}");
+    let lacks = end("3");
+    assert_eq!(lacks["code"], "not-started", "{lacks:#}");
+}

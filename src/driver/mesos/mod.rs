@@ -20,6 +20,7 @@ mod base64;
 mod call;
 mod event;
 mod executor;
+mod extras;
 mod figures;
 mod framework;
 mod hosts;
@@ -40,6 +41,7 @@ pub use address::AddressError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use event::Event;
 pub use executor::{ExecutorError, MesosExecutor};
+pub use extras::{MesosTasks, MesosTasksError};
 pub use framework::{MesosError, MesosFramework, MesosStatus};
 pub use id_file::FRAMEWORK_ID_FILE;
 pub use options::MesosOptions;

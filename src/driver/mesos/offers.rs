@@ -165,6 +165,9 @@ impl Parts {
         let resources = take(&mut self.parts, &launch.resources);
         let env = environment(launch, &resources);
         let mut task = task(launch, (id, agent), &resources, &env, options.kill_grace);
+        if let Some(tasks) = &options.tasks {
+            tasks.carry(&mut task, launch);
+        }
         if let (Some(executor), Some(info)) = (&options.executor, &self.executor) {
             executor.carry(&mut task, info, launch, &env);
         }

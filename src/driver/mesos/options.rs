@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::address::{Address, AddressError};
 use super::executor::MesosExecutor;
+use super::extras::MesosTasks;
 
 /// How weighbridge is a framework of a Mesos cluster.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct MesosOptions {
     pub leave_before: Duration,
     /// What runs the tasks; else Mesos' own executor does, one for each.
     pub executor: Option<MesosExecutor>,
+    /// What tasks have beside what their job types say; not with an executor of one's own.
+    pub tasks: Option<MesosTasks>,
 }
 
 impl MesosOptions {
@@ -62,6 +65,7 @@ impl MesosOptions {
             kill_grace: Duration::from_secs(5),
             leave_before: Duration::from_mins(5),
             executor: None,
+            tasks: None,
         })
     }
 }
