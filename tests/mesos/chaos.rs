@@ -282,7 +282,7 @@ fn check(site: &Site, job: &Job, records: &[ExecutionRecord], took: &mut Took) {
     assert_eq!(job.status, JobStatus::Completed, "{job:#?}");
     let end = job.end.as_ref().expect("it ended");
     assert_eq!((end.exe_num, &end.outcome), (job.num_exes, &Outcome::Exited { code: 0 }), "{job:#?}");
-    assert!(job.tries <= 1, "a fault of the cluster uses no try: {job:#?}");
+    assert!(job.tries <= 1, "a fault of the cluster uses no try: {job:#?} {records:#?}");
     let (starts, ends) = ran(site, job);
     let name = |exe_num: u32, launch| format!("scale_job_local_{}x{exe_num}_{launch}", job.id);
     // Each task began once, and the one that counts came to its end.

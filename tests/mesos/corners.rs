@@ -131,6 +131,21 @@ fn a_launch_whose_call_is_refused_is_asked_for_and_found() {
 }
 
 #[test]
+fn an_end_that_is_told_without_its_reason_waits_for_its_own_news() {
+    let corner = Corner::new();
+    corner.submit();
+    corner.master.send(&[FakeMaster::offer("o-1")]);
+    let task = corner.launched("o-1");
+    corner.tell(&task, "TASK_RUNNING", "AAAA");
+    let answer = FakeMaster::update(&task, "TASK_KILLED", "REASON_RECONCILIATION", None);
+    let own = FakeMaster::update(&task, "TASK_KILLED", "REASON_AGENT_DRAINING", Some("BBBB"));
+    corner.master.send(&[answer, own]);
+    until("its place", || corner.job().0 == "QUEUED");
+    let job = corner.ask(&["job", "1"]);
+    assert_eq!((&job["tries"], &job["end"]["code"]), (&0.into(), &"lost".into()), "{job:#}");
+}
+
+#[test]
 fn after_anything_that_a_master_must_not_send_it_subscribes_again_with_the_same_id() {
     let corner = Corner::new();
     let here = corner.master.address;

@@ -102,7 +102,7 @@ const OF_THE_SYSTEM: [&str; 14] = [
 /// The launch was on an offer that had ended: no agent ever heard of it.
 const NO_OFFER: &str = "REASON_INVALID_OFFERS";
 
-/// A master's answer to a question, where it does not know the task.
+/// A master's answer to a question: the state alone, without the reason there was.
 const UNKNOWN: &str = "REASON_RECONCILIATION";
 
 const TOO_LONG: &str = "REASON_MAX_COMPLETION_TIME_REACHED";
@@ -126,6 +126,8 @@ impl Status {
                 return Told::Doubt(Doubt { is_unreachable: false, reason: reason() });
             }
             ("TASK_FINISHED", _) => ended(Outcome::Exited { code: 0 }),
+            // Its own news, which says why, is on its way: it is sent until it is acknowledged.
+            ("TASK_FAILED" | "TASK_KILLED", UNKNOWN) => TaskState::Running,
             ("TASK_FAILED" | "TASK_KILLED", TOO_LONG) => ended(Outcome::TimedOut),
             ("TASK_FAILED" | "TASK_KILLED", _) if is_of_the_system => {
                 ended(Outcome::Lost { reason: reason() })
@@ -199,6 +201,9 @@ mod tests {
         for word in ["TASK_DROPPED", "TASK_LOST"] {
             let refused = TaskState::Refused { reason: format!("{word}, {NO_OFFER}: m") };
             assert_eq!(told(word, NO_OFFER, "m"), Told::News(refused));
+        }
+        for word in ["TASK_FAILED", "TASK_KILLED"] {
+            assert_eq!(told(word, UNKNOWN, "m"), Told::News(TaskState::Running), "{word}");
         }
         let doubt = |word: &str, is_unreachable| {
             assert_eq!(
