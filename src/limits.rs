@@ -311,8 +311,8 @@ pub const MESOS_RECORD_BYTES_MAX: usize = 64 << 20;
 /// Events of a Mesos master that were read and wait to be taken up; its connection holds the others.
 pub const MESOS_EVENTS_MAX: usize = 256;
 
-/// Calls to a Mesos master that are sent before their answers are read.
-pub const MESOS_CALLS_AT_ONCE: usize = 64;
+/// Calls to a Mesos master that wait for their answers at once; a master answers some thousands a second.
+pub const MESOS_CALLS_AT_ONCE: usize = 4_096;
 
 /// Tasks that a Mesos master is asked about in one call.
 pub const MESOS_TASKS_ASKED_MAX: usize = 1_000;

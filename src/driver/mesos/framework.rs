@@ -322,12 +322,21 @@ impl<'e> Loop<'e> {
         }
         // What is decided leaves, so that the next one need not ask.
         let end = monotonic() + LAST_WAIT;
-        while (!self.reported.is_empty() || self.n_deciding > 0) && monotonic() < end {
+        while !self.has_all_left() && monotonic() < end {
             self.carry_out(SHORT_NAP);
             self.settle()?;
             self.send();
         }
         Ok(())
+    }
+
+    /// Whether nothing is on its way to the disk or to the master.
+    fn has_all_left(&self) -> bool {
+        let is_sent = match &self.link {
+            Link::Up { session, .. } => self.calls.is_empty() && session.is_answered(),
+            Link::Down(_) | Link::Opening(_) => true,
+        };
+        is_sent && self.reported.is_empty() && self.n_deciding == 0
     }
 
     fn turn(&mut self) -> Result<(), MesosError> {
@@ -356,6 +365,11 @@ impl<'e> Loop<'e> {
 
     /// Takes up what the master tells; begins to subscribe where it is time.
     fn listen(&mut self) -> Result<(), MesosError> {
+        if let Link::Up { session, .. } = &self.link
+            && let Some(why) = session.failure()
+        {
+            self.lost(&why);
+        }
         for _ in 0..NEWS_AT_ONCE {
             let heard = match &self.link {
                 Link::Down(until) if *until <= monotonic() => {
@@ -388,13 +402,14 @@ impl<'e> Loop<'e> {
         });
         let engine = self.engine.clone();
         tracing::debug!(%master, "subscribes");
-        self.link = match begin(&self.options, master, self.framework_id.clone(), move || engine.wake()) {
-            Ok(news) => Link::Opening(news),
-            Err(error) => {
-                tracing::warn!(%error, "no thread to subscribe with");
-                Link::Down(monotonic() + self.backoff.wait())
-            }
-        };
+        self.link =
+            match begin(&self.options, master, self.framework_id.clone(), Arc::new(move || engine.wake())) {
+                Ok(news) => Link::Opening(news),
+                Err(error) => {
+                    tracing::warn!(%error, "no thread to subscribe with");
+                    Link::Down(monotonic() + self.backoff.wait())
+                }
+            };
     }
 
     fn take(&mut self, news: News) -> Result<(), MesosError> {
@@ -841,16 +856,10 @@ impl<'e> Loop<'e> {
         if self.calls.is_empty() {
             return;
         }
-        let calls = std::mem::take(&mut self.calls);
-        self.figures.n_calls += calls.len() as u64;
-        let why = match session.send(&calls) {
-            Ok(refused) => match refused.first() {
-                None => return,
-                Some(refused) => format!("a call was answered {}: {}", refused.status, refused.why),
-            },
-            Err(error) => format!("a call could not be made: {error}"),
-        };
-        // What arrived and what did not is found by asking, once subscribed again.
-        self.lost(&why);
+        match session.send(&mut self.calls) {
+            Ok(n) => self.figures.n_calls += n as u64,
+            // What arrived and what did not is found by asking, once subscribed again.
+            Err(error) => self.lost(&format!("a call could not be made: {error}")),
+        }
     }
 }

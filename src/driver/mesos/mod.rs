@@ -18,6 +18,7 @@ mod ask;
 mod backoff;
 mod base64;
 mod call;
+mod calls;
 mod event;
 mod executor;
 mod extras;

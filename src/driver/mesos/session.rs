@@ -14,11 +14,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::address::Address;
 use super::call::{Call, subscribe};
+use super::calls::Calls;
 use super::event::Event;
 use super::http::{Chunks, Head, SCHEDULER, basic, connect, request};
 use super::options::MesosOptions;
 use super::recordio::Records;
-use crate::limits::{MESOS_CALLS_AT_ONCE, MESOS_EVENTS_MAX};
+use crate::limits::MESOS_EVENTS_MAX;
 
 /// Heartbeats that may be missed.
 const HEARTBEATS: f64 = 3.0;
@@ -30,9 +31,6 @@ const HEARTBEAT_MAX: f64 = 300.0;
 
 /// Bytes that are read of events at once.
 const READ_BYTES: usize = 64 << 10;
-
-/// Bytes of calls that are sent before their answers are read.
-const CALLS_BYTES: usize = 128 << 10;
 
 /// What comes out of a session.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ pub(super) fn begin(
     options: &Arc<MesosOptions>,
     master: Address,
     framework_id: Option<String>,
-    wake: impl Fn() + Send + 'static,
+    wake: Arc<dyn Fn() + Send + Sync>,
 ) -> io::Result<Receiver<News>> {
     let (tell, heard) = bounded(MESOS_EVENTS_MAX);
     let options = options.clone();
@@ -78,12 +76,12 @@ pub(super) fn begin(
     Ok(heard)
 }
 
-struct Teller<W> {
+struct Teller {
     tell: Sender<News>,
-    wake: W,
+    wake: Arc<dyn Fn() + Send + Sync>,
 }
 
-impl<W: Fn()> Teller<W> {
+impl Teller {
     /// False where nobody listens any more.
     fn tell(&self, news: News) -> bool {
         let is_heard = self.tell.send(news).is_ok();
@@ -98,12 +96,7 @@ pub(super) fn authorization(options: &MesosOptions) -> Option<String> {
     Some(basic(principal, options.secret.as_deref().unwrap_or_default()))
 }
 
-fn run(
-    options: &MesosOptions,
-    master: &Address,
-    framework_id: Option<&str>,
-    told: &Teller<impl Fn()>,
-) -> Ended {
+fn run(options: &MesosOptions, master: &Address, framework_id: Option<&str>, told: &Teller) -> Ended {
     let authorization = authorization(options);
     let stream = match connect(master) {
         Ok(stream) => stream,
@@ -121,7 +114,7 @@ fn read_all(
     framework_id: Option<&str>,
     authorization: Option<String>,
     mut stream: TcpStream,
-    told: &Teller<impl Fn()>,
+    told: &Teller,
 ) -> io::Result<Ended> {
     let body = subscribe(options, framework_id);
     stream.write_all(&request(master, SCHEDULER, authorization.as_deref(), None, &body))?;
@@ -148,7 +141,7 @@ fn read_all(
         stream_id,
         authorization,
         events: stream,
-        calls: BufReader::new(connect(master)?),
+        calls: Calls::begin(connect(master)?, told.wake.clone())?,
     };
     if !told.tell(News::Subscribed(Box::new(session))) {
         return Ok(Ended::Lost("nobody listens".to_owned()));
@@ -221,46 +214,34 @@ pub(super) struct Session {
     authorization: Option<String>,
     /// To end the thread that reads.
     events: TcpStream,
-    calls: BufReader<TcpStream>,
-}
-
-/// A call that the master did not take.
-#[derive(Debug)]
-pub(super) struct NotTaken {
-    pub(super) status: u16,
-    pub(super) why: String,
+    calls: Calls,
 }
 
 impl Session {
-    /// Makes calls, in order. The master has them when this returns; what comes of them is told by events.
+    /// Sends calls, in order, and takes them out of `calls`: as many as may wait for their answers. What comes of
+    /// them is told by events.
     ///
     /// # Errors
     /// Where the connection is of no use any more: which of the calls arrived is not known.
-    pub(super) fn send(&mut self, calls: &[Call]) -> io::Result<Vec<NotTaken>> {
-        let mut refused = Vec::new();
-        let mut waiting = calls.iter().map(|call| {
-            let body = call.body(&self.framework_id);
-            request(&self.master, SCHEDULER, self.authorization.as_deref(), Some(&self.stream_id), &body)
-        });
-        loop {
-            let (mut bytes, mut n_calls) = (Vec::new(), 0);
-            while n_calls < MESOS_CALLS_AT_ONCE && bytes.len() < CALLS_BYTES {
-                let Some(call) = waiting.next() else { break };
-                bytes.extend_from_slice(&call);
-                n_calls += 1;
-            }
-            if n_calls == 0 {
-                return Ok(refused);
-            }
-            self.calls.get_mut().write_all(&bytes)?;
-            for _ in 0..n_calls {
-                let head = Head::read(&mut self.calls)?;
-                let why = head.finish(&mut self.calls)?;
-                if head.status != 202 {
-                    refused.push(NotTaken { status: head.status, why });
-                }
-            }
-        }
+    pub(super) fn send(&mut self, calls: &mut Vec<Call>) -> io::Result<usize> {
+        let n = calls.len().min(self.calls.room());
+        let Self { master, framework_id, stream_id, authorization, calls: connection, .. } = self;
+        let request = |call: Call| {
+            let body = call.body(framework_id);
+            request(master, SCHEDULER, authorization.as_deref(), Some(stream_id), &body)
+        };
+        connection.send(calls.drain(..n).map(request))?;
+        Ok(n)
+    }
+
+    /// Why no calls can be made any more, if so; once.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.calls.failure()
+    }
+
+    /// Whether the master has all that was sent.
+    pub(super) fn is_answered(&self) -> bool {
+        self.calls.n_waiting() == 0
     }
 }
 
@@ -312,7 +293,8 @@ mod tests {
             MesosOptions::new(&listener.local_addr().expect("bound").to_string()).expect("an address");
         (options.principal, options.secret) = (Some("a".to_owned()), Some("b".to_owned()));
         let master = options.masters[0].clone();
-        let heard = begin(&Arc::new(options), master, Some("f".to_owned()), || {}).expect("a thread");
+        let heard =
+            begin(&Arc::new(options), master, Some("f".to_owned()), Arc::new(|| {})).expect("a thread");
         let (mut stream, _) = listener.accept().expect("a connection");
         let asked = call(&mut stream);
         stream.write_all(answer.as_bytes()).expect("sent");
