@@ -29,7 +29,7 @@ pub(super) struct Figures {
     n_taken: u64,
     /// From the arrival of an offer to its end.
     held: Lengths,
-    /// The same of those that are used.
+    /// From the arrival of the last of the offers that a call uses to that call.
     used: Lengths,
     pub(super) n_calls: u64,
     pub(super) n_updates: u64,
@@ -51,12 +51,21 @@ impl Figures {
         let length = now.saturating_duration_since(came);
         self.held.count(length);
         match how {
-            OfferEnd::Used => {
-                self.n_used += 1;
-                self.used.count(length);
-            }
+            OfferEnd::Used => self.n_used += 1,
             OfferEnd::Declined => self.n_declined += 1,
             OfferEnd::Taken => self.n_taken += 1,
+        }
+    }
+
+    /// Tasks are launched on these offers.
+    pub(super) fn used<'o>(&mut self, offers: impl Iterator<Item = &'o OfferId>, now: Instant) {
+        let mut last = None;
+        for offer in offers {
+            last = last.max(self.came.get(offer).copied());
+            self.ended(offer, OfferEnd::Used, now);
+        }
+        if let Some(last) = last {
+            self.used.count(now.saturating_duration_since(last));
         }
     }
 
@@ -90,7 +99,11 @@ impl Figures {
             count("offers_taken", "Offers that the master took back, or that went with it", self.n_taken),
             level("offers_held", "Offers that are held", self.came.len()),
             lengths("offer_held", "From the arrival of an offer to its end", &self.held),
-            lengths("offer_to_accept", "From the arrival of an offer to the call that uses it", &self.used),
+            lengths(
+                "offer_to_accept",
+                "From the arrival of the last offer that a call uses to that call",
+                &self.used,
+            ),
             count("calls", "Calls that were made", self.n_calls),
             count("updates", "Statuses of tasks that came", self.n_updates),
             count("tasks_launched", "Tasks that were launched", self.n_launched),

@@ -817,25 +817,21 @@ impl<'e> Loop<'e> {
         let parts = self.offers.use_up(offers.iter().map(HeldOffer::id));
         let is_up = matches!(self.link, Link::Up { .. });
         let now = monotonic();
-        let end = |launches: &[Durable<Launch>]| match launches {
-            [] => OfferEnd::Declined,
-            _ => OfferEnd::Used,
-        };
-        for offer in offers {
-            self.figures.ended(offer.id(), end(&launches), now);
-        }
         let ids = offers.iter().map(HeldOffer::id);
-        let Some(mut parts) = parts.filter(|_| is_up) else {
+        let (Some(mut parts), Some(first)) = (parts.filter(|_| is_up), offers.first()) else {
+            ids.for_each(|id| self.figures.ended(id, OfferEnd::Taken, now));
             for launch in launches {
                 self.refuse(launch.get().name, "its offer ended before it could be used");
             }
             return;
         };
-        let Some(agent) = offers.first().map(HeldOffer::agent) else { return };
+        let agent = first.agent();
         if launches.is_empty() {
+            ids.clone().for_each(|id| self.figures.ended(id, OfferEnd::Declined, now));
             self.calls.push(Call::decline(ids, Duration::ZERO));
             return;
         }
+        self.figures.used(ids.clone(), now);
         let launches = launches.into_iter().map(Durable::into_inner);
         let tasks = launches.map(|launch| self.task(&launch, agent, &mut parts)).collect::<Vec<_>>();
         self.calls.push(Call::accept(ids, &tasks));
