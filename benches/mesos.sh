@@ -44,13 +44,15 @@ ours() {
 field() { sed -E "s/.*\"$1\":([0-9.]+).*/\1/"; }
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 
-# Six agents, one generator after the other.
-up --agents 6
+# Six agents, one generator after the other. An agent takes four times as long for a task where it has four times as
+# many at once, so both have a hundred there: loadcheck by its own bound, ours by what a task asks for.
+up --agents 6 --resources 'cpus:4;mem:4096;disk:10000'
+each=(--cpus 0.039)
 for _ in $(seq "$n_pairs"); do
   echo "loadcheck" >&2
   theirs=$("$tool/loadcheck" --master "$master" --tasks "$n_tasks" --executor multi |
     sed -n -E 's/.*: ([0-9]+) tasks\/s.*/\1/p')
-  line=$(ours --tasks "$n_tasks")
+  line=$(ours --tasks "$n_tasks" "${each[@]}")
   echo "$line" >>"$directory/figures.jsonl"
   echo "$theirs $(field tasks_per_s <<<"$line") $(field cpu_ms_per_task <<<"$line")" >>"$directory/pairs.txt"
 done
@@ -58,6 +60,6 @@ awk '{ print $2 / $1 }' "$directory/pairs.txt" | median | sed 's/^/ratio_of_task
 awk '{ print $3 }' "$directory/pairs.txt" | median | sed 's/^/cpu_ms_per_task_median /'
 
 # The same agents with a million jobs in the queue, then two hundred agents.
-ours --tasks "$n_tasks" --queued 1000000 | tee -a "$directory/figures.jsonl"
-up --local-agents 200
-ours --tasks "$n_tasks" --queued 1000000 | tee -a "$directory/figures.jsonl"
+ours --tasks "$n_tasks" --queued 1000000 "${each[@]}" | tee -a "$directory/figures.jsonl"
+up --local-agents 200 --resources 'cpus:4;mem:4096;disk:10000'
+ours --tasks "$n_tasks" --queued 1000000 "${each[@]}" | tee -a "$directory/figures.jsonl"
