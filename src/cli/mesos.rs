@@ -167,6 +167,8 @@ fn described<T, E: std::fmt::Display>(
 pub(super) fn failure(error: &MesosError) -> Failure {
     let failure = |code| Failure::failed(code, error);
     match error {
+        MesosError::Refused { reason } if reason.to_lowercase().contains("principal") => failure("mesos-refused")
+            .help("a framework keeps the principal it began with: give it, or begin anew with another store"),
         MesosError::Refused { .. } => failure("mesos-refused").help(
             "a framework that another one has replaced leaves it the cluster; for one that was removed, move \
              mesos-framework-id out of the store, and it starts anew: what ran is gone and runs again",

@@ -76,9 +76,10 @@ impl Engine {
         self.0.enter().core.state.queue.len()
     }
 
-    /// Whether anything waits for a node that neither a pause nor a limit holds.
-    pub fn wants_nodes(&self) -> bool {
-        self.0.enter().core.state.queue.has_open_lane()
+    /// Lanes of executions that wait for a node and that neither a pause nor a limit holds: without any, nothing
+    /// that waits can start.
+    pub fn n_open_lanes(&self) -> usize {
+        self.0.enter().core.state.queue.n_open_lanes()
     }
 
     /// Whether the store knows a launch: of the job's how-manieth execution. One that it does not know was
@@ -87,9 +88,16 @@ impl Engine {
         if name.exe > self.last_exe() {
             return false;
         }
+        let is_known = |num_exes: u32, launches: u32| {
+            exe_num < num_exes || (exe_num == num_exes && name.number <= launches)
+        };
+        // One that is not over is at hand.
+        let open = self.0.enter().core.state.job(job).map(|job| is_known(job.num_exes, job.launches));
+        if let Some(open) = open {
+            return open;
+        }
         match self.look_up(job) {
-            JobRecord::Job(job) if job.num_exes == exe_num => name.number <= job.launches,
-            JobRecord::Job(job) => exe_num < job.num_exes,
+            JobRecord::Job(job) => is_known(job.num_exes, job.launches),
             JobRecord::Dropped => true,
             // A store that cannot be read tells nothing.
             JobRecord::Unknown => self.store_error().is_some(),

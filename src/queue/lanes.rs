@@ -386,9 +386,9 @@ impl Queue {
         self.lane_of.len() - self.n_empty
     }
 
-    /// True where a lane has entries that neither a pause nor a limit holds.
-    pub fn has_open_lane(&self) -> bool {
-        self.open.len() > 0
+    /// Lanes with entries that neither a pause nor a limit holds.
+    pub fn n_open_lanes(&self) -> usize {
+        self.open.len()
     }
 
     /// The global direction of queued time.

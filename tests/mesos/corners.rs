@@ -99,6 +99,47 @@ fn an_offer_that_is_taken_back_before_it_is_used_is_not_used() {
 }
 
 #[test]
+fn offers_of_an_agent_in_whose_place_another_makes_some_are_given_back() {
+    let corner = Corner::new();
+    // Held, while something waits that it is too small for.
+    corner.ask(&["job-type", "create", "wide", "--cpus", "9", "--mem", "32", "--", "true"]);
+    corner.ask(&["submit", "wide"]);
+    let mut other = FakeMaster::offer("o-2");
+    other["offers"]["offers"][0]["agent_id"]["value"] = "a-2".into();
+    corner.master.send(&[FakeMaster::offer("o-1"), other]);
+    let declined = corner.master.call("DECLINE");
+    assert_eq!(declined["decline"]["offer_ids"], json!([{ "value": "o-1" }]));
+}
+
+#[test]
+fn an_agent_is_left_alone_around_its_maintenance_and_not_after_it() {
+    let corner = Corner::new();
+    corner.submit();
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+    let now = u64::try_from(now).expect("before 2554");
+    let offer = |name: &str, hours_ago: u64, hours: Option<u64>| {
+        let nanoseconds = |hours: u64| json!({ "nanoseconds": hours * 3_600_000_000_000 });
+        let start = now - hours_ago * 3_600_000_000_000;
+        let mut offer = FakeMaster::offer(name);
+        let gone = &mut offer["offers"]["offers"][0]["unavailability"];
+        *gone = json!({ "start": { "nanoseconds": start } });
+        if let Some(hours) = hours {
+            gone["duration"] = nanoseconds(hours);
+        }
+        offer
+    };
+    for (name, hours) in [("o-1", Some(3)), ("o-2", None)] {
+        corner.master.send(&[offer(name, 2, hours)]);
+        let declined = corner.master.call("DECLINE");
+        assert_eq!(declined["decline"]["offer_ids"], json!([{ "value": name }]));
+    }
+    corner.master.send(&[offer("o-3", 2, Some(1))]);
+    let task = corner.launched("o-3");
+    corner.tell(&task, "TASK_FINISHED", "AAAA");
+    corner.wait_for("COMPLETED", 1, 1);
+}
+
+#[test]
 fn an_end_that_comes_while_its_task_is_being_killed_counts_once() {
     let corner = Corner::new();
     corner.submit();

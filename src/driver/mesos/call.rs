@@ -152,7 +152,7 @@ pub(crate) fn task(
     (id, agent): (&str, &str),
     resources: &[Resource],
     env: &[(String, String)],
-    grace: Duration,
+    options: &MesosOptions,
 ) -> Value {
     let variables = env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
     let label = |key: &str, value: String| json!({ "key": key, "value": value });
@@ -164,12 +164,13 @@ pub(crate) fn task(
         "agent_id": named(agent),
         "resources": resources,
         "command": {
+            "user": options.user,
             "shell": false,
             "value": launch.command.first(),
             "arguments": launch.command,
             "environment": { "variables": variables.collect::<Vec<_>>() },
         },
-        "kill_policy": { "grace_period": nanoseconds(grace) },
+        "kill_policy": { "grace_period": nanoseconds(options.kill_grace) },
         "labels": { "labels": [
             label("job", launch.job.to_string()),
             label("job_type", launch.job_type.clone()),
@@ -276,11 +277,13 @@ mod tests {
             gpus: Vec::new(),
         };
         let env = environment(&launch, &[]);
-        let task = task(&launch, ("id", "a"), &[], &env, Duration::from_secs(3));
+        let mut options = MesosOptions::new("m").expect("an address");
+        (options.kill_grace, options.user) = (Duration::from_secs(3), "u".to_owned());
+        let task = task(&launch, ("id", "a"), &[], &env, &options);
         assert_eq!((&task["task_id"]["value"], &task["agent_id"]["value"]), (&json!("id"), &json!("a")));
         assert_eq!(
             task["command"],
-            json!({ "shell": false, "value": "echo", "arguments": ["echo", "a b"],
+            json!({ "user": "u", "shell": false, "value": "echo", "arguments": ["echo", "a b"],
                 "environment": { "variables": [{ "name": "WHO", "value": "me" }] } })
         );
         assert_eq!(task["max_completion_time"]["nanoseconds"], 60_000_000_000_u64);

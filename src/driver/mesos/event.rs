@@ -65,7 +65,7 @@ pub(crate) struct Offered {
     /// The executors of this framework that run there.
     pub(super) executors: Vec<String>,
     /// When its maintenance begins, where that is known.
-    pub(super) leaves: Option<Timestamp>,
+    pub(super) leaves: Option<(Timestamp, Option<Timestamp>)>,
 }
 
 impl Offered {
@@ -142,6 +142,7 @@ struct RawOffer {
 #[derive(Deserialize)]
 struct Unavailability {
     start: Nanoseconds,
+    duration: Option<Nanoseconds>,
 }
 
 #[derive(Deserialize)]
@@ -224,7 +225,11 @@ impl RawOffer {
         };
         let executors = self.executor_ids.into_iter().map(|id| id.value).collect();
         let role = self.allocation_info.and_then(|allocation| allocation.role);
-        let leaves = self.unavailability.map(|gone| Timestamp(gone.start.nanoseconds / 1_000));
+        let leaves = self.unavailability.map(|gone| {
+            let instant = |nanoseconds: i64| Timestamp(nanoseconds / 1_000);
+            let back = gone.duration.map(|length| gone.start.nanoseconds.saturating_add(length.nanoseconds));
+            (instant(gone.start.nanoseconds), back.map(instant))
+        });
         Ok(Offered { offer, resources: self.resources, role, executors, leaves })
     }
 }
@@ -309,7 +314,7 @@ mod tests {
         let part = |name: &str, value: Value| json!({ "name": name, "type": "SCALAR", "scalar": { "value": value } });
         let offers = json!({ "type": "OFFERS", "offers": { "offers": [{
             "id": { "value": "o" }, "agent_id": { "value": "a" }, "hostname": "h", "framework_id": { "value": "f" },
-            "unavailability": { "start": { "nanoseconds": 5_000_000 }, "duration": { "nanoseconds": 1 } },
+            "unavailability": { "start": { "nanoseconds": 5_000_000 }, "duration": { "nanoseconds": 2_000_000 } },
             "resources": [part("cpus", json!(1.5)), part("cpus", json!(0.300_7)), part("mem", json!(512)),
                 { "name": "ports", "type": "RANGES", "ranges": { "range": [{ "begin": 1, "end": 9 }] } }],
             "attributes": [{ "name": "rack", "type": "TEXT", "text": { "value": "r7" } },
@@ -317,7 +322,7 @@ mod tests {
                 { "name": "span", "type": "RANGES", "ranges": { "range": [] } }] }] } });
         let Ok(Event::Offers(offers)) = read(&offers) else { panic!() };
         let Offered { offer, resources, leaves, .. } = &offers[0];
-        assert_eq!(*leaves, Some(Timestamp(5_000)));
+        assert_eq!(*leaves, Some((Timestamp(5_000), Some(Timestamp(7_000)))));
         assert_eq!((offer.id.as_str(), offer.agent.as_str(), offer.host.as_str()), ("o", "a", "h"));
         let amounts: Vec<(&str, u64)> = offer.amounts.iter().map(|a| (a.name.as_str(), a.amount.0)).collect();
         let expected = [("cpus", 1_500), ("cpus", 300), ("mem", 512_000), ("ports", 9_000)];

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::framework::MesosStatus;
+use super::handle::MesosStatus;
 use crate::engine::{DriverReport, Figure, FigureValue, Lengths};
 use crate::model::OfferId;
 

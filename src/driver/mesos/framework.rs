@@ -9,7 +9,6 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use super::backoff::{Backoff, Random};
 use super::call::Call;
 use super::event::{Event, Offered, Status};
 use super::figures::{Figures, OfferEnd};
+use super::handle::{MesosError, Shared, id_error};
 use super::id_file::IdFile;
 use super::offers::{Held, Offers, Parts};
 use super::options::MesosOptions;
@@ -28,12 +28,12 @@ use super::session::{Ended, News, Session, begin};
 use super::status::{TaskName, Told, named_by, task_id};
 use super::tasks::{Known, Tasks};
 use crate::clock::monotonic;
-use crate::engine::{Engine, Outgoing, Service, ServiceError, StatusOutcome, Ticket};
+use crate::engine::{Engine, Outgoing, StatusOutcome, Ticket};
 use crate::launch::{Launch, StatusUpdate, TaskState};
 use crate::limits::MESOS_TASKS_ASKED_MAX;
-use crate::model::{AgentId, LaunchName, Outcome, Usage, cluster_id};
-use crate::offer::{ClusterNode, Declined, HeldOffer};
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::model::{AgentId, LaunchName, OfferId, Outcome, Timestamp, Usage, cluster_id};
+use crate::offer::{ClusterNode, Declined, HeldOffer, LostAgent};
+use crate::sync::{AtomicBool, Ordering};
 use crate::wal::Durable;
 
 /// Longest sleep: load rows and views are at most this late.
@@ -47,9 +47,6 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Pieces of news that are taken up before something else is done.
 const NEWS_AT_ONCE: usize = 1_000;
-
-/// How long an earlier service's last decisions are given to become durable.
-const OUTBOX_WAIT: Duration = Duration::from_secs(10);
 
 /// Waits before the next try to subscribe.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -83,117 +80,6 @@ const ASK_ALL_EVERY: Duration = Duration::from_mins(10);
 const AGENTS_EVERY: Duration = Duration::from_secs(10);
 const AGENTS_AGAIN: Duration = Duration::from_mins(10);
 
-/// Why there is no framework, or none any more. The daemon ends with it; what runs goes on.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MesosError {
-    /// The id of the framework cannot be kept or read.
-    #[error("{}: {cause}", path.display())]
-    Id {
-        /// Where it is kept.
-        path: PathBuf,
-        /// What the system says.
-        cause: String,
-    },
-    /// The master does not take this framework, or not any more.
-    #[error("the master refuses: {reason}")]
-    Refused {
-        /// In the words of the master.
-        reason: String,
-    },
-    /// The cluster runs what this store never launched: it is an older copy, or there is another one.
-    #[error(
-        "task {task} of this framework was launched by a newer state of this store; is it an older copy? Nothing is \
-         started or ended"
-    )]
-    ForeignTask {
-        /// The first such task.
-        task: String,
-    },
-    /// A thread cannot be had, or what an earlier engine decided does not reach the disk.
-    #[error("{reason}")]
-    Start {
-        /// What the system says.
-        reason: String,
-    },
-}
-
-/// How it stands with the master, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MesosStatus {
-    /// The master it is subscribed at, if any.
-    pub master: Option<String>,
-    /// The framework's id, once a master gave one.
-    pub framework_id: Option<String>,
-    /// How often it was subscribed.
-    pub n_subscriptions: u64,
-}
-
-#[derive(Default)]
-struct Shared {
-    failure: Mutex<Option<MesosError>>,
-    status: Mutex<MesosStatus>,
-}
-
-/// A running framework. Stop it, or drop it, before the engine is closed.
-pub struct MesosFramework {
-    service: Service,
-    shared: Arc<Shared>,
-}
-
-impl MesosFramework {
-    /// Starts to subscribe, and to decide once that went well. `store` is the directory of the engine.
-    ///
-    /// # Errors
-    /// Where the id that is kept there cannot be read, or the system gives no thread.
-    pub fn start(engine: Engine, store: &Path, options: MesosOptions) -> Result<Self, MesosError> {
-        let file = IdFile::in_store(store);
-        let framework_id = file.read().map_err(|error| id_error(&file, &error))?;
-        // What an earlier service left was decided, but never reached a master: it is settled by its name like
-        // everything else on record, and must not be carried out besides.
-        if !engine.settle(OUTBOX_WAIT) {
-            let reason = "could not bring the launches on record to the disk".to_owned();
-            return Err(MesosError::Start { reason });
-        }
-        drop(engine.outgoing(Duration::ZERO));
-        let shared = Arc::new(Shared::default());
-        shared.status.lock().framework_id.clone_from(&framework_id);
-        let told = shared.clone();
-        let service = Service::start_with(engine, "weighbridge-mesos", move |engine, is_stopped| {
-            let mut this = Loop::new(engine, options, file, framework_id, &told);
-            if let Err(error) = this.run(is_stopped) {
-                *told.failure.lock() = Some(error);
-            }
-            told.status.lock().master = None;
-        });
-        match service {
-            Ok(service) => Ok(Self { service, shared }),
-            Err(ServiceError::Driver(error)) => Err(MesosError::Start { reason: error.to_string() }),
-            Err(ServiceError::Thread(error)) => Err(MesosError::Start { reason: error.to_string() }),
-        }
-    }
-
-    /// Why nothing is decided any more, if so.
-    pub fn failure(&self) -> Option<MesosError> {
-        self.shared.failure.lock().clone()
-    }
-
-    /// How it stands with the master.
-    pub fn status(&self) -> MesosStatus {
-        self.shared.status.lock().clone()
-    }
-
-    /// Decides nothing any more and waits for the threads. What runs goes on, for as long as the options say.
-    pub fn stop(self) {
-        self.service.stop();
-    }
-}
-
-fn id_error(file: &IdFile, error: &std::io::Error) -> MesosError {
-    MesosError::Id { path: file.path().to_owned(), cause: error.to_string() }
-}
-
 /// Chance as the system has it.
 fn system_random() -> Random {
     use std::hash::{BuildHasher, RandomState};
@@ -224,7 +110,7 @@ struct Reported {
     ticket: Ticket<StatusOutcome, Infallible>,
 }
 
-struct Loop<'e> {
+pub(super) struct Loop<'e> {
     engine: &'e Engine,
     options: Arc<MesosOptions>,
     file: IdFile,
@@ -244,6 +130,8 @@ struct Loop<'e> {
     n_deciding: usize,
     /// What waited when it was last looked.
     n_waiting: usize,
+    /// Lanes of it that neither a pause nor a limit held.
+    n_open: usize,
     /// Since when nothing waits.
     empty_since: Option<Instant>,
     is_suppressed: bool,
@@ -260,7 +148,7 @@ struct Loop<'e> {
 }
 
 impl<'e> Loop<'e> {
-    fn new(
+    pub(super) fn new(
         engine: &'e Engine,
         options: MesosOptions,
         file: IdFile,
@@ -272,7 +160,7 @@ impl<'e> Loop<'e> {
         for run in engine.running() {
             let id = task_id(&cluster_id(engine.framework(), run.job, run.exe_num), run.name);
             let timeout = run.timeout_s.map(|seconds| Duration::from_secs(seconds.into()));
-            tasks.put(run.name, Known { id, node: Some(run.node), agent: None, timeout }, now);
+            tasks.recovered(run.name, Known { id, node: Some(run.node), agent: None, timeout }, now);
             if run.is_canceled {
                 tasks.end(run.name, now);
             }
@@ -293,6 +181,7 @@ impl<'e> Loop<'e> {
             calls: Vec::new(),
             n_deciding: 0,
             n_waiting: 0,
+            n_open: 0,
             empty_since: None,
             is_suppressed: false,
             wants_offers: false,
@@ -306,7 +195,7 @@ impl<'e> Loop<'e> {
         }
     }
 
-    fn run(&mut self, is_stopped: &AtomicBool) -> Result<(), MesosError> {
+    pub(super) fn run(&mut self, is_stopped: &AtomicBool) -> Result<(), MesosError> {
         // Acquire, with the Release in `stop_threads`.
         let is_over = |engine: &Engine| {
             is_stopped.load(Ordering::Acquire) || engine.failure().is_some() || engine.is_closed()
@@ -466,7 +355,7 @@ impl<'e> Loop<'e> {
         let now = monotonic();
         if let Link::Up { since, .. } = std::mem::replace(&mut self.link, Link::Down(now)) {
             self.shared.status.lock().master = None;
-            self.reported_at = now;
+            (self.reported_at, self.n_redirects) = (now, 0);
             self.figures.all_taken(now);
             self.totals = None;
             if now.duration_since(since) >= WORKS_AFTER {
@@ -497,7 +386,7 @@ impl<'e> Loop<'e> {
             Event::Update(status) => self.update(status)?,
             Event::AgentLost(agent) => {
                 let lost = self.engine.agent_lost(&agent);
-                self.agent_lost(lost.map(|lost| (lost.offers, lost.launches)));
+                self.agent_lost(lost, true);
             }
             Event::Error(reason) => return Err(MesosError::Refused { reason }),
             Event::Subscribed(_) | Event::Heartbeat | Event::Other => {}
@@ -505,15 +394,22 @@ impl<'e> Loop<'e> {
         Ok(())
     }
 
-    /// What became of its tasks is told by statuses, or when they are asked for.
-    fn agent_lost(&mut self, lost: Option<(Vec<HeldOffer>, Vec<LaunchName>)>) {
-        let Some((offers, launches)) = lost else { return };
+    /// What became of its tasks is told by statuses, or when they are asked for. Where the master was not who said
+    /// so it may still have the agent, and its offers are to be given back.
+    fn agent_lost(&mut self, lost: Option<LostAgent>, is_told: bool) {
+        let Some(lost) = lost else { return };
         let now = monotonic();
-        for offer in &offers {
-            self.offers.remove(offer.id());
-            self.figures.ended(offer.id(), OfferEnd::Taken, now);
+        let mut ended: Vec<OfferId> = lost.offers.iter().map(|offer| offer.id().clone()).collect();
+        ended.extend(self.offers.parked_of(&lost.agent));
+        let how = if is_told { OfferEnd::Taken } else { OfferEnd::Declined };
+        for offer in &ended {
+            self.offers.remove(offer);
+            self.figures.ended(offer, how, now);
         }
-        for name in launches {
+        if !is_told && !ended.is_empty() {
+            self.calls.push(Call::decline(ended.iter(), self.options.refuse));
+        }
+        for name in lost.launches {
             self.tasks.ask(name, now);
         }
     }
@@ -522,7 +418,11 @@ impl<'e> Loop<'e> {
         let now = monotonic();
         for offered in offers {
             self.figures.came(offered.offer.id.clone(), now);
-            if offered.leaves.is_some_and(|when| when <= self.engine.now() + self.options.leave_before) {
+            let when = self.engine.now();
+            let is_away = |(from, back): (Timestamp, Option<Timestamp>)| {
+                from <= when + self.options.leave_before && back.is_none_or(|back| when < back)
+            };
+            if offered.leaves.is_some_and(is_away) {
                 let id = &offered.offer.id;
                 self.figures.ended(id, OfferEnd::Declined, now);
                 self.calls.push(Call::decline([id].into_iter(), MAINTENANCE_PAUSE));
@@ -538,7 +438,11 @@ impl<'e> Loop<'e> {
     /// Has the engine hold an offer.
     fn put(&mut self, held: Held, now: Instant) {
         let arrival = self.engine.offered(held.offer());
-        self.agent_lost(arrival.replaced.map(|lost| (lost.offers, lost.launches)));
+        self.agent_lost(arrival.replaced, false);
+        if let Some(node) = arrival.node {
+            // Those whose agent was not known are asked for once more, now that it is.
+            self.tasks.ask_on(node, now);
+        }
         match arrival.outcome {
             Ok(_) => self.offers.hold(held, now),
             Err(declined) => self.decline(&[declined]),
@@ -609,6 +513,12 @@ impl<'e> Loop<'e> {
                 let is_at_work = status.state == "TASK_RUNNING";
                 let agent = status.agent_id.as_ref().map(|agent| agent.value.as_str());
                 self.tasks.heard(name, agent, is_at_work, now);
+                if let TaskState::Refused { reason } = &state
+                    && self.tasks.has_run(name)
+                {
+                    let outcome = Outcome::Lost { reason: reason.clone() };
+                    state = TaskState::Ended { outcome, usage: Usage::default() };
+                }
                 if let TaskState::Ended { outcome: outcome @ Outcome::Canceled, .. } = &mut state
                     && self.tasks.is_overdue(name)
                 {
@@ -670,6 +580,11 @@ impl<'e> Loop<'e> {
     }
 
     fn decide(&mut self) {
+        if self.engine.is_disk_full() {
+            // What is decided now would keep its offers until there is room.
+            self.decline(&self.engine.decline_offers());
+            return;
+        }
         for picks in self.engine.pass() {
             self.n_deciding += usize::from(picks.hand_over() > 0);
         }
@@ -679,11 +594,12 @@ impl<'e> Loop<'e> {
     fn see_to_offers(&mut self) {
         let now = monotonic();
         let n_waiting = self.engine.n_waiting();
-        self.wants_offers |= n_waiting > self.n_waiting;
-        self.n_waiting = n_waiting;
+        let n_open = self.engine.n_open_lanes();
+        self.wants_offers |= n_waiting > self.n_waiting || n_open > self.n_open;
+        (self.n_waiting, self.n_open) = (n_waiting, n_open);
         self.decline(&self.engine.expired_offers());
         self.decline_parked(false, now);
-        if !self.engine.wants_nodes() {
+        if n_open == 0 {
             let since = *self.empty_since.get_or_insert(now);
             if !self.is_suppressed && now.duration_since(since) >= SUPPRESS_AFTER {
                 self.decline(&self.engine.decline_offers());
@@ -819,7 +735,11 @@ impl<'e> Loop<'e> {
         let now = monotonic();
         let ids = offers.iter().map(HeldOffer::id);
         let (Some(mut parts), Some(first)) = (parts.filter(|_| is_up), offers.first()) else {
-            ids.for_each(|id| self.figures.ended(id, OfferEnd::Taken, now));
+            ids.clone().for_each(|id| self.figures.ended(id, OfferEnd::Taken, now));
+            if is_up {
+                // The others of them are still there.
+                self.calls.push(Call::decline(ids, Duration::ZERO));
+            }
             for launch in launches {
                 self.refuse(launch.get().name, "its offer ended before it could be used");
             }

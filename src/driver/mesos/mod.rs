@@ -24,6 +24,7 @@ mod executor;
 mod extras;
 mod figures;
 mod framework;
+mod handle;
 mod hosts;
 mod http;
 mod id_file;
@@ -43,7 +44,7 @@ pub use address::AddressError;
 pub(crate) use event::Event;
 pub use executor::{ExecutorError, MesosExecutor};
 pub use extras::{MesosTasks, MesosTasksError};
-pub use framework::{MesosError, MesosFramework, MesosStatus};
+pub use handle::{MesosError, MesosFramework, MesosStatus};
 pub use id_file::FRAMEWORK_ID_FILE;
 pub use options::MesosOptions;
 #[cfg(any(test, fuzzing))]

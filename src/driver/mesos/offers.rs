@@ -106,6 +106,12 @@ impl Offers {
         Some(held)
     }
 
+    /// The offers of an agent that the engine does not have.
+    pub(super) fn parked_of(&self, agent: &AgentId) -> Vec<OfferId> {
+        let of = self.parked.iter().filter(|held| held.offer().agent == *agent);
+        of.map(|held| held.offer().id.clone()).collect()
+    }
+
     /// All of them went with the subscription.
     pub(super) fn clear(&mut self) {
         self.held.clear();
@@ -164,7 +170,7 @@ impl Parts {
     pub(super) fn task(&mut self, launch: &Launch, id: &str, agent: &str, options: &MesosOptions) -> Value {
         let resources = take(&mut self.parts, &launch.resources);
         let env = environment(launch, &resources);
-        let mut task = task(launch, (id, agent), &resources, &env, options.kill_grace);
+        let mut task = task(launch, (id, agent), &resources, &env, options);
         if let Some(tasks) = &options.tasks {
             tasks.carry(&mut task, launch);
         }

@@ -47,6 +47,7 @@ struct Task {
     doubt: Option<(Instant, Doubt)>,
     /// When its time is over; none where it was not heard of.
     overdue: Option<Instant>,
+    /// It may have.
     has_run: bool,
 }
 
@@ -79,6 +80,8 @@ pub(super) struct Ending {
 /// See the file.
 pub(super) struct Tasks {
     tasks: BTreeMap<LaunchName, Task>,
+    /// Those of an earlier daemon on nodes of which no agent has made an offer since.
+    nameless: BTreeMap<NodeId, Vec<LaunchName>>,
     unreachable: Duration,
     /// Between the signal that asks a task to end and the one that makes it.
     grace: Duration,
@@ -101,7 +104,7 @@ fn is_due(due: &mut (Instant, Duration), most: Duration, now: Instant) -> bool {
 
 impl Tasks {
     pub(super) fn new(unreachable: Duration, grace: Duration) -> Self {
-        Self { tasks: BTreeMap::new(), unreachable, grace }
+        Self { tasks: BTreeMap::new(), nameless: BTreeMap::new(), unreachable, grace }
     }
 
     /// How long it may take until a task has ended that is told to.
@@ -123,6 +126,17 @@ impl Tasks {
             overdue: None,
             has_run: false,
         });
+    }
+
+    /// A task that an earlier daemon launched: it may run, wherever that is.
+    pub(super) fn recovered(&mut self, name: LaunchName, known: Known, now: Instant) {
+        if let (None, Some(node)) = (&known.agent, known.node) {
+            self.nameless.entry(node).or_default().push(name);
+        }
+        self.put(name, known, now);
+        if let Some(task) = self.tasks.get_mut(&name) {
+            task.has_run = true;
+        }
     }
 
     /// A task that is launched now: the master tells of it by itself.
@@ -151,7 +165,7 @@ impl Tasks {
         if let Some(agent) = agent {
             task.known.agent = Some(agent.to_owned());
         }
-        task.has_run = true;
+        task.has_run |= is_running;
         if let (true, None, Some(timeout)) = (is_running, task.overdue, task.known.timeout) {
             task.overdue = Some(after(now, timeout.saturating_add(slack)));
         }
@@ -160,6 +174,19 @@ impl Tasks {
     /// Whether it is ended since its time is over.
     pub(super) fn is_overdue(&self, name: LaunchName) -> bool {
         self.tasks.get(&name).and_then(|task| task.end.as_ref()).is_some_and(|end| end.is_overdue)
+    }
+
+    /// Whether it may have run.
+    pub(super) fn has_run(&self, name: LaunchName) -> bool {
+        self.tasks.get(&name).is_some_and(|task| task.has_run)
+    }
+
+    /// Those on a node whose agent was not known are to be asked for now.
+    pub(super) fn ask_on(&mut self, node: NodeId, now: Instant) {
+        let Some(names) = self.nameless.remove(&node) else { return };
+        for name in names {
+            self.ask(name, now);
+        }
     }
 
     /// Nobody can tell whether it is there.
@@ -329,5 +356,24 @@ mod tests {
         assert!(!is_lost(&tasks, 1_000));
         tasks.doubt(NAME, doubt(false), now);
         assert!(!is_lost(&tasks, 59) && is_lost(&tasks, 60), "it ran");
+        let mut tasks = Tasks::new(Duration::from_mins(1), Duration::ZERO);
+        tasks.recovered(NAME, known(None), now);
+        tasks.doubt(NAME, doubt(false), now);
+        assert!(!is_lost(&tasks, 59) && is_lost(&tasks, 60), "it may have run under an earlier daemon");
+        assert!(tasks.has_run(NAME));
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_launched_is_asked_for_when_its_agent_is_known() {
+        let now = monotonic();
+        let mut tasks = Tasks::new(Duration::from_mins(1), Duration::ZERO);
+        tasks.recovered(NAME, known(None), now);
+        assert_eq!(tasks.due_questions(now).len(), 1);
+        tasks.ask_on(NodeId(2), now);
+        assert_eq!(tasks.due_questions(now), []);
+        tasks.ask_on(NodeId(1), now);
+        assert_eq!(tasks.due_questions(now).len(), 1);
+        tasks.ask_on(NodeId(1), now);
+        assert_eq!(tasks.due_questions(now), [], "once");
     }
 }
