@@ -113,7 +113,7 @@ const NO_CONTAINER: &str = "REASON_CONTAINER_LAUNCH_FAILED";
 impl Status {
     /// Whether the offers had less than the task and its executor were to have.
     pub(crate) fn lacks_room(&self) -> bool {
-        self.state == "TASK_ERROR" && self.message.contains("more resources")
+        self.state == "TASK_ERROR" && self.message.contains("is more than available")
     }
 
     pub(crate) fn read(&self) -> Told {
@@ -172,6 +172,19 @@ mod tests {
         {
             assert_eq!(named_by(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_lack_of_room_is_known_by_the_words_of_the_master() {
+        let lacks = |state: &str, message: &str| {
+            let [state, message] = [state, message].map(str::to_owned);
+            Status { state, message, reason: "REASON_TASK_INVALID".into(), ..Status::default() }.lacks_room()
+        };
+        let words = "Total resources cpus(allocated: *):0.75; mem(allocated: *):64 required by task and its \
+                     executor is more than available cpus(allocated: *):0.5; mem(allocated: *):64";
+        assert!(lacks("TASK_ERROR", words));
+        assert!(!lacks("TASK_FAILED", words), "it ran");
+        assert!(!lacks("TASK_ERROR", "Task uses invalid resources: mem:-1"));
     }
 
     #[test]
