@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   master ──events──▶ session (a thread: http, recordio, event) ──▶ framework (a thread) ◀──▶ engine
-//!     ▲                                                                  │  offers, statuses in;
-//!     └────────────────────calls, several at a time (call)───────────────┘  decisions out once durable
+//!    ▲ │                                                                 │  offers, statuses in;
+//!    │ └──answers──▶ calls (a thread)                                     │  decisions out once durable
+//!    └──────────────calls, several at a time (call, calls)────────────────┘
 //! ```
 //!
 //! Beside them, whoever wants to see what tasks print asks the agents (`sandboxes`, `hosts`, `ask`), from threads of
