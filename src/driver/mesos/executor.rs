@@ -4,6 +4,9 @@
 //!     launched on it leaves room for that.
 //! X2  Executors of one id on one agent are the same in every member, as Mesos demands: the id holds a checksum
 //!     of them, and so of where their resources come from.
+//! X3  What an executor is follows from the file, the role, and the kinds of resources on its agent (not reserved, or
+//!     reserved in one way or another), never from how much is free: so one that runs is known by its id alone, also
+//!     to a daemon that has just been started.
 
 use std::collections::HashMap;
 
@@ -13,9 +16,16 @@ use serde_json::{Map, Value, json};
 use super::base64::encode;
 use super::call::named;
 use super::event::Offered;
-use super::resource::{Resource, take};
+use super::resource::{Kind, Resource};
 use crate::launch::Launch;
-use crate::model::{NodeResources, Quantity};
+use crate::model::NodeResources;
+
+/// Numbers of an agent, each of which is given to one task.
+const PORTS: &str = "ports";
+
+/// Most kinds of resources of one offer that an executor is looked for with, and most mixtures of them.
+const KINDS_MAX: usize = 8;
+const MIXTURES_MAX: usize = 256;
 
 /// Why a text describes no executor.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +40,9 @@ pub enum ExecutorError {
         /// Which.
         member: &'static str,
     },
+    /// Numbers are other ones on each agent, and on each offer.
+    #[error("no executor: ports are for its tasks, not for itself")]
+    Ports,
 }
 
 /// How a task is told what to do.
@@ -77,6 +90,9 @@ impl MesosExecutor {
     /// Where it is none.
     pub fn parse(text: &str) -> Result<Self, ExecutorError> {
         let read: Self = serde_json::from_str(text)?;
+        if read.resources.iter().any(|(name, _)| name.as_str() == PORTS) {
+            return Err(ExecutorError::Ports);
+        }
         match ["type", "framework_id"].into_iter().find(|member| read.rest.contains_key(*member)) {
             Some(member) => Err(ExecutorError::NotYours { member }),
             None => Ok(read),
@@ -93,6 +109,40 @@ impl MesosExecutor {
         let id = format!("{}-{:016x}", self.name, checksum(&info.to_string()));
         info["executor_id"] = named(&id);
         (id, info)
+    }
+
+    /// Whether an id is that of one of these: with whatever resources, and perhaps of another file.
+    fn is_named_by(&self, id: &str) -> bool {
+        let rest = id.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        rest.is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    }
+
+    /// The one that runs already where an offer comes from.
+    fn running(&self, framework_id: &str, offered: &Offered, kinds: &[Kind]) -> Option<(String, Value)> {
+        if !offered.executors.iter().any(|id| self.is_named_by(id)) {
+            return None;
+        }
+        let mut mixtures: Vec<Vec<Resource>> = vec![Vec::new()];
+        for (name, amount) in self.resources.iter() {
+            let with = |mixture: &Vec<Resource>, kind: &Kind| {
+                let mut longer = mixture.clone();
+                longer.push(Resource::of_kind(kind, name.as_str(), amount));
+                longer
+            };
+            let all = mixtures.iter().flat_map(|mixture| kinds.iter().map(move |kind| with(mixture, kind)));
+            mixtures = all.take(MIXTURES_MAX).collect();
+        }
+        let all = mixtures.iter().map(|mixture| self.info(framework_id, mixture));
+        all.into_iter().find(|(id, _)| offered.executors.contains(id))
+    }
+
+    /// Its resources out of these parts, each of one kind; none where there is no room for it.
+    fn take(&self, parts: &mut [Resource], kinds: &[Kind]) -> Option<Vec<Resource>> {
+        let all = self.resources.iter().map(|(name, amount)| {
+            let mut mine = kinds.iter().map(|kind| Resource::of_kind(kind, name.as_str(), amount));
+            mine.find(|mine| mine.take_out_of(parts))
+        });
+        all.collect()
     }
 
     /// What a task of this executor is told.
@@ -124,31 +174,43 @@ pub(super) struct Executors(HashMap<String, Value>);
 
 impl Executors {
     /// The executor for tasks on an offer. Where it does not run yet, what it is to have is taken out of what is
-    /// offered: all of it, where that is too little.
+    /// offered. None where that is too little: then nothing is offered any more.
     pub(super) fn of(
         &mut self,
         executor: &MesosExecutor,
         framework_id: &str,
         offered: &mut Offered,
-    ) -> Value {
+    ) -> Option<Value> {
         let running = offered.executors.iter().filter_map(|id| self.0.get(id));
         if let Some(info) = running.into_iter().find(|info| role_of(info) == offered.role.as_deref()) {
-            return info.clone();
+            return Some(info.clone());
+        }
+        let kinds = kinds(offered);
+        if let Some((id, info)) = executor.running(framework_id, offered, &kinds) {
+            self.0.insert(id, info.clone());
+            return Some(info);
         }
         let mut parts = offered.resources.clone();
-        let taken = take(&mut parts, &executor.resources);
+        let Some(taken) = executor.take(&mut parts, &kinds) else {
+            offered.replace(Vec::new());
+            return None;
+        };
         let (id, info) = executor.info(framework_id, &taken);
-        if !offered.executors.contains(&id) {
-            let amount = |name: &str| {
-                let amounts = taken.iter().filter(|part| part.name() == name).filter_map(Resource::amount);
-                amounts.fold(Quantity::ZERO, |sum, amount| Quantity(sum.0.saturating_add(amount.0)))
-            };
-            let has_room = executor.resources.iter().all(|(name, need)| amount(name.as_str()) >= need);
-            offered.replace(if has_room { parts } else { Vec::new() });
-        }
+        offered.replace(parts);
         self.0.insert(id, info.clone());
-        info
+        Some(info)
     }
+}
+
+/// The kinds of what an offer has: first what is not reserved, whether it has some of that now or not.
+fn kinds(offered: &Offered) -> Vec<Kind> {
+    let mut kinds = vec![Kind::plain(offered.role.as_deref())];
+    for kind in offered.resources.iter().filter_map(Resource::kind) {
+        if kinds.len() < KINDS_MAX && !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
 }
 
 /// The role that an executor's resources are allocated to; none where it has none.
@@ -183,32 +245,82 @@ mod tests {
         offered.offer.amounts.iter().filter(|part| part.name == name).map(|part| part.amount.0).sum()
     }
 
+    /// Reserves all cpus.
+    fn reserve(offered: &mut Offered) {
+        let mut parts = json!(offered.resources);
+        for part in parts.as_array_mut().expect("parts").iter_mut().filter(|part| part["name"] == "cpus") {
+            part["reservations"] = json!([{ "role": "r", "type": "STATIC" }]);
+        }
+        offered.replace(serde_json::from_value(parts).expect("resources"));
+    }
+
+    fn id(info: &Value) -> &str {
+        info["executor_id"]["value"].as_str().expect("an id")
+    }
+
     #[test]
     fn room_is_left_for_an_executor_where_none_runs() {
         let executor = MesosExecutor::parse(EXECUTOR).expect("an executor");
         let mut executors = Executors::default();
         let mut first = offered(&[0.3, 2.0], &[], "r");
-        let info = executors.of(&executor, "f", &mut first);
+        let info = executors.of(&executor, "f", &mut first).expect("room");
         assert_eq!((amount(&first, "cpus"), amount(&first, "mem")), (1_800, 32_000));
-        let cpus: Vec<Option<f64>> = [0, 1].map(|n| info["resources"][n]["scalar"]["value"].as_f64()).into();
-        assert_eq!(cpus, [Some(0.3), Some(0.2)], "{info}");
+        let part = |name: &str, value: f64| json!({ "name": name, "scalar": { "value": value }, "type": "SCALAR", "allocation_info": { "role": "r" } });
+        assert_eq!(info["resources"], json!([part("cpus", 0.5), part("mem", 32.0)]));
         assert_eq!((&info["type"], &info["name"]), (&json!("CUSTOM"), &json!("n")));
-        let id = info["executor_id"]["value"].as_str().expect("an id");
         // It runs: nothing is kept for it, and it is the same wherever its resources would come from now.
-        let mut again = offered(&[2.0], &["other", id], "r");
-        assert_eq!(executors.of(&executor, "f", &mut again), info);
+        let mut again = offered(&[2.0], &["other", id(&info)], "r");
+        assert_eq!(executors.of(&executor, "f", &mut again), Some(info.clone()));
         assert_eq!((amount(&again, "cpus"), amount(&again, "mem")), (2_000, 64_000));
-        // After a restart it is known by its id.
-        let mut known = offered(&[0.3, 2.0], &[id], "r");
-        assert_eq!(Executors::default().of(&executor, "f", &mut known), info);
-        assert_eq!(amount(&known, "cpus"), 2_300);
         // Tasks of another role have an executor of that role.
-        let mut other = offered(&[2.0], &[id], "s");
-        assert_ne!(executors.of(&executor, "f", &mut other)["executor_id"], info["executor_id"]);
+        let mut other = offered(&[2.0], &[id(&info)], "s");
+        let of_other = executors.of(&executor, "f", &mut other).expect("room");
+        assert_ne!(id(&of_other), id(&info));
         assert_eq!(amount(&other, "cpus"), 1_500);
-        let mut small = offered(&[0.4], &[], "r");
-        let _ = executors.of(&executor, "f", &mut small);
-        assert_eq!(small.offer.amounts, [], "no room for it, so nothing can run there");
+    }
+
+    #[test]
+    fn an_executor_that_runs_is_known_after_a_restart_however_little_is_free() {
+        let executor = MesosExecutor::parse(EXECUTOR).expect("an executor");
+        let check = |is_reserved: bool, cpus: f64| {
+            let offered = |cpus: f64, running: &[&str]| {
+                let mut offered = offered(&[cpus], running, "r");
+                if is_reserved {
+                    reserve(&mut offered);
+                }
+                offered
+            };
+            let info = Executors::default().of(&executor, "f", &mut offered(4.0, &[])).expect("room");
+            assert_eq!(info["resources"][0].get("reservations").is_some(), is_reserved, "{info}");
+            let mut rest = offered(cpus, &["other", id(&info)]);
+            assert_eq!(Executors::default().of(&executor, "f", &mut rest).as_ref(), Some(&info));
+            assert_eq!(rest.offer.amounts, offered(cpus, &[]).offer.amounts, "all of it is for tasks");
+        };
+        for cpus in [4.0, 0.4, 0.001] {
+            check(false, cpus);
+            check(true, cpus);
+        }
+        // One of a former file is another one.
+        let mut rest = offered(&[4.0], &["x-0123456789abcdef"], "r");
+        let _ = Executors::default().of(&executor, "f", &mut rest);
+        assert_eq!(amount(&rest, "cpus"), 3_500);
+    }
+
+    #[test]
+    fn where_there_is_no_room_nothing_can_run_and_nothing_is_remembered() {
+        let executor = MesosExecutor::parse(EXECUTOR).expect("an executor");
+        let mut executors = Executors::default();
+        for cpus in [0.1, 0.2, 0.4] {
+            let mut small = offered(&[cpus], &[], "r");
+            assert_eq!(executors.of(&executor, "f", &mut small), None);
+            assert_eq!(small.offer.amounts, []);
+        }
+        assert_eq!(executors.0.len(), 0);
+        // However much is free, it is the same executor.
+        for cpus in [0.5, 0.7, 0.9] {
+            let _ = executors.of(&executor, "f", &mut offered(&[cpus], &[], "r"));
+        }
+        assert_eq!(executors.0.len(), 1);
     }
 
     #[test]
@@ -222,5 +334,6 @@ mod tests {
         check(r#"{"command": {}, "framework_id": {}}"#, "framework_id");
         check(r#"{"command": {}, "data": "x"}"#, "unknown variant");
         check(r#"{"command": {}, "resources": {"cpus": -1}}"#, "no executor");
+        check(r#"{"command": {}, "resources": {"ports": 1}}"#, "ports");
     }
 }

@@ -69,7 +69,7 @@ impl Offers {
         now: Instant,
     ) -> Held {
         let executor = options.executor.as_ref().zip(framework_id);
-        let executor = executor.map(|(executor, id)| self.executors.of(executor, id, &mut offered));
+        let executor = executor.and_then(|(executor, id)| self.executors.of(executor, id, &mut offered));
         Held { offered, executor, came: now }
     }
 

@@ -4,7 +4,7 @@
 //! its own.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::model::{NodeResources, QUANTITY_MAX, Quantity, THOUSANDTHS};
 
@@ -31,6 +31,22 @@ struct Scalar {
 struct Ranges {
     #[serde(default)]
     range: Vec<Range>,
+}
+
+/// What parts of several names may have in common: the reservation, and the role they are allocated to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Kind(Map<String, Value>);
+
+impl Kind {
+    /// Not reserved for anybody, as it is offered to a role.
+    pub(super) fn plain(role: Option<&str>) -> Self {
+        let mut rest = Map::new();
+        if let Some(role) = role {
+            rest.insert("allocation_info".to_owned(), json!({ "role": role }));
+        }
+        rest.insert("type".to_owned(), "SCALAR".into());
+        Self(rest)
+    }
 }
 
 /// From the first to the last.
@@ -93,6 +109,34 @@ impl Resource {
         }
     }
 
+    /// So much of something, as a part of that kind.
+    pub(super) fn of_kind(kind: &Kind, name: &str, amount: Quantity) -> Self {
+        let scalar = Some(Scalar { value: amount.as_f64() });
+        Self { name: name.to_owned(), scalar, ranges: None, rest: kind.0.clone() }
+    }
+
+    /// What it is but for its name and amount; none where it is no plain amount, or is numbers.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        (self.scalar.is_some() && self.amount().is_some()).then(|| Kind(self.rest.clone()))
+    }
+
+    /// Takes all of it out of parts of its kind. False where they have less; then nothing is taken.
+    pub(super) fn take_out_of(&self, parts: &mut [Self]) -> bool {
+        let need = self.amount().unwrap_or_default();
+        let is_like = |part: &Self| part.name == self.name && part.scalar.is_some() && part.rest == self.rest;
+        let amounts = parts.iter().filter(|part| is_like(part)).filter_map(Self::amount);
+        if amounts.fold(0_u64, |sum, amount| sum.saturating_add(amount.0)) < need.0 {
+            return false;
+        }
+        let mut missing = need;
+        for part in parts.iter_mut().filter(|part| is_like(part)) {
+            let Some(has) = part.amount() else { continue };
+            let amount = has.min(missing);
+            (*part, missing) = (part.of(Quantity(has.0 - amount.0)), Quantity(missing.0 - amount.0));
+        }
+        true
+    }
+
     /// The numbers, where it is some.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
         self.ranges.iter().flat_map(|ranges| &ranges.range).flat_map(|range| range.begin..=range.end)
@@ -142,8 +186,6 @@ pub(crate) fn take(parts: &mut [Resource], need: &NodeResources) -> Vec<Resource
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
