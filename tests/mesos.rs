@@ -41,13 +41,20 @@ fn a_hundred_tasks_over_three_agents_run_once_each() {
     until("a task", || !site.tasks().is_empty());
     let nodes = site.ask(&["nodes"]);
     assert_eq!(nodes["nodes"].as_array().map(Vec::len), Some(3), "{nodes}");
+    until("all jobs", || site.is_done());
+    // While it is there: one that is gone has no offers anyway.
+    until("no offer that is kept from others", || {
+        let state = site.cluster.state();
+        state["frameworks"][0]["active"] == true && state["frameworks"][0]["offers"] == json!([])
+    });
+    let metrics = site.get("/metrics/snapshot").expect("the master answers");
+    assert_eq!(metrics["master/outstanding_offers"], 0.0, "{metrics:#}");
     let (cluster, jobs) = site.end(100);
     check_once_each(&cluster, &jobs);
     assert!(jobs.iter().all(|job| (job.num_exes, job.launches) == (1, 1)), "{jobs:#?}");
     let state = cluster.state();
     let framework = &state["frameworks"][0];
     assert_eq!((&framework["active"], &framework["checkpoint"]), (&false.into(), &true.into()), "it stays");
-    assert_eq!(framework["offers"], json!([]), "no offer is kept from others: {framework:#}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the daemon tells of a cluster, and what it asks of it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -48,11 +49,14 @@ fn how_it_stands_with_the_master_is_told() {
 fn no_offers_are_wanted_while_all_that_waits_is_held() {
     let Some(site) = Site::new(&[], &[]) else { return };
     let is_suppressed = || driver(&site)["figures"]["suppressed"] == 1;
-    until("nothing to do", is_suppressed);
+    let n_offers = || driver(&site)["figures"]["offers"].as_u64().expect("a number");
+    until("nothing to do", || is_suppressed() && driver(&site)["figures"]["offers_held"] == 0);
     site.ask(&["pause", "nap"]);
+    let before = n_offers();
     site.submit(2, "0.1");
-    // It is held, so nothing is asked for.
-    assert!(is_suppressed());
+    // It is held, so nothing is asked for: there is word of how it stands every second.
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!((n_offers(), is_suppressed()), (before, true));
     site.ask(&["resume", "nap"]);
     until("all jobs", || site.is_done());
     site.ask(&["limit", "nap", "1"]);

@@ -1,82 +1,128 @@
-//! What agents have in all, as a master tells its operators: an offer has only what is free.
+//! The agents that a master knows, as it tells its operators: where each listens, and what it has in all, since an
+//! offer has only what is free.
 
-use std::io::{self, BufReader, Write};
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
 use serde::Deserialize;
 
 use super::address::Address;
+use super::ask::{Asked, told};
 use super::event::Text;
-use super::http::{Head, OPERATOR, connect, request};
+use super::http::OPERATOR;
 use super::options::MesosOptions;
 use super::resource::{Resource, sum};
 use super::session::authorization;
 use crate::limits::MESOS_RECORD_BYTES_MAX;
 use crate::model::{AgentId, NodeResources};
 
-/// Agents, and what each has.
-pub(super) type Totals = Vec<(AgentId, NodeResources)>;
+/// Masters that send elsewhere, one after the other.
+const REDIRECTS_MAX: usize = 5;
+
+/// An agent.
+pub(super) struct Agent {
+    /// None where its name is none.
+    pub(super) id: Option<AgentId>,
+    /// Its machine.
+    pub(super) host: String,
+    /// None where its address cannot be read.
+    pub(super) place: Option<Place>,
+    pub(super) total: NodeResources,
+}
+
+/// Where an agent listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) address: Address,
+    /// The path of its API: an agent may share its process with others.
+    pub(super) path: String,
+}
 
 #[derive(Deserialize)]
 struct Answer {
-    get_agents: Agents,
+    get_agents: List,
 }
 
 #[derive(Deserialize)]
-struct Agents {
+struct List {
     #[serde(default)]
-    agents: Vec<Agent>,
+    agents: Vec<Listed>,
 }
 
 #[derive(Deserialize)]
-struct Agent {
-    agent_info: AgentInfo,
+struct Listed {
+    agent_info: Info,
+    /// `slave(1)@10.0.0.7:5051`
+    #[serde(default)]
+    pid: String,
     #[serde(default)]
     total_resources: Vec<Resource>,
 }
 
 #[derive(Deserialize)]
-struct AgentInfo {
+struct Info {
+    #[serde(default)]
     id: Text,
+    hostname: String,
 }
 
-/// Asks for them, on a thread of its own. `wake` is called when the answer is there.
-pub(super) fn ask(
-    options: &Arc<MesosOptions>,
-    master: Address,
-    wake: impl FnOnce() + Send + 'static,
-) -> io::Result<Receiver<io::Result<Totals>>> {
-    let (tell, heard) = bounded(1);
-    let authorization = authorization(options);
-    let thread = std::thread::Builder::new().name("weighbridge-agents".to_owned());
-    thread.spawn(move || {
-        // Whoever asked may be gone.
-        let _ = tell.send(totals(&master, authorization.as_deref()));
-        wake();
-    })?;
-    Ok(heard)
-}
-
-fn totals(master: &Address, authorization: Option<&str>) -> io::Result<Totals> {
-    let mut stream = connect(master)?;
-    let body = br#"{"type":"GET_AGENTS"}"#;
-    stream.write_all(&request(master, OPERATOR, authorization, None, body))?;
-    let mut answer = BufReader::new(stream);
-    let head = Head::read(&mut answer)?;
-    if head.status != 200 {
-        return Err(io::Error::other(format!("it answers {}: {}", head.status, head.finish(&mut answer)?)));
+/// Where a process listens.
+fn place(pid: &str) -> Option<Place> {
+    let (process, address) = pid.split_once('@')?;
+    let is_name = process.bytes().all(|b| b.is_ascii_alphanumeric() || b"()-_.".contains(&b));
+    if !is_name || process.is_empty() {
+        return None;
     }
-    read(&head.body(&mut answer, MESOS_RECORD_BYTES_MAX as u64)?)
+    Some(Place { address: address.parse().ok()?, path: format!("/{process}/api/v1") })
 }
 
-fn read(body: &[u8]) -> io::Result<Totals> {
-    let answer: Answer = serde_json::from_slice(body).map_err(io::Error::other)?;
-    let total = |agent: Agent| {
-        let id = AgentId::new(&agent.agent_info.id.value).ok()?;
-        Some((id, sum(&agent.total_resources)))
+fn read(list: &[u8]) -> serde_json::Result<Vec<Agent>> {
+    let agents = serde_json::from_slice::<Answer>(list)?.get_agents.agents.into_iter();
+    let agent = |listed: Listed| Agent {
+        id: AgentId::new(&listed.agent_info.id.value).ok(),
+        host: listed.agent_info.hostname,
+        place: place(&listed.pid),
+        total: sum(&listed.total_resources),
     };
-    Ok(answer.get_agents.agents.into_iter().filter_map(total).collect())
+    Ok(agents.map(agent).collect())
+}
+
+/// All agents, and the master that told of them: this one, or where it sends. `silence`: the longest wait for the
+/// next bytes.
+///
+/// # Errors
+/// Where it does not tell by `end`: why, for people.
+pub(super) fn list(
+    options: &MesosOptions,
+    mut master: Address,
+    silence: Duration,
+    end: Instant,
+) -> Result<(Vec<Agent>, Address), String> {
+    let authorization = authorization(options);
+    for _ in 0..=REDIRECTS_MAX {
+        let asked = Asked {
+            to: &master,
+            path: OPERATOR,
+            authorization: authorization.as_deref(),
+            silence,
+            end,
+            most: MESOS_RECORD_BYTES_MAX as u64,
+        };
+        let (head, body) =
+            asked.post(br#"{"type":"GET_AGENTS"}"#).map_err(|error| format!("{master}: {}", told(&error)))?;
+        match (head.status, head.header("location")) {
+            (200, _) => {
+                return match read(&body) {
+                    Ok(agents) => Ok((agents, master)),
+                    Err(error) => Err(format!("{master}: no list of agents: {error}")),
+                };
+            }
+            (307, Some(location)) => {
+                master = location.parse().map_err(|error| format!("{master}: {error}"))?;
+            }
+            (status, _) => return Err(format!("{master}: it answers {status}")),
+        }
+    }
+    Err(format!("sent on too often, last to {master}"))
 }
 
 #[cfg(test)]
@@ -86,27 +132,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_agents_have_is_summed_up() {
+    fn agents_are_read_with_their_place_and_what_they_have() {
         let part =
             |name: &str, value: f64| json!({ "name": name, "type": "SCALAR", "scalar": { "value": value } });
-        let agent = |id: &str, parts: Value| {
-            json!({ "agent_info": { "id": { "value": id }, "hostname": "h" },
-            "active": true, "total_resources": parts })
+        let agent = |id: &str, pid: &str, parts: Value| {
+            json!({ "agent_info": { "id": { "value": id }, "hostname": "h" }, "pid": pid, "active": true,
+                "total_resources": parts })
         };
         let agents = json!([
-            agent("a", json!([part("cpus", 1.5), part("cpus", 2.0), part("mem", 64.0)])),
-            agent("", json!([])),
-            agent("b", json!([]))
+            agent(
+                "a",
+                "slave(1)@10.0.0.1:5051",
+                json!([part("cpus", 1.5), part("cpus", 2.0), part("mem", 64.0)])
+            ),
+            agent("", "slave(1)@[::1]:5052", json!([])),
+            agent("b", "slave(3)", json!([])),
+            agent("c", "sl ave@10.0.0.1:1", json!([])),
+            agent("d", "@10.0.0.1:1", json!([])),
+            { "agent_info": { "hostname": "h" } },
         ]);
-        let answer = json!({ "type": "GET_AGENTS", "get_agents": { "agents": agents } });
-        let totals = read(answer.to_string().as_bytes()).expect("an answer");
-        let totals: Vec<(&str, String)> =
-            totals.iter().map(|(id, all)| (id.as_str(), all.to_string())).collect();
+        let list = json!({ "type": "GET_AGENTS", "get_agents": { "agents": agents } }).to_string();
+        let found = read(list.as_bytes()).expect("a list");
+        let told = |agent: &Agent| {
+            let id = agent.id.as_ref().map_or("none", AgentId::as_str);
+            let place = agent.place.as_ref().map(|place| format!("{}{}", place.address, place.path));
+            format!("{} {id} {} {}", agent.host, place.as_deref().unwrap_or("nowhere"), agent.total)
+        };
         assert_eq!(
-            totals,
-            [("a", "cpus:3.5,mem:64".to_owned()), ("b", String::new())],
-            "a name that is none is not told"
+            found.iter().map(told).collect::<Vec<_>>(),
+            [
+                "h a 10.0.0.1:5051/slave(1)/api/v1 cpus:3.5,mem:64",
+                "h none [::1]:5052/slave(1)/api/v1 ",
+                "h b nowhere ",
+                "h c nowhere ",
+                "h d nowhere ",
+                "h none nowhere ",
+            ]
         );
-        assert!(read(b"{}").is_err() && read(b"").is_err());
+        for bad in ["", "{}", "[]", r#"{"get_agents": {"agents": [{}]}}"#] {
+            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

@@ -10,12 +10,13 @@ use super::address::Address;
 use super::http::{Head, connect, request};
 use crate::clock::monotonic;
 
-/// Longest wait for the next bytes.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for the next bytes where somebody wants to read them.
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
 
 /// Reads until an instant.
 struct Until {
     stream: TcpStream,
+    silence: Duration,
     end: Instant,
 }
 
@@ -25,7 +26,7 @@ impl Read for Until {
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        self.stream.set_read_timeout(Some(left.min(SILENCE_MAX)))?;
+        self.stream.set_read_timeout(Some(left.min(self.silence)))?;
         self.stream.read(into)
     }
 }
@@ -36,6 +37,8 @@ pub(super) struct Asked<'a> {
     pub(super) path: &'a str,
     /// What HTTP basic authentication sends, where it is wanted.
     pub(super) authorization: Option<&'a str>,
+    /// Longest wait for the next bytes.
+    pub(super) silence: Duration,
     /// When the answer comes too late.
     pub(super) end: Instant,
     /// Most bytes of the answer.
@@ -50,7 +53,7 @@ impl Asked<'_> {
         }
         let mut stream = connect(self.to)?;
         stream.write_all(&request(self.to, self.path, self.authorization, None, body))?;
-        let mut answer = BufReader::new(Until { stream, end: self.end });
+        let mut answer = BufReader::new(Until { stream, silence: self.silence, end: self.end });
         let head = Head::read(&mut answer)?;
         let body = head.body(&mut answer, self.most)?;
         Ok((head, body))
@@ -81,7 +84,7 @@ mod tests {
             }
         });
         let end = monotonic() + Duration::from_millis(100);
-        let asked = Asked { to: &to, path: "/", authorization: None, end, most: 1 << 20 };
+        let asked = Asked { to: &to, path: "/", authorization: None, silence: SILENCE, end, most: 1 << 20 };
         let error = asked.post(b"{}").expect_err("it never ends");
         assert_eq!(told(&error), "it does not answer");
         server.join().expect("it ends with its client");
@@ -100,8 +103,14 @@ mod tests {
             String::from_utf8_lossy(&bytes[..n]).into_owned()
         });
         let end = monotonic() + Duration::from_secs(10);
-        let asked =
-            Asked { to: &to, path: "/slave(1)/api/v1", authorization: Some("Basic eA=="), end, most: 2 };
+        let asked = Asked {
+            to: &to,
+            path: "/slave(1)/api/v1",
+            authorization: Some("Basic eA=="),
+            silence: SILENCE,
+            end,
+            most: 2,
+        };
         let (head, body) = asked.post(b"{}").expect("an answer");
         assert_eq!((head.status, body.as_slice()), (404, b"no".as_slice()));
         let question = server.join().expect("asked");

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 use serde_json::Value;
 
-use super::agents::{self, Totals};
 use super::backoff::{Backoff, Random};
 use super::call::Call;
 use super::event::{Event, Offered, Status};
@@ -27,12 +26,13 @@ use super::options::MesosOptions;
 use super::session::{Ended, News, Session, begin};
 use super::status::{TaskName, Told, named_by, task_id};
 use super::tasks::{Known, Tasks};
+use super::totals::Totals;
 use crate::clock::monotonic;
 use crate::engine::{Engine, Outgoing, StatusOutcome, Ticket};
 use crate::launch::{Launch, StatusUpdate, TaskState};
 use crate::limits::MESOS_TASKS_ASKED_MAX;
 use crate::model::{AgentId, LaunchName, OfferId, Outcome, Timestamp, Usage, cluster_id};
-use crate::offer::{ClusterNode, Declined, HeldOffer, LostAgent};
+use crate::offer::{Declined, HeldOffer, LostAgent};
 use crate::sync::{AtomicBool, Ordering};
 use crate::wal::Durable;
 
@@ -75,10 +75,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two questions for all tasks that the master knows.
 const ASK_ALL_EVERY: Duration = Duration::from_mins(10);
-
-/// Between two questions for what agents have in all, where that is not known of one; and where it is.
-const AGENTS_EVERY: Duration = Duration::from_secs(10);
-const AGENTS_AGAIN: Duration = Duration::from_mins(10);
 
 /// Chance as the system has it.
 fn system_random() -> Random {
@@ -140,9 +136,7 @@ pub(super) struct Loop<'e> {
     revived: Instant,
     looked: Instant,
     asked_all: Instant,
-    /// The answer that is waited for to what agents have in all; when to ask next.
-    totals: Option<Receiver<std::io::Result<Totals>>>,
-    ask_totals: Instant,
+    totals: Totals,
     figures: Figures,
     reported_at: Instant,
 }
@@ -188,8 +182,7 @@ impl<'e> Loop<'e> {
             revived: now,
             looked: now,
             asked_all: now,
-            totals: None,
-            ask_totals: now,
+            totals: Totals::new(now),
             figures: Figures::default(),
             reported_at: now,
         }
@@ -327,7 +320,8 @@ impl<'e> Loop<'e> {
         self.link = Link::Up { session, news, since: now };
         (self.n_redirects, self.is_suppressed) = (0, false);
         self.tasks.ask_all(now);
-        (self.looked, self.reported_at, self.ask_totals) = (now, now, now);
+        (self.looked, self.reported_at) = (now, now);
+        self.totals.subscribed(now);
         self.ask(now);
         self.ask_for_all(now);
         Ok(())
@@ -357,7 +351,6 @@ impl<'e> Loop<'e> {
             self.shared.status.lock().master = None;
             (self.reported_at, self.n_redirects) = (now, 0);
             self.figures.all_taken(now);
-            self.totals = None;
             if now.duration_since(since) >= WORKS_AFTER {
                 self.backoff.reset();
             }
@@ -627,7 +620,9 @@ impl<'e> Loop<'e> {
             return;
         }
         self.looked = now + LOOK_EVERY;
-        self.ask_for_totals(now);
+        if let Link::Up { session, .. } = &self.link {
+            self.totals.look(self.engine, &self.options, &session.master, now);
+        }
         self.ask(now);
         if now.duration_since(self.asked_all) >= ASK_ALL_EVERY {
             self.ask_for_all(now);
@@ -661,41 +656,6 @@ impl<'e> Loop<'e> {
         });
         for due in due.chunks(MESOS_TASKS_ASKED_MAX) {
             self.calls.push(Call::reconcile(due.iter().map(|due| (due.id.as_str(), due.agent.as_deref()))));
-        }
-    }
-
-    /// Asks what agents have in all that made offers, and takes up what was answered.
-    fn ask_for_totals(&mut self, now: Instant) {
-        match self.totals.as_ref().map(Receiver::try_recv) {
-            Some(Ok(Ok(totals))) => {
-                for (agent, total) in totals {
-                    // Those that made no offer yet are told again.
-                    let _ = self.engine.agent_total(&agent, total);
-                }
-                self.totals = None;
-            }
-            Some(Ok(Err(error))) => {
-                tracing::warn!(%error, "the master does not tell what its agents have in all");
-                (self.totals, self.ask_totals) = (None, now + AGENTS_AGAIN);
-            }
-            Some(Err(TryRecvError::Empty)) => return,
-            Some(Err(TryRecvError::Disconnected)) => self.totals = None,
-            None => {}
-        }
-        let Link::Up { session, .. } = &self.link else { return };
-        if now < self.ask_totals {
-            return;
-        }
-        let when = self.engine.now();
-        let lacks = |node: ClusterNode<'_>| node.agent.is_some() && node.total.is_none();
-        if !self.engine.cluster(|cluster| cluster.iter(when).any(lacks)) {
-            return;
-        }
-        self.ask_totals = now + AGENTS_EVERY;
-        let engine = self.engine.clone();
-        match agents::ask(&self.options, session.master.clone(), move || engine.wake()) {
-            Ok(answer) => self.totals = Some(answer),
-            Err(error) => tracing::warn!(%error, "no thread to ask what agents have in all"),
         }
     }
 

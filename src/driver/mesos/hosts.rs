@@ -2,21 +2,18 @@
 //!
 //! H1  The list is kept for a while: to follow what many tasks print costs the master little.
 //! H2  No lock is held while a master is asked.
+//! H3  One asks at a time: whoever wants the same meanwhile waits for that answer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use super::address::Address;
-use super::ask::{Asked, told};
-use super::http::OPERATOR;
+use super::agents::{self, Place};
+use super::ask::SILENCE;
 use super::options::MesosOptions;
-use super::session::authorization;
 use crate::clock::monotonic;
-use crate::limits::MESOS_RECORD_BYTES_MAX;
-use crate::sync::Mutex;
+use crate::sync::{Condvar, Mutex};
 
 /// How old a list may be.
 const FRESH: Duration = Duration::from_secs(30);
@@ -24,172 +21,165 @@ const FRESH: Duration = Duration::from_secs(30);
 /// How old it may be where an agent of it does not answer, or is not in it.
 const FRESH_IN_DOUBT: Duration = Duration::from_secs(1);
 
-/// Masters that send elsewhere, one after the other.
-const REDIRECTS_MAX: usize = 5;
-
-/// An agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Agent {
-    pub(super) address: Address,
-    /// The path of its API: an agent may share its process with others.
-    pub(super) path: String,
-}
-
 /// By the names of machines. Usually a machine has one.
-type ByHost = HashMap<String, Vec<Agent>>;
-
-#[derive(Deserialize)]
-struct Answer {
-    get_agents: List,
-}
-
-#[derive(Deserialize)]
-struct List {
-    #[serde(default)]
-    agents: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    agent_info: Info,
-    /// `slave(1)@10.0.0.7:5051`
-    pid: String,
-}
-
-#[derive(Deserialize)]
-struct Info {
-    hostname: String,
-}
-
-impl Listed {
-    fn agent(&self) -> Option<Agent> {
-        let (process, address) = self.pid.split_once('@')?;
-        let is_name = process.bytes().all(|b| b.is_ascii_alphanumeric() || b"()-_.".contains(&b));
-        if !is_name || process.is_empty() {
-            return None;
-        }
-        Some(Agent { address: address.parse().ok()?, path: format!("/{process}/api/v1") })
-    }
-}
-
-/// The agents that a list names; those whose address cannot be read are left out.
-fn read(list: &[u8]) -> serde_json::Result<ByHost> {
-    let mut by_host = ByHost::new();
-    for listed in serde_json::from_slice::<Answer>(list)?.get_agents.agents {
-        if let Some(agent) = listed.agent() {
-            by_host.entry(listed.agent_info.hostname).or_default().push(agent);
-        }
-    }
-    Ok(by_host)
-}
+type ByHost = HashMap<String, Vec<Place>>;
 
 #[derive(Default)]
 struct Known {
     at: Option<Instant>,
     by_host: Arc<ByHost>,
     leader: Option<Address>,
+    is_asked: bool,
+    /// How often it was asked to the end.
+    n_asked: u64,
+    /// What came of it the last time.
+    failure: Option<Failure>,
+}
+
+#[derive(Clone)]
+struct Failure {
+    why: String,
+    /// Whoever asked had no more time.
+    is_late: bool,
+}
+
+impl Known {
+    fn on(&self, host: &str) -> Vec<Place> {
+        self.by_host.get(host).cloned().unwrap_or_default()
+    }
+
+    /// What is known, where that is new enough.
+    fn fresh(&self, host: &str, is_doubted: bool) -> Option<Vec<Place>> {
+        let age = monotonic().saturating_duration_since(self.at?);
+        let found = self.on(host);
+        let oldest = if is_doubted || found.is_empty() { FRESH_IN_DOUBT } else { FRESH };
+        (age <= oldest).then_some(found)
+    }
 }
 
 /// See the file.
 pub(super) struct Hosts {
     options: Arc<MesosOptions>,
     known: Mutex<Known>,
+    answered: Condvar,
 }
 
 impl Hosts {
     pub(super) fn of(options: Arc<MesosOptions>) -> Self {
-        Self { options, known: Mutex::new(Known::default()) }
+        Self { options, known: Mutex::default(), answered: Condvar::new() }
     }
 
-    /// Those of a machine, perhaps none; `is_doubted`: as they are at this moment.
+    /// Where the agents of a machine listen, perhaps none; `is_doubted`: as they are at this moment.
     ///
     /// # Errors
     /// Where no master tells: why, for people.
-    pub(super) fn on(&self, host: &str, is_doubted: bool, end: Instant) -> Result<Vec<Agent>, String> {
-        let (by_host, age, leader) = {
-            let known = self.known.lock();
-            let age = known.at.map_or(Duration::MAX, |at| monotonic().duration_since(at));
-            (known.by_host.clone(), age, known.leader.clone())
-        };
-        let found = by_host.get(host).cloned().unwrap_or_default();
-        let oldest = if is_doubted || found.is_empty() { FRESH_IN_DOUBT } else { FRESH };
-        if age <= oldest {
-            return Ok(found);
+    pub(super) fn on(&self, host: &str, is_doubted: bool, end: Instant) -> Result<Vec<Place>, String> {
+        let mut known = self.known.lock();
+        loop {
+            if let Some(found) = known.fresh(host, is_doubted) {
+                return Ok(found);
+            }
+            if !known.is_asked {
+                break;
+            }
+            let n_asked = known.n_asked;
+            while known.n_asked == n_asked {
+                if self.answered.wait_until(&mut known, end).timed_out() {
+                    return Err("no master tells in time where its agents are".to_owned());
+                }
+            }
+            match &known.failure {
+                None => return Ok(known.on(host)),
+                Some(failure) if !failure.is_late => return Err(failure.why.clone()),
+                // There may be more time now.
+                Some(_) => {}
+            }
         }
-        let (by_host, leader) = self.ask_masters(leader.as_ref(), end)?;
-        let found = by_host.get(host).cloned().unwrap_or_default();
-        *self.known.lock() =
-            Known { at: Some(monotonic()), by_host: Arc::new(by_host), leader: Some(leader) };
-        Ok(found)
+        known.is_asked = true;
+        let leader = known.leader.clone();
+        drop(known);
+        let answer = self.ask_masters(leader.as_ref(), end);
+        let mut known = self.known.lock();
+        (known.is_asked, known.n_asked) = (false, known.n_asked + 1);
+        self.answered.notify_all();
+        match answer {
+            Ok((by_host, leader)) => {
+                (known.at, known.by_host) = (Some(monotonic()), Arc::new(by_host));
+                (known.leader, known.failure) = (Some(leader), None);
+                Ok(known.on(host))
+            }
+            Err(why) => {
+                known.failure = Some(Failure { why: why.clone(), is_late: monotonic() >= end });
+                Err(why)
+            }
+        }
     }
 
     fn ask_masters(&self, leader: Option<&Address>, end: Instant) -> Result<(ByHost, Address), String> {
         let mut why = String::new();
         for master in leader.into_iter().chain(&self.options.masters) {
-            match self.ask(master.clone(), end) {
-                Ok(found) => return Ok(found),
+            match agents::list(&self.options, master.clone(), SILENCE, end) {
+                Ok((agents, leader)) => return Ok((by_host(agents), leader)),
                 Err(error) => why = error,
             }
         }
         Err(format!("no master tells where its agents are: {why}"))
     }
+}
 
-    fn ask(&self, mut master: Address, end: Instant) -> Result<(ByHost, Address), String> {
-        let authorization = authorization(&self.options);
-        for _ in 0..=REDIRECTS_MAX {
-            let asked = Asked {
-                to: &master,
-                path: OPERATOR,
-                authorization: authorization.as_deref(),
-                end,
-                most: MESOS_RECORD_BYTES_MAX as u64,
-            };
-            let (head, body) = asked
-                .post(br#"{"type":"GET_AGENTS"}"#)
-                .map_err(|error| format!("{master}: {}", told(&error)))?;
-            match (head.status, head.header("location")) {
-                (200, _) => {
-                    return match read(&body) {
-                        Ok(by_host) => Ok((by_host, master)),
-                        Err(error) => Err(format!("{master}: no list of agents: {error}")),
-                    };
-                }
-                (307, Some(location)) => {
-                    master = location.parse().map_err(|error| format!("{master}: {error}"))?;
-                }
-                (status, _) => return Err(format!("{master}: it answers {status}")),
-            }
+/// Those whose address cannot be read are left out.
+fn by_host(agents: Vec<agents::Agent>) -> ByHost {
+    let mut by_host = ByHost::new();
+    for agent in agents {
+        if let Some(place) = agent.place {
+            by_host.entry(agent.host).or_default().push(place);
         }
-        Err(format!("sent on too often, last to {master}"))
     }
+    by_host
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
 
     use super::*;
 
     #[test]
-    fn agents_are_read_by_their_machine() {
-        let agent = |hostname: &str, pid: &str| json!({ "agent_info": { "hostname": hostname }, "pid": pid });
-        let agents = [
-            agent("a", "slave(1)@10.0.0.1:5051"),
-            agent("b", "slave(1)@[::1]:5052"),
-            agent("a", "slave(2)@10.0.0.1:5051"),
-            agent("a", "slave(3)"),
-            agent("a", "sl ave@10.0.0.1:1"),
-            agent("a", "@10.0.0.1:1"),
-        ];
-        let list = json!({ "type": "GET_AGENTS", "get_agents": { "agents": agents } }).to_string();
-        let found = read(list.as_bytes()).expect("a list");
-        let told = |host: &str| -> Vec<String> {
-            found[host].iter().map(|agent| format!("{}{}", agent.address, agent.path)).collect()
-        };
-        assert_eq!(told("a"), ["10.0.0.1:5051/slave(1)/api/v1", "10.0.0.1:5051/slave(2)/api/v1"]);
-        assert_eq!(told("b"), ["[::1]:5052/slave(1)/api/v1"]);
-        for bad in ["", "{}", "[]", r#"{"get_agents": {"agents": [{}]}}"#] {
-            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+    fn many_who_ask_at_once_have_one_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let master = listener.local_addr().expect("bound").to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            assert!(stream.read(&mut [0; 4_096]).expect("a question") > 0);
+            std::thread::sleep(Duration::from_millis(200));
+            // Whoever asks besides is turned away.
+            drop(listener);
+            let list =
+                r#"{"get_agents": {"agents": [{"agent_info": {"hostname": "h"}, "pid": "s@10.0.0.1:1"}]}}"#;
+            let length = list.len();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{list}").expect("answered");
+        });
+        let hosts = Hosts::of(Arc::new(MesosOptions::new(&master).expect("an address")));
+        let end = monotonic() + Duration::from_secs(10);
+        let found: Vec<usize> = std::thread::scope(|scope| {
+            let ask = || hosts.on("h", false, end).expect("an answer").len();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("it ends")).collect()
+        });
+        assert_eq!(found, [1; 8]);
+        server.join().expect("it ends");
+        // Nobody answers any more, but it is known for a while.
+        assert_eq!(hosts.on("h", false, end).map(|places| places.len()), Ok(1));
+    }
+
+    #[test]
+    fn a_failure_is_told_and_asked_for_again() {
+        let hosts = Hosts::of(Arc::new(MesosOptions::new("127.0.0.1:1").expect("an address")));
+        for _ in 0..2 {
+            let error =
+                hosts.on("h", false, monotonic() + Duration::from_secs(10)).expect_err("nobody there");
+            assert!(error.contains("127.0.0.1:1"), "{error}");
         }
     }
 }

@@ -7,7 +7,7 @@
 //!    └──────────────calls, several at a time (call, calls)────────────────┘
 //! ```
 //!
-//! Beside them, whoever wants to see what tasks print asks the agents (`sandboxes`, `hosts`, `ask`), from threads of
+//! Beside them, whoever wants to see what tasks print asks the agents (`sandboxes`, `hosts`, `agents`, `ask`), from threads of
 //! its own.
 //!
 //! What is always so stands in `framework`; what each setting does and what happens when something fails, in
@@ -39,6 +39,7 @@ mod sandboxes;
 mod session;
 mod status;
 mod tasks;
+mod totals;
 
 pub use address::AddressError;
 #[cfg(any(test, fuzzing))]

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ask::{Asked, told};
+use super::agents::Place;
+use super::ask::{Asked, SILENCE, told};
 use super::base64::decode;
-use super::hosts::{Agent, Hosts};
+use super::hosts::Hosts;
 use super::id_file::IdFile;
 use super::options::MesosOptions;
 use super::session::authorization;
@@ -123,12 +124,12 @@ impl Sandbox<'_> {
         if again == agents { first } else { self.ask_all(&again, name, call) }
     }
 
-    fn agents(&self, is_doubted: bool) -> Result<Vec<Agent>, PieceError> {
+    fn agents(&self, is_doubted: bool) -> Result<Vec<Place>, PieceError> {
         let agents = self.of.hosts.on(self.host, is_doubted, self.end);
         agents.map_err(|reason| PieceError::Unreachable { reason })
     }
 
-    fn ask_all(&self, agents: &[Agent], name: &str, call: &Value) -> Result<Value, PieceError> {
+    fn ask_all(&self, agents: &[Place], name: &str, call: &Value) -> Result<Value, PieceError> {
         let mut failed = None;
         for agent in agents.iter().take(MESOS_AGENTS_ASKED_MAX) {
             match self.ask_one(agent, name, call) {
@@ -144,12 +145,13 @@ impl Sandbox<'_> {
         Err(failed.unwrap_or_else(|| PieceError::Unreachable { reason: reason() }))
     }
 
-    fn ask_one(&self, agent: &Agent, name: &str, call: &Value) -> Result<Value, PieceError> {
+    fn ask_one(&self, agent: &Place, name: &str, call: &Value) -> Result<Value, PieceError> {
         let authorization = authorization(&self.of.options);
         let asked = Asked {
             to: &agent.address,
             path: &agent.path,
             authorization: authorization.as_deref(),
+            silence: SILENCE,
             end: self.end,
             most: MESOS_FILES_BYTES_MAX,
         };
