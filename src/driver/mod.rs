@@ -7,6 +7,8 @@
 mod local;
 #[cfg(feature = "mesos")]
 mod mesos;
+#[cfg(any(feature = "local", feature = "mesos"))]
+mod walk;
 
 #[cfg(feature = "local")]
 pub use local::{

@@ -1,38 +1,17 @@
-//! What executions left in their sandboxes, by the convention of Seed: values in one document, files by the
-//! patterns of their names.
-//!
-//! O1  No execution makes a reader take more than the limits say: bytes of the document, entries looked at,
-//!     files found.
-//! O2  Nothing but plain files is opened or found, so a reader waits for nobody.
-//! O3  A pattern has as many names as a path that matches it, and none is `..`: nothing outside is found by
-//!     its name, and a walk ends.
+//! Sandboxes of this machine, as what is left in them is looked for.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use glob::{MatchOptions, Pattern};
-use serde_json::{Map, Value};
-
-use crate::launch::{Left, LeftError, LeftFile, OUTPUTS_FILE, OutputSource};
-use crate::limits::{DATA_BYTES_MAX, OUTPUT_ENTRIES_MAX, OUTPUT_FILES_MAX};
-use crate::model::{FileParameter, Interface, JobId, JsonParameter, LaunchName};
+use crate::driver::walk::{Tree, collect};
+use crate::launch::{Left, LeftError, OUTPUTS_FILE, OutputSource};
+use crate::limits::DATA_BYTES_MAX;
+use crate::model::{Interface, JobId, LaunchName};
 
 use super::protocol::Asked;
 use super::sandbox::{RESULT_FILE, SandboxFolder};
-
-/// Files of a sandbox that are ours, or about others; no pattern finds them.
-const NOT_FOUND: [&str; 4] = ["stdout", "stderr", RESULT_FILE, OUTPUTS_FILE];
-
-/// What Seed's files about files end with; no pattern finds them either.
-const ABOUT_FILES: &str = ".metadata.json";
-
-const OPTIONS: MatchOptions = MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    // The crate's rule lets `*.*` match a dot in front; the walk has its own.
-    require_literal_leading_dot: false,
-};
 
 /// Finds what the executions of a store left, and reads what they print; see
 /// [`Engine::collect_outputs`](crate::Engine::collect_outputs) and [`Engine::read_printed_of`](crate::Engine::read_printed_of).
@@ -58,12 +37,7 @@ impl OutputSource for LocalOutputs {
         let sandbox = self.0.sandbox(Asked { name, job, exe_num });
         // Its absence is no fault of the command.
         fs::metadata(sandbox.dir()).map_err(unreadable)?;
-        let mut walk = Walk { top: sandbox.dir(), files: Vec::new(), n_entries: 0 };
-        for parameter in &declared.files {
-            walk.find(parameter)?;
-        }
-        let json = if declared.json.is_empty() { Map::new() } else { document(sandbox.dir())? };
-        Ok(Left { json: named(&json, declared), files: walk.files })
+        collect(&mut Folder(sandbox.dir().to_owned()), declared)
     }
 }
 
@@ -72,138 +46,55 @@ fn unreadable(error: io::Error) -> LeftError {
     LeftError::Unreadable { reason: error.to_string() }
 }
 
-/// What the document says; nothing where there is none.
-fn document(folder: &Path) -> Result<Map<String, Value>, LeftError> {
-    let path = folder.join(OUTPUTS_FILE);
-    match fs::metadata(&path) {
-        Ok(about) if about.is_file() => {}
-        Ok(_) => return Err(LeftError::NoObject),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(unreadable(error)),
-    }
-    let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => LeftError::NoObject,
-        _ => unreadable(error),
-    })?;
-    let mut bytes = Vec::new();
-    file.take(DATA_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > DATA_BYTES_MAX {
-        return Err(LeftError::TooLong { most: DATA_BYTES_MAX });
-    }
-    serde_json::from_slice(&bytes).map_err(|_| LeftError::NoObject)
-}
+/// A sandbox by its path.
+struct Folder(PathBuf);
 
-/// Members of the document as values of outputs; those that no output has are left out.
-fn named(document: &Map<String, Value>, declared: &Interface) -> Map<String, Value> {
-    let value = |parameter: &JsonParameter| {
-        let key = parameter.key.as_ref().unwrap_or(&parameter.name);
-        Some((parameter.name.clone(), document.get(key)?.clone()))
-    };
-    declared.json.iter().filter_map(value).collect()
-}
-
-/// One name of a pattern.
-enum Part {
-    Name(String),
-    Pattern(Pattern),
-}
-
-impl Part {
-    /// What is no pattern is the name it spells. `**` is as `*`.
-    fn read(text: &str) -> Self {
-        let mut text = text.to_owned();
-        while text.contains("**") {
-            text = text.replace("**", "*");
-        }
-        match Pattern::new(&text) {
-            Ok(pattern) if text.contains(['*', '?', '[']) => Self::Pattern(pattern),
-            _ => Self::Name(text),
-        }
-    }
-}
-
-/// Looks for files below a folder.
-struct Walk<'d> {
-    top: &'d Path,
-    files: Vec<LeftFile>,
-    /// Looked at so far.
-    n_entries: usize,
-}
-
-impl Walk<'_> {
-    /// Adds the files of one output.
-    fn find(&mut self, parameter: &FileParameter) -> Result<(), LeftError> {
-        let pattern = parameter.pattern.as_deref().unwrap_or_default();
-        let names = || pattern.split('/').filter(|name| !name.is_empty() && *name != ".");
-        if names().any(|name| name == "..") {
-            return Ok(());
-        }
-        let parts: Vec<Part> = names().map(Part::read).collect();
-        let Some((last, folders)) = parts.split_last() else { return Ok(()) };
-        let mut within = vec![self.top.to_owned()];
-        for part in folders {
-            let mut next = Vec::new();
-            for folder in &within {
-                next.extend(self.matching(folder, part)?);
-            }
-            within = next;
-        }
-        let mut found = Vec::new();
-        for folder in &within {
-            found.extend(self.matching(folder, last)?);
-        }
-        found.sort_unstable();
-        found.into_iter().try_for_each(|path| self.add(parameter, path))
-    }
-
-    /// What in `folder` has a name that matches.
-    fn matching(&mut self, folder: &Path, part: &Part) -> Result<Vec<PathBuf>, LeftError> {
-        let pattern = match part {
-            Part::Name(name) => {
-                self.count()?;
-                let path = folder.join(name);
-                return Ok(if path.exists() { vec![path] } else { Vec::new() });
-            }
-            Part::Pattern(pattern) => pattern,
-        };
-        let entries = match fs::read_dir(folder) {
+impl Tree for Folder {
+    fn each(
+        &mut self,
+        folder: &Path,
+        tell: &mut dyn FnMut(&OsStr) -> Result<(), LeftError>,
+    ) -> Result<(), LeftError> {
+        let mut entries = match fs::read_dir(self.0.join(folder)) {
             Ok(entries) => entries,
-            Err(error) if is_none(&error) => return Ok(Vec::new()),
+            Err(error) if is_none(&error) => return Ok(()),
             Err(error) => return Err(unreadable(error)),
         };
-        let mut found = Vec::new();
-        for entry in entries {
-            self.count()?;
-            let entry = entry.map_err(unreadable)?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let is_hidden = name.starts_with('.') && !pattern.as_str().starts_with('.');
-            if !is_hidden && pattern.matches_with(&name, OPTIONS) {
-                found.push(entry.path());
-            }
-        }
-        Ok(found)
+        entries.try_for_each(|entry| tell(&entry.map_err(unreadable)?.file_name()))
     }
 
-    fn count(&mut self) -> Result<(), LeftError> {
-        self.n_entries += 1;
-        let most = OUTPUT_ENTRIES_MAX;
-        if self.n_entries > most { Err(LeftError::TooManyEntries { most }) } else { Ok(()) }
+    fn is_there(&mut self, path: &Path) -> Result<bool, LeftError> {
+        Ok(self.0.join(path).exists())
     }
 
-    fn add(&mut self, parameter: &FileParameter, path: PathBuf) -> Result<(), LeftError> {
-        let is_ours = NOT_FOUND.iter().any(|name| path == self.top.join(name));
-        let is_about = path.to_string_lossy().ends_with(ABOUT_FILES);
-        let about = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-        let Some(about) = about.filter(|_| !is_ours && !is_about) else { return Ok(()) };
-        if self.files.len() == OUTPUT_FILES_MAX {
-            return Err(LeftError::TooManyFiles { most: OUTPUT_FILES_MAX });
+    fn plain(&mut self, path: &Path) -> Result<Option<u64>, LeftError> {
+        let about = fs::metadata(self.0.join(path)).ok().filter(fs::Metadata::is_file);
+        Ok(about.map(|about| about.len()))
+    }
+
+    fn is_ours(&self, path: &Path) -> bool {
+        path == Path::new(RESULT_FILE)
+    }
+
+    fn name(&self, path: &Path) -> Option<String> {
+        self.0.join(path).into_os_string().into_string().ok()
+    }
+
+    fn document(&mut self) -> Result<Option<Vec<u8>>, LeftError> {
+        let path = self.0.join(OUTPUTS_FILE);
+        match fs::metadata(&path) {
+            Ok(about) if about.is_file() => {}
+            Ok(_) => return Err(LeftError::NoObject),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable(error)),
         }
-        let output = parameter.name.clone();
-        let Ok(path) = path.into_os_string().into_string() else { return Err(LeftError::NoText { output }) };
-        let media_type = parameter.media_types.first().cloned().unwrap_or_default();
-        self.files.push(LeftFile { output, path, bytes: about.len(), media_type });
-        Ok(())
+        let file = File::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => LeftError::NoObject,
+            _ => unreadable(error),
+        })?;
+        let mut bytes = Vec::new();
+        file.take(DATA_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(Some(bytes))
     }
 }
 
@@ -220,7 +111,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{ExeId, JsonType};
+    use crate::launch::LeftFile;
+    use crate::limits::{OUTPUT_ENTRIES_MAX, OUTPUT_FILES_MAX};
+    use crate::model::{ExeId, FileParameter, JsonParameter, JsonType};
 
     /// A store with the sandbox of one launch.
     struct Fixture {
