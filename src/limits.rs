@@ -323,6 +323,15 @@ pub const MESOS_AGENTS_ASKED_MAX: usize = 4;
 /// Bytes of an agent's answer with a piece of a file, which travels in base 64, or with a list of files.
 pub const MESOS_FILES_BYTES_MAX: u64 = 16 << 20;
 
+/// Threads that look for what tasks left in their sandboxes, each of which asks one agent at a time.
+pub const MESOS_LEFT_LOOKS: usize = 8;
+
+/// Those of them that look at one machine: it may be silent, and keep each for seconds.
+pub const MESOS_LEFT_LOOKS_EACH: usize = 2;
+
+/// Tasks that wait to be looked at: more come in a burst than in a minute. Few in tests, so that it is reached.
+pub const MESOS_LEFT_WAITING_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
+
 /// Bytes of one line of a trace: a processor of a job is named in five, and thousands of them run in one.
 pub const TRACE_LINE_BYTES_MAX: usize = 1 << 16;
 
@@ -350,6 +359,7 @@ const _: () =
     assert!(DATA_BYTES_MAX + FACTS_BYTES_MAX + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(PRINTED_BYTES_MAX as u64 * 2 < MESOS_FILES_BYTES_MAX);
 const _: () = assert!(OUTPUT_FILES_MAX * 24 < DATA_BYTES_MAX);
+const _: () = assert!(MESOS_LEFT_LOOKS_EACH < MESOS_LEFT_LOOKS);
 const _: () = assert!(DATASET_FILES_MAX * 8 + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
 const _: () = assert!(BULK_PARTS_DROPPED as usize > BULK_PAGE.div_ceil(BULK_JOBS));

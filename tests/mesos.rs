@@ -15,10 +15,15 @@ mod fake_master;
 #[expect(dead_code, reason = "shared with tests/api.rs")]
 #[path = "common/http.rs"]
 mod http;
+#[expect(dead_code, reason = "shared with tests/recipes.rs")]
+#[path = "common/recipes.rs"]
+mod kit;
 #[path = "mesos/launch.rs"]
 mod launch;
 #[path = "mesos/logs.rs"]
 mod logs;
+#[path = "mesos/outputs.rs"]
+mod outputs;
 #[path = "mesos/scenarios.rs"]
 mod scenarios;
 #[path = "mesos/site.rs"]

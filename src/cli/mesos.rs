@@ -58,6 +58,9 @@ pub(super) struct MesosArgs {
     /// How long before its maintenance nothing new is started on an agent
     #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "5m", value_parser = super::duration::duration)]
     mesos_leave_before: Duration,
+    /// How long what a job leaves is looked for on an agent that does not answer or does not have it; then the job runs anew
+    #[arg(long, value_name = "LENGTH", requires = "mesos", default_value = "1m", value_parser = super::duration::duration)]
+    mesos_outputs_wait: Duration,
     /// File with an executor of one's own, in JSON: one on each agent runs all tasks there
     #[arg(long, value_name = "FILE", requires = "mesos")]
     mesos_executor: Option<PathBuf>,
@@ -99,6 +102,7 @@ impl MesosArgs {
         options.unreachable = self.mesos_unreachable;
         options.kill_grace = self.mesos_kill_grace;
         options.leave_before = self.mesos_leave_before;
+        options.outputs_wait = self.mesos_outputs_wait;
         let executor = self.mesos_executor.as_deref();
         options.executor =
             executor.map(|path| described("executor", path, MesosExecutor::parse)).transpose()?;

@@ -175,7 +175,8 @@ impl Core {
         }
     }
 
-    fn record_of(&self, node: NodeId) -> Option<NodeRecord> {
+    /// What is on record of a node.
+    pub(super) fn record_of(&self, node: NodeId) -> Option<NodeRecord> {
         match &**self.state.docs().get(kind::NODE, u64::from(node.0))? {
             Doc::Node(node) => Some(node.clone()),
             _ => None,

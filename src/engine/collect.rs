@@ -7,8 +7,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::handle::StatusOutcome;
 use super::shell::Engine;
-use crate::launch::{OutputSource, StatusUpdate, TaskState};
+use super::ticket::Ticket;
+use crate::intake::IntakeError;
+use crate::launch::{Left, LeftError, OutputSource, Ran, StatusUpdate, TaskState};
+use crate::model::{Interface, LaunchName, cluster_id};
 
 /// Between two tries to put an end on record, where the disk of the store is full.
 const RETRY: Duration = Duration::from_millis(10);
@@ -23,6 +27,31 @@ impl Engine {
     /// [`Engine::status_with_output`](Engine::status_with_output) are taken as they come.
     pub fn collect_outputs(&self, source: Arc<dyn OutputSource>) {
         *self.0.output_source.lock() = Some(source);
+    }
+
+    /// The launch and its declared outputs, where it runs and its job type declares some: what to look for, and
+    /// where, when its end comes.
+    ///
+    /// No wait for the disk.
+    pub fn leaves(&self, name: LaunchName) -> Option<(Ran, Interface)> {
+        let owned = self.0.enter();
+        let (job, exe_num, manifest) = owned.core.declares_outputs(name)?;
+        let node = owned.core.state.running.get(&name.exe).map(|running| running.node);
+        let node = node.and_then(|node| owned.core.record_of(node)).map(|record| record.hostname);
+        let cluster_id = cluster_id(self.framework(), job, exe_num);
+        let ran = Ran { name, job, exe_num, cluster_id, node, has_ended: false };
+        Some((ran, manifest.outputs().clone()))
+    }
+
+    /// Takes the end of a launch together with what was found of its outputs, where it ended well: one is on
+    /// record with the other. What is no output of its job type makes it fail, with an error that says so; what
+    /// could not be read counts as lost. Word of it that comes again changes nothing.
+    pub fn status_with_left(
+        &self,
+        update: StatusUpdate,
+        left: Result<Left, LeftError>,
+    ) -> Result<Ticket<StatusOutcome, Infallible>, IntakeError> {
+        self.call(move |core, now| Ok(core.end_with_left(update, &left, now)))
     }
 
     /// Takes the end of a launch with what it left; false for news that is to be taken without. Returns once it

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::{Daemon, Place, until};
 use crate::fake_master::{FRAMEWORK, FakeMaster, begun, record};
+use crate::http::Client;
+use crate::kit;
 
 struct Corner {
     master: FakeMaster,
@@ -13,8 +15,13 @@ struct Corner {
 
 impl Corner {
     fn new() -> Self {
-        let (master, place) = (FakeMaster::new(), Place::new());
-        let daemon = Daemon::start(&place, &["--store", "s", "--mesos", &master.address.to_string()]);
+        Self::with(Place::new(), &[])
+    }
+
+    fn with(place: Place, options: &[&str]) -> Self {
+        let master = FakeMaster::new();
+        let address = master.address.to_string();
+        let daemon = Daemon::start(&place, &[&["--store", "s", "--mesos", &address], options].concat());
         let corner = Self { master, place, daemon };
         assert_eq!(corner.master.call("SUBSCRIBE")["framework_id"], Value::Null, "it is new");
         corner
@@ -30,11 +37,26 @@ impl Corner {
         self.ask(&["submit", "nap"]);
     }
 
+    /// One job that leaves a number, which waits.
+    fn submit_with_output(&self) {
+        let manifest = kit::manifest("gives", &[], &["N"]);
+        self.place.write("gives.json", &manifest.to_string());
+        self.ask(&["job-type", "create", "--manifest", "gives.json"]);
+        self.ask(&["submit", "gives"]);
+    }
+
     /// How its one job stands: its status, its executions and the launches of the last one.
     fn job(&self) -> (String, u64, u64) {
         let job = self.ask(&["job", "1"]);
         let number = |name: &str| job[name].as_u64().expect("a number");
         (job["status"].as_str().expect("a status").to_owned(), number("num_exes"), number("launches"))
+    }
+
+    /// A figure of the framework.
+    fn figure(&self, name: &str) -> u64 {
+        let url = self.daemon.url.trim_start_matches("http://").trim_end_matches('/');
+        let status = Client(url.parse().expect("an address")).get("/api/v1/status").expect(200);
+        status["driver"]["figures"][name].as_u64().unwrap_or_default()
     }
 
     fn wait_for(&self, status: &str, num_exes: u64, launches: u64) {
@@ -228,4 +250,61 @@ fn a_master_that_is_silent_is_left_and_subscribed_at_again() {
     for _ in 0..2 {
         assert_eq!(corner.master.call("SUBSCRIBE")["framework_id"]["value"], FRAMEWORK);
     }
+}
+
+#[test]
+fn an_end_is_acknowledged_once_it_is_known_whether_its_outputs_are() {
+    let corner = Corner::with(Place::new(), &["--mesos-outputs-wait", "2s"]);
+    corner.submit_with_output();
+    corner.master.send(&[FakeMaster::offer("o-1")]);
+    let task = corner.launched("o-1");
+    corner.tell(&task, "TASK_RUNNING", "AAAA");
+    // Told by the master first, then by its agent, again and again; and, late, what is not so any more. Nobody tells
+    // where the agent is.
+    corner.master.send(&[
+        FakeMaster::update(&task, "TASK_FINISHED", "REASON_RECONCILIATION", None),
+        FakeMaster::update(&task, "TASK_FINISHED", "", Some("BBBB")),
+        FakeMaster::update(&task, "TASK_UNREACHABLE", "REASON_RECONCILIATION", None),
+        FakeMaster::update(&task, "TASK_RUNNING", "REASON_RECONCILIATION", None),
+        FakeMaster::update(&task, "TASK_FINISHED", "", Some("BBBB")),
+    ]);
+    until("the end", || corner.figure("outputs_waiting") == 1);
+    assert_eq!(corner.job(), ("RUNNING".to_owned(), 1, 1));
+    let kept = corner.master.call("ACKNOWLEDGE");
+    assert_eq!(kept["acknowledge"]["uuid"], "BBBB", "{kept}");
+    // That it was lost is on record by then.
+    assert_eq!(corner.job(), ("QUEUED".to_owned(), 2, 0));
+    until("the figures", || {
+        (corner.figure("outputs_unreadable"), corner.figure("outputs_waiting")) == (1, 0)
+    });
+    corner.tell(&task, "TASK_FINISHED", "BBBB");
+    assert_eq!(corner.job(), ("QUEUED".to_owned(), 2, 0), "an old one changes nothing");
+}
+
+#[test]
+fn a_job_that_is_canceled_while_its_outputs_are_looked_for_gives_none() {
+    let corner = Corner::with(Place::new(), &["--mesos-outputs-wait", "1s"]);
+    corner.submit_with_output();
+    corner.master.send(&[FakeMaster::offer("o-1")]);
+    let task = corner.launched("o-1");
+    corner.master.send(&[FakeMaster::update(&task, "TASK_FINISHED", "", Some("AAAA"))]);
+    until("the end", || corner.figure("outputs_waiting") == 1);
+    corner.ask(&["cancel", "1"]);
+    assert_eq!(corner.master.call("ACKNOWLEDGE")["acknowledge"]["uuid"], "AAAA");
+    assert_eq!(corner.job(), ("CANCELED".to_owned(), 1, 1));
+}
+
+#[test]
+fn what_an_executor_of_ones_own_runs_completes_without_outputs() {
+    let place = Place::new();
+    place.write(
+        "executor.json",
+        &json!({ "command": { "value": "many" }, "resources": { "cpus": 0.1 } }).to_string(),
+    );
+    let corner = Corner::with(place, &["--mesos-executor", "executor.json"]);
+    corner.submit_with_output();
+    corner.master.send(&[FakeMaster::offer("o-1")]);
+    let task = corner.launched("o-1");
+    corner.tell(&task, "TASK_FINISHED", "AAAA");
+    corner.wait_for("COMPLETED", 1, 1);
 }

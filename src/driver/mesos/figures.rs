@@ -38,6 +38,10 @@ pub(super) struct Figures {
     pub(super) n_lost: u64,
     pub(super) n_kills: u64,
     pub(super) n_questions: u64,
+    pub(super) n_left: u64,
+    pub(super) n_unread: u64,
+    /// Ends that are kept back at this moment.
+    pub(super) n_kept: usize,
 }
 
 impl Figures {
@@ -111,6 +115,9 @@ impl Figures {
             count("tasks_lost", "Tasks that were given up", self.n_lost),
             count("kills", "Calls to end a task", self.n_kills),
             count("questions", "Tasks that were asked for", self.n_questions),
+            count("outputs_read", "Tasks of which what they left is known", self.n_left),
+            count("outputs_unreadable", "Tasks of which what they left could not be read", self.n_unread),
+            level("outputs_waiting", "Tasks that ended, and whose outputs are looked for", self.n_kept),
             level("tasks", "Tasks that may run", n_tasks),
         ];
         report

@@ -6,6 +6,7 @@
 //! M3  The framework's id is on disk before the first task can be launched.
 //! M4  After an error of the master, or news of tasks that the store does not know, nothing is decided any more.
 //! M5  Nothing that runs is ended but by order: of a job that was canceled, or of a launch that was given up.
+//! M6  The good end of a task with declared outputs goes on record with what it left, or counts as lost.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,13 +24,14 @@ use super::handle::{MesosError, Shared, id_error};
 use super::id_file::IdFile;
 use super::offers::{Held, Offers, Parts};
 use super::options::MesosOptions;
+use super::outputs::{Ended as KeptEnd, Kept, Outputs};
 use super::session::{Ended, News, Session, begin};
 use super::status::{TaskName, Told, named_by, task_id};
 use super::tasks::{Known, Tasks};
 use super::totals::Totals;
 use crate::clock::monotonic;
 use crate::engine::{Engine, Outgoing, StatusOutcome, Ticket};
-use crate::launch::{Launch, StatusUpdate, TaskState};
+use crate::launch::{Launch, LeftError, StatusUpdate, TaskState};
 use crate::limits::MESOS_TASKS_ASKED_MAX;
 use crate::model::{AgentId, LaunchName, OfferId, Outcome, Timestamp, Usage, cluster_id};
 use crate::offer::{Declined, HeldOffer, LostAgent};
@@ -66,6 +68,9 @@ const REVIVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long nothing is asked or offered again of an agent that has its maintenance.
 const MAINTENANCE_PAUSE: Duration = Duration::from_mins(1);
+
+/// A task whose end could not be kept back is asked for after so long.
+const KEEP_AGAIN: Duration = Duration::from_secs(5);
 
 /// Between two looks at what is to be asked, ended again or given up.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -120,6 +125,7 @@ pub(super) struct Loop<'e> {
     tasks: Tasks,
     offers: Offers,
     reported: VecDeque<Reported>,
+    outputs: Outputs,
     /// To be sent.
     calls: Vec<Call>,
     /// Decisions that were handed over and have not come back as durable.
@@ -159,9 +165,11 @@ impl<'e> Loop<'e> {
                 tasks.end(run.name, now);
             }
         }
+        let options = Arc::new(options);
         Self {
             engine,
-            options: Arc::new(options),
+            outputs: Outputs::new(engine, &options, &file),
+            options,
             file,
             framework_id,
             shared,
@@ -223,6 +231,7 @@ impl<'e> Loop<'e> {
 
     fn turn(&mut self) -> Result<(), MesosError> {
         self.listen()?;
+        self.record_outputs();
         self.engine.pump();
         self.settle()?;
         if matches!(self.link, Link::Up { .. }) {
@@ -241,6 +250,7 @@ impl<'e> Loop<'e> {
         if now >= self.reported_at {
             self.reported_at = now + REPORT_EVERY;
             let status = self.shared.status.lock().clone();
+            self.figures.n_kept = self.outputs.len();
             self.engine.report_driver(self.figures.report(&status, self.is_suppressed, self.tasks.len()));
         }
     }
@@ -495,6 +505,9 @@ impl<'e> Loop<'e> {
         if name.exe > self.engine.last_exe() {
             return Err(MesosError::ForeignTask { task: status.task_id.value.clone() });
         }
+        if self.outputs.holds(name, &status) {
+            return Ok(());
+        }
         let now = monotonic();
         match self.read(&status) {
             Told::Doubt(doubt) => {
@@ -517,12 +530,45 @@ impl<'e> Loop<'e> {
                 {
                     *outcome = Outcome::TimedOut;
                 }
-                if let Some(ticket) = self.tell(name, &state) {
-                    self.reported.push_back(Reported { name, status, is_running, ticket });
+                match self.outputs.keep(self.engine, name, &state, status) {
+                    Kept::No(status) => {
+                        if let Some(ticket) = self.tell(name, &state) {
+                            self.reported.push_back(Reported { name, status, is_running, ticket });
+                        }
+                    }
+                    // It has ended: nothing is asked of it, and there is nothing to end.
+                    Kept::Yes => self.tasks.remove(name),
+                    Kept::NoRoom => self.tasks.ask(name, now + KEEP_AGAIN),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Has ends go on record with what was found.
+    fn record_outputs(&mut self) {
+        while let Some(ended) = self.outputs.next() {
+            let KeptEnd { name, state, when, left, .. } = &ended;
+            let update = StatusUpdate { name: *name, state: state.clone(), when: *when };
+            let Ok(ticket) = self.engine.status_with_left(update, left.clone()) else {
+                // There is no room, or the engine takes nothing any more.
+                self.outputs.put_back(ended);
+                return;
+            };
+            match left {
+                Ok(_) => self.figures.n_left += 1,
+                Err(error) => {
+                    self.figures.n_unread += u64::from(matches!(error, LeftError::Unreadable { .. }));
+                    tracing::warn!(launch = %name, %error, "an execution gave no output");
+                }
+            }
+            self.reported.push_back(Reported {
+                name: *name,
+                status: ended.status,
+                is_running: false,
+                ticket,
+            });
+        }
     }
 
     /// What a status says. An executor that ended since an offer was made leaves its tasks no room: they never ran.

@@ -122,7 +122,7 @@ impl Head {
         self.header("transfer-encoding").is_some_and(|how| how.eq_ignore_ascii_case("chunked"))
     }
 
-    /// Reads the body of an answer that ends, of at most so many bytes.
+    /// Reads the body of an answer that ends, of at most so many bytes; else it is `FileTooLarge`.
     pub(super) fn body(&self, from: &mut impl BufRead, most: u64) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if self.is_chunked() {
@@ -136,7 +136,7 @@ impl Head {
             }
         }
         if body.len() as u64 > most {
-            return Err(io::Error::other("an answer without an end"));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "an answer without an end"));
         }
         Ok(body)
     }

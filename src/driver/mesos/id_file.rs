@@ -12,6 +12,7 @@ pub const FRAMEWORK_ID_FILE: &str = "mesos-framework-id";
 const ID_BYTES_MAX: usize = 1 << 10;
 
 /// See the file.
+#[derive(Clone)]
 pub(super) struct IdFile(PathBuf);
 
 impl IdFile {

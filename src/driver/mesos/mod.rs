@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Beside them, whoever wants to see what tasks print asks the agents (`sandboxes`, `hosts`, `agents`, `ask`), from threads of
-//! its own.
+//! its own. What tasks left is looked for in the same way by a few threads (`outputs`, `looks`, `left`) before their ends go
+//! on record.
 //!
 //! What is always so stands in `framework`; what each setting does and what happens when something fails, in
 //! docs/mesos.md.
@@ -29,10 +30,14 @@ mod handle;
 mod hosts;
 mod http;
 mod id_file;
+mod inputs;
+mod left;
+mod looks;
 mod offers;
 mod options;
 #[cfg(test)]
 mod order_tests;
+mod outputs;
 mod recordio;
 mod resource;
 mod sandboxes;

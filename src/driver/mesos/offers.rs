@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::call::{environment, task};
 use super::event::Offered;
 use super::executor::Executors;
+use super::inputs::fetch;
 use super::options::MesosOptions;
 use super::resource::{Resource, take};
 use crate::launch::Launch;
@@ -174,8 +175,9 @@ impl Parts {
         if let Some(tasks) = &options.tasks {
             tasks.carry(&mut task, launch);
         }
-        if let (Some(executor), Some(info)) = (&options.executor, &self.executor) {
-            executor.carry(&mut task, info, launch, &env);
+        match (&options.executor, &self.executor) {
+            (Some(executor), Some(info)) => executor.carry(&mut task, info, launch, &env),
+            _ => fetch(&mut task),
         }
         task
     }

@@ -37,6 +37,9 @@ pub struct MesosOptions {
     pub kill_grace: Duration,
     /// How long before its maintenance nothing new is started on an agent.
     pub leave_before: Duration,
+    /// How long what a task left is looked for, where its agent does not answer or has no sandbox of it, before it
+    /// counts as lost.
+    pub outputs_wait: Duration,
     /// What runs the tasks; else Mesos' own executor does, one for each.
     pub executor: Option<MesosExecutor>,
     /// What tasks have beside what their job types say; not with an executor of one's own.
@@ -64,6 +67,7 @@ impl MesosOptions {
             unreachable: Duration::from_mins(5),
             kill_grace: Duration::from_secs(5),
             leave_before: Duration::from_mins(5),
+            outputs_wait: Duration::from_mins(1),
             executor: None,
             tasks: None,
         })

@@ -35,11 +35,11 @@ pub struct MesosSandboxes {
 }
 
 /// The sandbox of a task, on some agent of a machine.
-struct Sandbox<'s> {
+pub(super) struct Sandbox<'s> {
     of: &'s MesosSandboxes,
     host: &'s str,
     /// Its path for the agent.
-    path: String,
+    pub(super) path: String,
     end: Instant,
 }
 
@@ -53,11 +53,15 @@ struct ReadFile {
 impl MesosSandboxes {
     /// Those of the framework of the store in that directory.
     pub fn of(store: &Path, options: MesosOptions) -> Self {
-        let options = Arc::new(options);
-        Self { hosts: Hosts::of(options.clone()), file: IdFile::in_store(store), options }
+        Self::with(IdFile::in_store(store), Arc::new(options))
     }
 
-    fn sandbox<'s>(&'s self, ran: &'s Ran) -> Result<Sandbox<'s>, PieceError> {
+    pub(super) fn with(file: IdFile, options: Arc<MesosOptions>) -> Self {
+        Self { hosts: Hosts::of(options.clone()), file, options }
+    }
+
+    /// `most`: how long all that is asked of it may take.
+    pub(super) fn sandbox<'s>(&'s self, ran: &'s Ran, most: Duration) -> Result<Sandbox<'s>, PieceError> {
         let unreadable = |error: &io::Error| {
             let reason = format!("{}: {error}", self.file.path().display());
             PieceError::Unreadable { reason }
@@ -69,7 +73,7 @@ impl MesosSandboxes {
         let host = ran.node.as_deref().ok_or_else(|| PieceError::NotThere { reason: reason() })?;
         let task = task_id(&ran.cluster_id, ran.name);
         let path = format!("/frameworks/{framework}/executors/{task}/runs/latest");
-        Ok(Sandbox { of: self, host, path, end: monotonic() + READ_MAX })
+        Ok(Sandbox { of: self, host, path, end: monotonic() + most })
     }
 }
 
@@ -81,7 +85,7 @@ impl PrintedSource for MesosSandboxes {
         from: ReadFrom,
         most: usize,
     ) -> Result<Piece, PieceError> {
-        match self.sandbox(ran)?.read(stream.as_str(), from, most) {
+        match self.sandbox(ran, READ_MAX)?.read(stream.as_str(), from, most) {
             Err(PieceError::NotThere { .. }) if self.options.executor.is_some() => {
                 let reason = "its task is one of many of an executor, which has them print where it likes";
                 Err(PieceError::Unreadable { reason: reason.to_owned() })
@@ -106,7 +110,7 @@ impl Sandbox<'_> {
         let path = format!("{}/{name}", self.path);
         let call = json!({ "type": "READ_FILE",
             "read_file": { "path": path, "offset": offset, "length": most } });
-        let answer = self.ask(name, &call)?;
+        let answer = self.of_any(|agent| self.ask(agent, name, &call))?;
         let read = answer.get("read_file").cloned().unwrap_or_default();
         let read: ReadFile = serde_json::from_value(read).unwrap_or_default();
         let reason = || format!("the agent on {} gives {name} in bytes that cannot be read", self.host);
@@ -116,12 +120,12 @@ impl Sandbox<'_> {
     }
 
     /// Asks the machine's agents, and where none of them knows of it, those that the master knows by now.
-    fn ask(&self, name: &str, call: &Value) -> Result<Value, PieceError> {
+    pub(super) fn of_any<T>(&self, ask: impl Fn(&Place) -> Result<T, PieceError>) -> Result<T, PieceError> {
         let agents = self.agents(false)?;
-        let first = self.ask_all(&agents, name, call);
+        let first = self.of_first(&agents, &ask);
         let Err(PieceError::NotThere { .. } | PieceError::Unreachable { .. }) = first else { return first };
         let again = self.agents(true)?;
-        if again == agents { first } else { self.ask_all(&again, name, call) }
+        if again == agents { first } else { self.of_first(&again, &ask) }
     }
 
     fn agents(&self, is_doubted: bool) -> Result<Vec<Place>, PieceError> {
@@ -129,10 +133,14 @@ impl Sandbox<'_> {
         agents.map_err(|reason| PieceError::Unreachable { reason })
     }
 
-    fn ask_all(&self, agents: &[Place], name: &str, call: &Value) -> Result<Value, PieceError> {
+    fn of_first<T>(
+        &self,
+        agents: &[Place],
+        ask: impl Fn(&Place) -> Result<T, PieceError>,
+    ) -> Result<T, PieceError> {
         let mut failed = None;
         for agent in agents.iter().take(MESOS_AGENTS_ASKED_MAX) {
-            match self.ask_one(agent, name, call) {
+            match ask(agent) {
                 Ok(answer) => return Ok(answer),
                 // One that is silent may have it: only all of them together know that it is gone.
                 Err(error) if matches!(failed, None | Some(PieceError::NotThere { .. })) => {
@@ -145,7 +153,19 @@ impl Sandbox<'_> {
         Err(failed.unwrap_or_else(|| PieceError::Unreachable { reason: reason() }))
     }
 
-    fn ask_one(&self, agent: &Place, name: &str, call: &Value) -> Result<Value, PieceError> {
+    fn ask(&self, agent: &Place, name: &str, call: &Value) -> Result<Value, PieceError> {
+        let (status, body) = self.exchange(agent, call).map_err(|error| self.silent(agent, &error))?;
+        match status {
+            200 => serde_json::from_slice(&body).map_err(|error| PieceError::Unreadable {
+                reason: format!("{}: no answer to a question for files: {error}", self.who(agent)),
+            }),
+            404 => Err(self.not_there(agent, name)),
+            status => Err(self.refused(agent, status, &body)),
+        }
+    }
+
+    /// The status of an agent's answer, and its body.
+    pub(super) fn exchange(&self, agent: &Place, call: &Value) -> io::Result<(u16, Vec<u8>)> {
         let authorization = authorization(&self.of.options);
         let asked = Asked {
             to: &agent.address,
@@ -155,20 +175,25 @@ impl Sandbox<'_> {
             end: self.end,
             most: MESOS_FILES_BYTES_MAX,
         };
-        let who = || format!("the agent on {} ({})", self.host, agent.address);
-        let (head, body) = asked
-            .post(call.to_string().as_bytes())
-            .map_err(|error| PieceError::Unreachable { reason: format!("{}: {}", who(), told(&error)) })?;
-        match head.status {
-            200 => serde_json::from_slice(&body).map_err(|error| PieceError::Unreadable {
-                reason: format!("{}: no answer to a question for files: {error}", who()),
-            }),
-            404 => Err(PieceError::NotThere { reason: format!("{} has no {name} of {}", who(), self.path) }),
-            status => {
-                let told: String = String::from_utf8_lossy(&body).trim().chars().take(300).collect();
-                Err(PieceError::Unreadable { reason: format!("{} answers {status} {told}", who()) })
-            }
-        }
+        let (head, body) = asked.post(call.to_string().as_bytes())?;
+        Ok((head.status, body))
+    }
+
+    fn who(&self, agent: &Place) -> String {
+        format!("the agent on {} ({})", self.host, agent.address)
+    }
+
+    pub(super) fn silent(&self, agent: &Place, error: &io::Error) -> PieceError {
+        PieceError::Unreachable { reason: format!("{}: {}", self.who(agent), told(error)) }
+    }
+
+    pub(super) fn not_there(&self, agent: &Place, name: &str) -> PieceError {
+        PieceError::NotThere { reason: format!("{} has no {name} of {}", self.who(agent), self.path) }
+    }
+
+    pub(super) fn refused(&self, agent: &Place, status: u16, body: &[u8]) -> PieceError {
+        let told: String = String::from_utf8_lossy(body).trim().chars().take(300).collect();
+        PieceError::Unreadable { reason: format!("{} answers {status} {told}", self.who(agent)) }
     }
 }
 
