@@ -2,7 +2,8 @@
 //! killed every few seconds. Every job ends COMPLETED exactly once all the same.
 //!
 //! Each task tells its start and its end in a file that no agent and no daemon has a part in. What ran twice is held
-//! against the store: an execution before must have been lost there, for a reason that Mesos gave.
+//! against the store: an execution before must have been lost there, for a reason that Mesos gave. Each leaves its name
+//! as an output, which is to be that of the execution that counts.
 //!
 //! What happens when is drawn from a seed, which is printed. `WEIGHBRIDGE_MESOS_SEED` repeats a run (the draws, not
 //! the moments: a cluster takes its time), `WEIGHBRIDGE_MESOS_TASKS` makes it longer.
@@ -10,11 +11,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use weighbridge::{Engine, ExecutionRecord, Job, JobStatus, Options, Outcome};
 
 use crate::common::draw::{Draw, from_env};
 use crate::common::{jobs_in, now, until};
+use crate::kit;
 use crate::site::{Site, address};
 
 /// Tasks where nothing else is asked for.
@@ -69,6 +71,20 @@ enum Repair {
     Reactivate(String),
 }
 
+/// A job that tells its start and its end in a file of that folder, and leaves its name.
+fn manifest(folder: &str) -> Value {
+    let command = format!(
+        r#"job=${{MESOS_EXECUTOR_ID##*_local_}}; file={folder}/${{job%%x*}}; echo "start $MESOS_EXECUTOR_ID" >> $file;
+           sleep $SECONDS; echo "{{\"TASK\": \"$MESOS_EXECUTOR_ID\"}}" > seed.outputs.json; echo "end $MESOS_EXECUTOR_ID" >> $file"#
+    );
+    let mut manifest = kit::manifest("mark", &[], &[]);
+    let job = &mut manifest["job"];
+    job["interface"] = json!({ "command": command,
+        "inputs": { "json": [{ "name": "SECONDS", "type": "number" }] },
+        "outputs": { "json": [{ "name": "TASK", "type": "string" }] } });
+    manifest
+}
+
 struct Chaos {
     site: Site,
     /// What is submitted, when the daemon ends, and what else fails: none depends on how fast another one is.
@@ -98,12 +114,8 @@ impl Chaos {
         site.cluster.master = format!("{},{other}", site.cluster.master);
         site.start();
         std::fs::create_dir(site.place.path("ran")).expect("writable");
-        let script =
-            r#"echo "start $MESOS_EXECUTOR_ID" >> "$0"; sleep "$1"; echo "end $MESOS_EXECUTOR_ID" >> "$0""#;
-        let file = site.place.path("ran").display().to_string() + "/{job_id}";
-        let create =
-            ["job-type", "create", "mark", "--cpus", "1", "--mem", "32", "--", "sh", "-c", script, &file];
-        site.ask(&[create.as_slice(), &["{seconds}"]].concat());
+        site.place.write("mark.json", &manifest(&site.place.path("ran").display().to_string()).to_string());
+        site.ask(&["job-type", "create", "--manifest", "mark.json"]);
         let (away, deck, counts) = (Vec::new(), Vec::new(), BTreeMap::new());
         Some(Self { site, jobs, lives, failures, away, deck, counts, n_submitted: 0 })
     }
@@ -113,7 +125,7 @@ impl Chaos {
     }
 
     fn submit(&mut self, n: u64) {
-        let seconds = format!("seconds={}.{}", self.jobs.next() % 3, 1 + self.jobs.next() % 9);
+        let seconds = format!("SECONDS={}.{}", self.jobs.next() % 3, 1 + self.jobs.next() % 9);
         self.site.ask(&["submit", "mark", "--count", &n.to_string(), "--input", &seconds]);
         self.n_submitted += n;
     }
@@ -278,7 +290,8 @@ fn loss(record: &ExecutionRecord) -> Option<String> {
 }
 
 /// Holds what a job must have come to, given its executions, the newest first; tells what it took.
-fn check(site: &Site, job: &Job, records: &[ExecutionRecord], took: &mut Took) {
+fn check(site: &Site, engine: &Engine, job: &Job, took: &mut Took) {
+    let records = engine.job_executions(job);
     assert_eq!(job.status, JobStatus::Completed, "{job:#?}");
     let end = job.end.as_ref().expect("it ended");
     assert_eq!((end.exe_num, &end.outcome), (job.num_exes, &Outcome::Exited { code: 0 }), "{job:#?}");
@@ -289,6 +302,10 @@ fn check(site: &Site, job: &Job, records: &[ExecutionRecord], took: &mut Took) {
     let once: BTreeSet<&String> = starts.iter().collect();
     assert_eq!(once.len(), starts.len(), "a task that began twice: {starts:?}");
     assert!(ends.contains(&name(job.num_exes, end.launch)), "{job:#?} {starts:?} {ends:?}");
+    let left = |exe_num| engine.job_output(job.id, exe_num).map(|output| output.output.to_string());
+    let own = json!({ "files": {}, "json": { "TASK": name(job.num_exes, end.launch) } });
+    assert_eq!(left(job.num_exes), Some(own.to_string()), "{job:#?}");
+    assert!((1..job.num_exes).all(|exe_num| left(exe_num).is_none()), "of what counts alone: {job:#?}");
     let mut may_run = BTreeSet::from([name(job.num_exes, end.launch)]);
     for record in records.iter().filter(|record| record.exe_num < job.num_exes) {
         let why = loss(record).unwrap_or_else(|| panic!("{record:#?} was not lost, and there is a next one"));
@@ -375,7 +392,7 @@ fn everything_fails_and_each_job_completes_once() {
     let engine = Engine::open(site.place.path("s"), Options::default()).expect("the store opens");
     let mut took = Took::default();
     for job in &jobs {
-        check(&site, job, &engine.job_executions(job), &mut took);
+        check(&site, &engine, job, &mut took);
     }
     println!("{n} tasks over {AGENTS} agents: {of_chaos:.1?} of failures, {of_all:.1?} in all");
     println!("{counts:#?} {took:#?}");

@@ -254,7 +254,7 @@ fn a_master_that_is_silent_is_left_and_subscribed_at_again() {
 
 #[test]
 fn an_end_is_acknowledged_once_it_is_known_whether_its_outputs_are() {
-    let corner = Corner::with(Place::new(), &["--mesos-outputs-wait", "2s"]);
+    let corner = Corner::with(Place::new(), &["--mesos-outputs-wait", "5s"]);
     corner.submit_with_output();
     corner.master.send(&[FakeMaster::offer("o-1")]);
     let task = corner.launched("o-1");
@@ -283,7 +283,7 @@ fn an_end_is_acknowledged_once_it_is_known_whether_its_outputs_are() {
 
 #[test]
 fn a_job_that_is_canceled_while_its_outputs_are_looked_for_gives_none() {
-    let corner = Corner::with(Place::new(), &["--mesos-outputs-wait", "1s"]);
+    let corner = Corner::with(Place::new(), &["--mesos-outputs-wait", "1h"]);
     corner.submit_with_output();
     corner.master.send(&[FakeMaster::offer("o-1")]);
     let task = corner.launched("o-1");

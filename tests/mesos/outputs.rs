@@ -1,5 +1,7 @@
 //! What tasks leave in their sandboxes: found on their agents, and handed on.
 
+use std::path::{Path, PathBuf};
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use weighbridge::{Doc, DocKey, Engine, JobId, JobStatus, Options, kind};
@@ -44,6 +46,15 @@ fn put_type_of(site: &Site, (name, cpus): (&str, f64), command: &str, interface:
 fn submit(site: &Site, kind: &Value) -> Value {
     let body = json!({ "job_type_id": kind, "input": {} });
     client(site).post("/v6/jobs/", &body).expect(201)["id"].clone()
+}
+
+/// A recipe of a `make`, and a `take` with that input.
+fn submit_recipe(site: &Site, input: &Value) {
+    let definition = json!({ "input": {}, "nodes": {
+        "make": kit::job_node("make", &[], &json!({})), "take": kit::job_node("take", &["make"], input) } });
+    let body = json!({ "title": "both", "definition": definition });
+    let kind = client(site).post("/v6/recipe-types/", &body).expect(201)["id"].clone();
+    client(site).post("/v6/recipes/", &json!({ "recipe_type_id": kind, "input": {} })).expect(201);
 }
 
 fn job(site: &Site, id: u64) -> Value {
@@ -109,11 +120,7 @@ fn the_second_node_of_a_recipe_is_given_what_the_first_one_left_on_its_agent() {
     let output = |name: &str| json!({ "type": "dependency", "node": "make", "output": name });
     let input = json!({ "N": output("COUNT"), "TEXT": output("TEXT"), "NOTE": output("NOTE"), "OPT": output("OPT"),
         "PARTS": output("PARTS") });
-    let definition = json!({ "input": {}, "nodes": {
-        "make": kit::job_node("make", &[], &json!({})), "take": kit::job_node("take", &["make"], &input) } });
-    let body = json!({ "title": "both", "definition": definition });
-    let kind = client(&site).post("/v6/recipe-types/", &body).expect(201)["id"].clone();
-    client(&site).post("/v6/recipes/", &json!({ "recipe_type_id": kind, "input": {} })).expect(201);
+    submit_recipe(&site, &input);
     until("the recipe", || {
         let second = job(&site, 2);
         assert_ne!(second["status"], "FAILED", "{second:#}");
@@ -179,7 +186,16 @@ fn submit_held(site: &Site) {
 }
 
 #[test]
-fn what_a_frozen_agent_has_is_found_once_when_it_is_back_though_the_daemon_was_killed_meanwhile() {
+fn what_a_frozen_agent_has_is_found_when_it_is_back() {
+    check_frozen(false);
+}
+
+#[test]
+fn what_a_frozen_agent_has_is_found_once_though_the_daemon_was_killed_meanwhile() {
+    check_frozen(true);
+}
+
+fn check_frozen(is_killed: bool) {
     let Some(mut site) = Site::new(&[], &[]) else { return };
     submit_held(&site);
     let host = site.ask(&["job", "1"])["node"]["name"].as_str().expect("a node").to_owned();
@@ -194,9 +210,11 @@ fn what_a_frozen_agent_has_is_found_once_when_it_is_back_though_the_daemon_was_k
     until("word of it", || figure(&site, "outputs_waiting") == 1);
     until("the others", || (2..=3).all(|id| job(&site, id)["status"] == "COMPLETED"));
     assert_eq!(job(&site, 1)["status"], "RUNNING");
-    // Killed, between its end and the record of it.
-    site.daemon = None;
-    site.start();
+    if is_killed {
+        // Between its end and the record of it.
+        site.daemon = None;
+        site.start();
+    }
     site.ctl(&["kill", &host, "CONT"]);
     until("its outputs", || job(&site, 1)["status"] == "COMPLETED");
     store_of(site, |engine| {
@@ -229,6 +247,34 @@ fn a_sandbox_that_is_gone_is_no_fault_of_the_job() {
         assert_eq!((job.num_exes, job.tries), (2, 1), "the first one counts as no try");
         assert!(engine.job_output(JobId(1), 1).is_none() && engine.job_output(JobId(1), 2).is_some());
     });
+}
+
+/// A file that a task left, on the disk of its agent.
+fn file_below(folder: &Path, task: &str, name: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let folders: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()).collect();
+    let of_task = folders.iter().filter(|path| path.to_string_lossy().ends_with(task));
+    let file = of_task.map(|path| path.join("runs/latest").join(name)).find(|path| path.is_file());
+    file.or_else(|| folders.iter().find_map(|path| file_below(path, task, name)))
+}
+
+#[test]
+fn a_file_that_is_gone_when_it_is_wanted_is_told() {
+    let Some(site) = Site::new(&[], &[]) else { return };
+    put_workspace(&site);
+    let interface = json!({ "outputs": { "files": [{ "name": "F", "pattern": "f" }] } });
+    put_type(&site, "make", "pwd > f", &interface);
+    put_type(&site, "take", "cat $F", &json!({ "inputs": { "files": [{ "name": "F" }] } }));
+    site.ask(&["pause", "take"]);
+    submit_recipe(&site, &json!({ "F": { "type": "dependency", "node": "make", "output": "F" } }));
+    until("the first", || job(&site, 1)["status"] == "COMPLETED");
+    let file = file_below(site.cluster.directory(), "_local_1x1_1.1", "f").expect("it is there");
+    std::fs::remove_file(file).expect("it was there");
+    site.ask(&["resume", "take"]);
+    until("the end of the second", || job(&site, 2)["ended"].is_string());
+    let end = site.ask(&["job", "2"])["end"].clone();
+    assert_eq!(end["code"], "not-started", "{end:#}");
 }
 
 #[test]

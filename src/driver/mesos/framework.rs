@@ -721,7 +721,11 @@ impl<'e> Loop<'e> {
                 }
                 Outgoing::Launch(launch) => self.refuse(launch.get().name, "its node is not of the cluster"),
                 Outgoing::Kill(name) => {
-                    self.tasks.end(name.into_inner(), now);
+                    let name = name.into_inner();
+                    self.tasks.end(name, now);
+                    if self.engine.leaves(name).is_none() {
+                        self.outputs.give_up(name);
+                    }
                     self.looked = now;
                 }
                 Outgoing::Acknowledge(_) => {}

@@ -90,7 +90,10 @@ impl Hosts {
             }
             match &known.failure {
                 None => return Ok(known.on(host)),
-                Some(failure) if !failure.is_late => return Err(failure.why.clone()),
+                Some(failure) if !failure.is_late => {
+                    let found = known.on(host);
+                    return if found.is_empty() { Err(failure.why.clone()) } else { Ok(found) };
+                }
                 // There may be more time now.
                 Some(_) => {}
             }
@@ -110,7 +113,9 @@ impl Hosts {
             }
             Err(why) => {
                 known.failure = Some(Failure { why: why.clone(), is_late: monotonic() >= end });
-                Err(why)
+                // An agent that was there is likely to be there while the masters are not.
+                let found = known.on(host);
+                if found.is_empty() { Err(why) } else { Ok(found) }
             }
         }
     }
@@ -169,8 +174,12 @@ mod tests {
         });
         assert_eq!(found, [1; 8]);
         server.join().expect("it ends");
-        // Nobody answers any more, but it is known for a while.
+        // Nobody answers any more, but it is known for a while, and then as it was.
         assert_eq!(hosts.on("h", false, end).map(|places| places.len()), Ok(1));
+        hosts.known.lock().at = monotonic().checked_sub(FRESH * 2);
+        assert_eq!(hosts.on("h", false, end).map(|places| places.len()), Ok(1));
+        assert_eq!(hosts.on("h", true, end).map(|places| places.len()), Ok(1));
+        assert!(hosts.on("other", false, end).is_err());
     }
 
     #[test]

@@ -146,9 +146,20 @@ impl Outputs {
         {
             self.found = shared.state.lock().looks.take_found();
         }
-        let (name, left) = self.found.pop_front()?;
-        let Held { status, state, when } = self.held.remove(&name)?;
-        Some(Ended { name, status, state, when, left })
+        while let Some((name, left)) = self.found.pop_front() {
+            // What nobody wants any more may be found later.
+            if let Some(Held { status, state, when }) = self.held.remove(&name) {
+                return Some(Ended { name, status, state, when, left });
+            }
+        }
+        None
+    }
+
+    /// What a task left is not wanted any more: its end comes without.
+    pub(super) fn give_up(&mut self, name: LaunchName) {
+        if self.held.contains_key(&name) {
+            self.found.push_back((name, Ok(Left::default())));
+        }
     }
 
     pub(super) fn put_back(&mut self, ended: Ended) {
@@ -220,5 +231,135 @@ impl Shared {
             }
             state.n_idle -= 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{NewJobType, Options};
+    use crate::launch::LeftError;
+    use crate::limits::{MESOS_LEFT_LOOKS_EACH, MESOS_LEFT_WAITING_MAX};
+    use crate::model::{
+        JobRequest, JobTypeSpec, NodeId, NodeResources, Outcome, Submission, SubmissionId, Usage,
+    };
+    use crate::offer::Offer;
+
+    const SYNC: Duration = Duration::from_secs(20);
+
+    const DONE: TaskState = TaskState::Ended {
+        outcome: Outcome::Exited { code: 0 },
+        usage: Usage { wall_us: 0, cpu_us: 0, mem_kib: 0 },
+    };
+
+    /// So many jobs that run, and are to leave a number where `has_outputs`.
+    fn running(has_outputs: bool, n: usize) -> (Engine, Vec<LaunchName>) {
+        let engine = Engine::in_memory(Options::default());
+        let outputs = if has_outputs { r#"[{"name": "N", "type": "integer"}]"# } else { "[]" };
+        let manifest = format!(
+            r#"{{"seedVersion": "1.0.0", "job": {{"name": "a", "jobVersion": "1.0.0", "packageVersion": "1.0.0",
+                "title": "", "description": "", "maintainer": {{"name": "A", "email": "a@example.com"}}, "timeout": 60,
+                "interface": {{"command": "run", "outputs": {{"json": {outputs}}}}}}}}}"#
+        );
+        let new = NewJobType {
+            spec: JobTypeSpec::new("a", "1.0.0"),
+            manifest: manifest.into(),
+            docker_image: String::new(),
+            configuration: "{}".into(),
+            is_published: false,
+            icon_code: None,
+            is_long_running: false,
+        };
+        let kind = engine.put_manifest(new).expect("room").wait_durable(SYNC).expect("a type");
+        let count = u32::try_from(n).expect("a few");
+        let submission = Submission::new(SubmissionId::new("s").expect("an id"));
+        let submission = submission.jobs(JobRequest::new(kind).count(count));
+        engine.submit(submission).expect("room").wait_durable(SYNC).expect("accepted");
+        let free: NodeResources = "cpus:1000,mem:100000,disk:100000".parse().expect("resources");
+        let launches = engine.offer(&Offer::new(NodeId(1), free)).commit().wait(SYNC).expect("launched");
+        let names: Vec<LaunchName> = launches.iter().map(|launch| launch.get().name).collect();
+        assert_eq!(names.len(), n);
+        (engine, names)
+    }
+
+    /// Of a store without a framework, so that there is no sandbox anywhere.
+    fn outputs(engine: &Engine, wait: Duration) -> Outputs {
+        let mut options = MesosOptions::new("127.0.0.1:1").expect("an address");
+        options.outputs_wait = wait;
+        Outputs::new(engine, &Arc::new(options), &IdFile::in_store(std::path::Path::new("/nowhere")))
+    }
+
+    fn status(uuid: Option<&str>) -> Box<Status> {
+        let uuid = uuid.map(str::to_owned);
+        Box::new(Status { state: "TASK_FINISHED".to_owned(), uuid, ..Status::default() })
+    }
+
+    #[test]
+    fn no_more_ends_are_kept_back_than_may_wait() {
+        let (engine, names) = running(true, MESOS_LEFT_WAITING_MAX + 10);
+        let mut outputs = outputs(&engine, Duration::from_mins(10));
+        let is_kept =
+            |name: &&LaunchName| matches!(outputs.keep(&engine, **name, &DONE, status(None)), Kept::Yes);
+        let n = names.iter().take_while(is_kept).count();
+        let most = MESOS_LEFT_WAITING_MAX + MESOS_LEFT_LOOKS_EACH;
+        assert!((MESOS_LEFT_WAITING_MAX..=most).contains(&n), "{n}");
+        assert_eq!(outputs.len(), n);
+        assert!(outputs.holds(names[0], &status(None)) && !outputs.holds(names[n + 1], &status(None)));
+        assert!(outputs.next().is_none(), "there is time");
+        outputs.give_up(names[0]);
+        outputs.give_up(names[n + 1]);
+        let ended = outputs.next().expect("it is not wanted any more");
+        assert_eq!((ended.name, ended.left), (names[0], Ok(Left::default())));
+        assert!(outputs.next().is_none() && !outputs.holds(names[0], &status(None)));
+    }
+
+    #[test]
+    fn an_end_comes_back_with_what_is_to_be_acknowledged() {
+        let (engine, names) = running(true, 1);
+        let mut outputs = outputs(&engine, Duration::ZERO);
+        assert!(matches!(outputs.keep(&engine, names[0], &DONE, status(None)), Kept::Yes));
+        assert!(outputs.holds(names[0], &status(Some("AAAA"))));
+        let mut other = status(Some("BBBB"));
+        other.state = "TASK_LOST".to_owned();
+        assert!(outputs.holds(names[0], &other));
+        let next = |outputs: &mut Outputs| {
+            let end = monotonic() + SYNC;
+            loop {
+                if let Some(ended) = outputs.next() {
+                    return ended;
+                }
+                assert!(monotonic() < end, "nothing is found");
+                engine.wait_for_work(Duration::from_millis(10));
+            }
+        };
+        let ended = next(&mut outputs);
+        assert!(
+            matches!(&ended.left, Err(LeftError::Unreadable { reason }) if reason.contains("no framework"))
+        );
+        assert_eq!(outputs.len(), 0);
+        outputs.put_back(ended);
+        assert_eq!(outputs.len(), 1);
+        let again = next(&mut outputs);
+        assert_eq!((again.name, &again.state), (names[0], &DONE));
+        assert_eq!((again.status.uuid.as_deref(), &*again.status.state), (Some("AAAA"), "TASK_FINISHED"));
+        assert!(outputs.next().is_none());
+    }
+
+    #[test]
+    fn what_leaves_nothing_is_not_kept_back() {
+        let (engine, names) = running(false, 1);
+        let mut outputs_of = outputs(&engine, Duration::ZERO);
+        let is_told = |outputs: &mut Outputs, engine: &Engine, name: LaunchName, state: &TaskState| {
+            matches!(outputs.keep(engine, name, state, status(None)), Kept::No(_))
+        };
+        assert!(is_told(&mut outputs_of, &engine, names[0], &DONE));
+        let (engine, names) = running(true, 1);
+        let mut outputs_of = outputs(&engine, Duration::ZERO);
+        let failed = TaskState::Ended { outcome: Outcome::Exited { code: 1 }, usage: Usage::default() };
+        assert!(is_told(&mut outputs_of, &engine, names[0], &failed));
+        assert!(is_told(&mut outputs_of, &engine, names[0], &TaskState::Running));
+        let other = LaunchName { number: 7, ..names[0] };
+        assert!(is_told(&mut outputs_of, &engine, other, &DONE), "it is not on record");
+        assert!(!is_told(&mut outputs_of, &engine, names[0], &DONE));
     }
 }
