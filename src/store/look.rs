@@ -116,6 +116,24 @@ impl Look {
         })
     }
 
+    /// The keys of a table from one to another; none where there is no such table.
+    pub(super) fn keys<K: Number>(
+        &mut self,
+        table: TableDefinition<'static, K, &'static [u8]>,
+        (first, last): (K, K),
+    ) -> Result<Vec<K>, String> {
+        self.ask(|db| {
+            let txn = db.begin_read().map_err(text)?;
+            let table = match txn.open_table(table) {
+                Ok(table) => table,
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(text(error)),
+            };
+            let rows = table.range(first..=last).map_err(text)?;
+            rows.map(|row| Ok(row.map_err(text)?.0.value())).collect()
+        })
+    }
+
     /// Tells every row of a table, from the front up to what cannot be read, and on from behind it.
     pub(super) fn scan<K: Number>(
         &mut self,

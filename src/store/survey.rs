@@ -9,13 +9,15 @@ use redb::TableDefinition;
 
 use super::directory::{Held, StoreFiles};
 use super::faults::{FaultKind, StoreFaults};
-use super::file::{COUNTS, DIRECTORY, DROPPED, FORMAT, Head, META, TYPES, is_known, unseal, unseal_one};
+use super::file::{
+    COUNTS, DIRECTORY, DOCS, DROPPED, FORMAT, Head, META, TYPES, is_known, unseal, unseal_one,
+};
 use super::look::{Look, Number, Told};
 use super::recovery::OpenError;
 use super::segment::SegmentInfo;
 use super::untouched::Untouched;
 use crate::load::StatusCounts;
-use crate::model::{Epoch, Event, EventNumber, JobType, StoreId};
+use crate::model::{Epoch, Event, EventNumber, JobType, StoreId, kind};
 use crate::wal::{self, BatchError, Disk, DiskFile, ReadBatch};
 
 pub(super) const LOG: &str = DiskFile::Log.name();
@@ -129,6 +131,8 @@ pub(super) struct Survey {
     /// There may be a head that could not be read.
     is_head_lost: bool,
     pub(super) types: BTreeMap<u32, JobType>,
+    /// The newest revision of each type that was made from a manifest.
+    revisions: BTreeMap<u64, u64>,
     pub(super) counts: BTreeMap<u32, StatusCounts>,
     pub(super) directory: BTreeMap<u32, SegmentInfo>,
     /// Counts of jobs that retention dropped.
@@ -143,10 +147,26 @@ impl Survey {
             return survey;
         }
         survey.types = single(look, "job type", TYPES, faults);
+        survey.read_revisions(look, faults);
         survey.counts = single(look, "counts of job type", COUNTS, faults);
         survey.directory = single(look, "directory of segment", DIRECTORY, faults);
         survey.dropped = single(look, "dropped of job type", DROPPED, faults);
         survey
+    }
+
+    fn read_revisions(&mut self, look: &mut Look, faults: &mut StoreFaults) {
+        let of = |id, sub| (kind::JOB_TYPE_REVISION, id, sub);
+        match look.keys(DOCS, (of(0, 0), of(u64::MAX, u64::MAX))) {
+            Ok(keys) => self.revisions = keys.into_iter().map(|(_, id, revision)| (id, revision)).collect(),
+            Err(cause) => faults.add(FaultKind::Unreadable, STATE, "revisions of job types", cause),
+        }
+    }
+
+    /// The newest revision of a job type, of which its record tells how often its spec changed, and its manifests
+    /// how many there are.
+    pub(super) fn newest_revision(&self, kind: &JobType) -> u64 {
+        let of_manifests = self.revisions.get(&u64::from(kind.id.0)).copied();
+        of_manifests.unwrap_or_default().max(kind.revision.into())
     }
 
     fn read_head(&mut self, look: &mut Look, faults: &mut StoreFaults) {

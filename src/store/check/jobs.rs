@@ -429,7 +429,7 @@ impl Jobs {
             bad(format!("it waits for job {parent}"));
         }
         match survey.types.get(&job.job_type.0) {
-            Some(kind) if job.revision > kind.revision => {
+            Some(kind) if u64::from(job.revision) > survey.newest_revision(kind) => {
                 bad(format!("its revision {} of type {} comes after the last", job.revision, job.job_type));
             }
             Some(_) if job.job_type.0 as usize <= JOB_TYPES_MAX => {
