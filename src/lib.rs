@@ -53,6 +53,7 @@ mod workload;
 
 #[cfg(feature = "server")]
 pub use api::{ApiState, ServeError, Server, ServerOptions, read_instant};
+pub use catalog::SurroundingsError;
 pub use clock::{Clock, SystemClock};
 pub use decision::{
     Blocker, Constraint, Demand, DemandMet, INVALID_RESOURCES, KeptNode, LaneWhy, NodeRuns, NodeVerdict,
@@ -63,13 +64,13 @@ pub use decision::{
 };
 #[cfg(feature = "mesos")]
 pub use driver::{
-    AddressError, ExecutorError, FRAMEWORK_ID_FILE, MesosError, MesosExecutor, MesosFramework, MesosOptions,
-    MesosSandboxes, MesosStatus, MesosTasks, MesosTasksError,
+    AddressError, ExecutorError, FRAMEWORK_ID_FILE, MesosContainerizer, MesosError, MesosExecutor,
+    MesosFramework, MesosOptions, MesosSandboxes, MesosStatus, MesosTasks, MesosTasksError,
 };
 #[cfg(feature = "local")]
 pub use driver::{
-    LocalDriver, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
-    SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
+    LocalDriver, LocalImages, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand,
+    SupervisorError, SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 pub use engine::{
     BatchChange, BatchJobs, BatchProgress, BulkError, BulkPreview, CatalogError, CatalogView, Changed,

@@ -43,6 +43,15 @@ pub const POLICY_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of one job type: command, environment and texts.
 pub const JOB_TYPE_BYTES_MAX: usize = 1 << 18;
 
+/// Characters of the image of a job type: as many as Scale stores.
+pub const IMAGE_CHARS_MAX: usize = 500;
+
+/// Files that are fetched before the command of a job type starts. A launch carries all of them.
+pub const FETCHED_MAX: usize = 64;
+
+/// Bytes of the URI of one, and of the name that it gets: as long as most servers take it.
+pub const URI_BYTES_MAX: usize = 2 << 10;
+
 /// Executions that wait for a node. Ten million of them are what the queue is built for; the
 /// limit leaves room above.
 pub const QUEUED_MAX: usize = 20_000_000;

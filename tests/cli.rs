@@ -313,7 +313,7 @@ fn bad_arguments_exit_with_2_and_say_what_would_be_right() {
     check("job-type create hello --mem much", "is no amount; write a decimal number");
     check("job-type create hello --resource license", "is no resource; write NAME=AMOUNT");
     check("job-type create hello --timeout 1500ms", "not in whole seconds");
-    check("job-type create hello --image x", "--image is for types with a manifest");
+    check("job-type create hello --uri {}", "missing field `value`");
     check("job-type create --manifest bad.json", "no JSON");
     check("job-type edit hello", "nothing to change");
     check("recipe-type create list.json", "it is no JSON object");

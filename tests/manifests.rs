@@ -42,7 +42,7 @@ fn a_command_finds_its_inputs_in_its_environment_and_exit_codes_mean_what_the_ma
     let address = daemon.url.trim_start_matches("http://").trim_end_matches('/');
     let client = Client(address.parse().expect("an address"));
     let run = |name: &str, command: &str| {
-        let body = json!({"docker_image": "none", "manifest": manifest(name, command)});
+        let body = json!({"docker_image": "", "manifest": manifest(name, command)});
         let kind = client.post("/v6/job-types/", &body).expect(201)["id"].clone();
         let input = json!({"json": {"N": 7, "word-of": "a {b}"}});
         let job = client.post("/v6/jobs/", &json!({"job_type_id": kind, "input": input})).expect(201);

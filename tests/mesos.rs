@@ -28,6 +28,8 @@ mod outputs;
 mod scenarios;
 #[path = "mesos/site.rs"]
 mod site;
+#[path = "mesos/surroundings.rs"]
+mod surroundings;
 #[path = "mesos/told.rs"]
 mod told;
 

@@ -22,7 +22,9 @@ use weighbridge::{
     Outcome, OutputSource, StatusUpdate, TaskState, Usage, kind, status_sink,
 };
 
-const SERVE: [&str; 4] = ["--store", "store", "--resources", "cpus:2,mem:1000,disk:1000"];
+/// What its job types say of an image is left aside: jobs run on this machine.
+const SERVE: [&str; 6] =
+    ["--store", "store", "--resources", "cpus:2,mem:1000,disk:1000", "--local-images", "ignore"];
 
 fn manifest(name: &str, command: &str, interface: &Value) -> Value {
     let mut manifest = json!({"seedVersion": "1.0.0", "job": {

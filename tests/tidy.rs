@@ -40,7 +40,7 @@ const WALLS: &[(&str, &str)] = &[
     ("engine", "model limits sync clock wal launch catalog job recipe queue offer load decision state store intake"),
     ("message", "model limits time intake engine offer"),
     ("driver", "model limits sync clock launch wal::Durable"),
-    ("workload", "model limits launch"),
+    ("workload", "model limits launch catalog"),
     ("api", "model limits sync clock time wal launch catalog job recipe queue offer load decision state store \
              intake engine message workload"),
     ("testing", "model limits sync clock wal launch catalog job recipe queue offer load decision state store \

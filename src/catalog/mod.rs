@@ -12,6 +12,9 @@ pub(crate) mod shape;
     expect(dead_code, reason = "manifests come over REST")
 )]
 pub(crate) mod spec;
+pub(crate) mod surroundings;
+
+pub use surroundings::SurroundingsError;
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::decision::Policy;
 use crate::driver::{
-    LocalDriver, LocalOptions, LocalOutputs, MesosFramework, MesosOptions, machine_resources,
+    LocalDriver, LocalImages, LocalOptions, LocalOutputs, MesosFramework, MesosOptions, machine_resources,
 };
 use crate::engine::{CloseError, Engine, Options, Service, status_sink};
 use crate::limits::LOAD_ROWS_DEFAULT;
@@ -35,6 +35,9 @@ pub(super) struct MachineArgs {
     /// What this machine is like, for constraints of a policy; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
+    /// What becomes of a job that is to run in an image, since this machine runs none
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    local_images: LocalImagesArg,
     /// How passes choose (JSON; see docs/policy.md); `weighbridge policy` prints the default
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -56,6 +59,15 @@ pub(super) struct MachineArgs {
     /// How much gathers in memory before a checkpoint is made, in bytes; tests make it small
     #[arg(long, value_name = "BYTES", hide = true)]
     checkpoint_bytes: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum LocalImagesArg {
+    /// It ends, as one that could not be started
+    #[default]
+    Refuse,
+    /// Its command runs on the machine itself
+    Ignore,
 }
 
 /// `NAME=VALUE`
@@ -100,6 +112,7 @@ pub(super) struct Machine {
     pub(super) total: NodeResources,
     /// The node as it is declared.
     node: Offer,
+    images: LocalImages,
     at_work: Option<AtWork>,
 }
 
@@ -138,7 +151,11 @@ impl Machine {
         let mut node = Offer::new(NODE, total.clone()).named(&name);
         node.attributes.extend(args.attribute.iter().cloned());
         node.gpu_slots = usize::try_from(total.get(ResourceName::GPUS).0 / THOUSANDTHS).unwrap_or(usize::MAX);
-        Ok(Self { engine, store, total, node, at_work: None })
+        let images = match args.local_images {
+            LocalImagesArg::Refuse => LocalImages::Refuse,
+            LocalImagesArg::Ignore => LocalImages::Ignore,
+        };
+        Ok(Self { engine, store, total, node, images, at_work: None })
     }
 
     /// Starts or finds the supervisor, learns what became of earlier launches, and begins to decide.
@@ -153,7 +170,8 @@ impl Machine {
         self.engine.collect_outputs(sandboxes.clone());
         self.engine.read_printed_of(sandboxes);
         let sink = status_sink(&self.engine);
-        let driver = LocalDriver::start(&self.store, command, LocalOptions::default(), sink);
+        let options = LocalOptions { images: self.images, ..LocalOptions::default() };
+        let driver = LocalDriver::start(&self.store, command, options, sink);
         let driver = Arc::new(driver.map_err(|error| failed(&error))?);
         let service = Service::start(self.engine.clone(), driver.clone(), &self.node);
         let service = service.map_err(|error| failed(&error))?;

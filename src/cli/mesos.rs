@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use crate::driver::{
-    LocalOutputs, MesosError, MesosExecutor, MesosOptions, MesosSandboxes, MesosTasks, sandbox_path,
+    LocalOutputs, MesosContainerizer, MesosError, MesosExecutor, MesosOptions, MesosSandboxes, MesosTasks,
+    sandbox_path,
 };
 use crate::launch::{OutputStream, Piece, PieceError, PrintedSource, Ran, ReadFrom};
 
@@ -17,7 +18,7 @@ const SECRET_BYTES_MAX: usize = 64 << 10;
 #[command(next_help_heading = "Mesos")]
 pub(super) struct MesosArgs {
     /// Run jobs as tasks of a Mesos cluster: its masters, by commas; which of them leads is found
-    #[arg(long, value_name = "URL,…", value_parser = MesosOptions::new, conflicts_with_all = ["driver", "resources", "attribute"])]
+    #[arg(long, value_name = "URL,…", value_parser = MesosOptions::new, conflicts_with_all = ["driver", "resources", "attribute", "local_images"])]
     mesos: Option<MesosOptions>,
     /// Name of the framework, as the master shows it
     #[arg(long, value_name = "NAME", requires = "mesos", default_value = "weighbridge")]
@@ -64,7 +65,17 @@ pub(super) struct MesosArgs {
     /// File with an executor of one's own, in JSON: one on each agent runs all tasks there
     #[arg(long, value_name = "FILE", requires = "mesos")]
     mesos_executor: Option<PathBuf>,
-    /// File with what tasks of job types have beside: files to fetch and containers, in JSON
+    /// What runs tasks in the images of their job types
+    #[arg(
+        long,
+        value_name = "WHICH",
+        requires = "mesos",
+        conflicts_with = "mesos_executor",
+        value_enum,
+        default_value_t
+    )]
+    mesos_containerizer: Containerizer,
+    /// File with what tasks of job types have in place of what those say: files to fetch and containers, in JSON
     #[arg(long, value_name = "FILE", requires = "mesos", conflicts_with = "mesos_executor")]
     mesos_tasks: Option<PathBuf>,
 }
@@ -76,6 +87,16 @@ enum Gpus {
     Slots,
     /// So many, for agents that hide all others from a task
     Amount,
+}
+
+/// What runs images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Containerizer {
+    /// Mesos itself, which fetches Docker's images
+    #[default]
+    Mesos,
+    /// Docker
+    Docker,
 }
 
 impl MesosArgs {
@@ -106,6 +127,10 @@ impl MesosArgs {
         let executor = self.mesos_executor.as_deref();
         options.executor =
             executor.map(|path| described("executor", path, MesosExecutor::parse)).transpose()?;
+        options.containerizer = match self.mesos_containerizer {
+            Containerizer::Mesos => MesosContainerizer::Mesos,
+            Containerizer::Docker => MesosContainerizer::Docker,
+        };
         let tasks = self.mesos_tasks.as_deref();
         options.tasks = tasks.map(|path| described("tasks", path, MesosTasks::parse)).transpose()?;
         Ok(Some(options))

@@ -12,13 +12,13 @@ mod walk;
 
 #[cfg(feature = "local")]
 pub use local::{
-    LocalDriver, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand, SupervisorError,
-    SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
+    LocalDriver, LocalImages, LocalOptions, LocalOutputs, MachineError, RESULT_FILE, SupervisorCommand,
+    SupervisorError, SupervisorOptions, machine_resources, run_supervisor, sandbox_path,
 };
 #[cfg(feature = "mesos")]
 pub use mesos::{
-    AddressError, ExecutorError, FRAMEWORK_ID_FILE, MesosError, MesosExecutor, MesosFramework, MesosOptions,
-    MesosSandboxes, MesosStatus, MesosTasks, MesosTasksError,
+    AddressError, ExecutorError, FRAMEWORK_ID_FILE, MesosContainerizer, MesosError, MesosExecutor,
+    MesosFramework, MesosOptions, MesosSandboxes, MesosStatus, MesosTasks, MesosTasksError,
 };
 #[cfg(all(feature = "mesos", any(test, fuzzing)))]
 pub(crate) use mesos::{Event, Records, Resource, Told, named_by, take, task_id};

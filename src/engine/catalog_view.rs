@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use crate::model::{
-    Batch, BatchId, BulkId, BulkOperation, Doc, DocKey, ErrorId, ErrorRecord, JobError, JobTypeDetails,
-    JobTypeId, JobTypeRevision, NodeId, NodeRecord, RecipeType, RecipeTypeId, RecipeTypeRevision,
-    SchedulerSettings, Timestamp, Workspace, kind,
+    Batch, BatchId, BulkId, BulkOperation, Doc, DocKey, ErrorId, ErrorRecord, JobError, JobType,
+    JobTypeDetails, JobTypeId, JobTypeRevision, NodeId, NodeRecord, RecipeType, RecipeTypeId,
+    RecipeTypeRevision, SchedulerSettings, Timestamp, Workspace, kind,
 };
 
 /// Documents of the catalog at one position of the log, by kind: what did not change is shared between views.
@@ -86,6 +86,13 @@ impl CatalogView {
             Doc::JobType(doc) => Some(doc),
             _ => None,
         }
+    }
+
+    /// The image that new jobs of a type run in; none where that is none.
+    pub fn image<'v>(&'v self, kind: &'v JobType) -> Option<&'v str> {
+        let newest = self.job_type(kind.id).and_then(|known| self.job_type_revision(kind.id, known.revision));
+        let image = newest.map(|revision| revision.docker_image.as_str()).filter(|image| !image.is_empty());
+        image.or(kind.spec.image.as_deref())
     }
 
     /// A revision of a job type.

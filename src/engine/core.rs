@@ -229,15 +229,20 @@ impl Core {
     }
 
     fn plan_of(&self, id: JobId, job: &JobState, name: LaunchName, node: NodeId) -> Plan {
-        let kind = self.state.catalog.get(job.job_type).expect("a job has a type on record");
+        let job_type = self.state.catalog.get(job.job_type).expect("a job has a type on record");
         Plan {
             name,
             job: id,
             exe_num: job.num_exes,
-            job_type: kind.clone(),
+            job_type: job_type.clone(),
             node,
             resources: job.resources.clone(),
             gpus: Vec::new(),
+            revision: self
+                .state
+                .docs()
+                .get_sub(kind::JOB_TYPE_REVISION, job.job_type.0.into(), job.revision.into())
+                .cloned(),
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use crate::catalog::surroundings::{self, SurroundingsError};
 use crate::job::{can_be_canceled, can_be_uncanceled};
 use crate::launch::{StatusUpdate, TaskState, TemplateError, placeholders};
 use crate::limits::{
@@ -40,6 +41,9 @@ pub enum JobTypeError {
     /// A placeholder of its command or environment is none.
     #[error("command or environment: {0}")]
     Template(#[from] TemplateError),
+    /// Its executions cannot run in what it says.
+    #[error(transparent)]
+    Surroundings(#[from] SurroundingsError),
     /// There are as many job types as there may be.
     #[error("there are {JOB_TYPES_MAX} job types already")]
     TooManyTypes,
@@ -179,7 +183,7 @@ fn spec_bytes(spec: &JobTypeSpec) -> usize {
     let texts = [&spec.name, &spec.version, &spec.title, &spec.description];
     let env = spec.env.iter().map(|(name, value)| name.len() + value.len());
     let plain = texts.into_iter().chain(&spec.command).map(String::len);
-    plain.chain(env).sum()
+    plain.chain(env).sum::<usize>() + surroundings::bytes(spec)
 }
 
 /// What jobs of one type must give values for; requests in a row are often of one type.
@@ -207,6 +211,7 @@ impl Core {
             return Err(JobTypeError::TooLarge { bytes });
         }
         placeholders(Self::template_texts(&spec))?;
+        surroundings::check(&spec)?;
         let id = self.state.catalog.id_for(&spec);
         let known = self.state.catalog.get(id);
         if known.is_none() && self.state.catalog.len() >= JOB_TYPES_MAX {

@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub(super) node: NodeId,
     pub(super) resources: Arc<NodeResources>,
     pub(super) gpus: Vec<SlotShare>,
+    /// The job's revision of its type, where that was made from a manifest.
+    pub(super) revision: Option<Arc<Doc>>,
 }
 
 /// Where a program finds which graphics processors are its own, whatever its job type says; none where it has
@@ -61,6 +63,16 @@ impl Plan {
         spec.command.iter().any(|part| has_brace(part)) || spec.env.iter().any(|(_, text)| has_brace(text))
     }
 
+    /// The image of the job's revision of its type, else the one that the type has now.
+    fn image(&self) -> Option<Arc<str>> {
+        match self.revision.as_deref() {
+            Some(Doc::JobTypeRevision(known)) if !known.docker_image.is_empty() => {
+                Some(known.docker_image.as_str().into())
+            }
+            _ => self.job_type.spec.image.clone(),
+        }
+    }
+
     /// The launch, with the placeholders of its command and environment filled.
     pub(super) fn fill(self, framework: &str, values: &Values) -> Result<Launch, TemplateError> {
         let spec = &self.job_type.spec;
@@ -84,6 +96,8 @@ impl Plan {
             env.extend(variables);
         }
         Ok(Launch {
+            image: self.image(),
+            uris: spec.uris.clone(),
             name: self.name,
             job: self.job,
             exe_num: self.exe_num,

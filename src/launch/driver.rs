@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bincode::{Decode, Encode};
 
-use crate::model::{JobId, LaunchName, NodeId, NodeResources, Outcome, SlotShare, Timestamp, Usage};
+use crate::model::{
+    FetchUri, JobId, LaunchName, NodeId, NodeResources, Outcome, SlotShare, Timestamp, Usage,
+};
 use crate::wal::Durable;
 
 /// One execution to start, complete: a driver needs nothing else.
@@ -32,6 +34,10 @@ pub struct Launch {
     pub command: Vec<String>,
     /// Environment, filled likewise.
     pub env: Vec<(String, String)>,
+    /// The image of the container to run it in; none: in none.
+    pub image: Option<Arc<str>>,
+    /// What to fetch into its directory before it starts.
+    pub uris: Arc<[FetchUri]>,
     /// Seconds until it is to be ended, by whoever runs it, as [`Outcome::TimedOut`].
     pub timeout_s: Option<u32>,
     /// Which graphics processors of the node are its own, where they are slots. The environment tells the same

@@ -1,5 +1,10 @@
-//! The kind of a job: what it asks for, how often it may run at once, what command runs it.
+//! The kind of a job: what it asks for, how often it may run at once, what command runs it, and in what.
 
+use std::sync::Arc;
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +29,41 @@ pub enum QueueMode {
     Lifo,
 }
 
+/// A file that is fetched into an execution's directory before its command starts.
+///
+/// As JSON it has the members of Mesos' `CommandInfo.URI`, those that are as they are in
+/// [`FetchUri::new`] left out.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FetchUri {
+    /// Where it is: whatever the fetcher of the nodes knows, such as `http://host/file`, `file:///file` or
+    /// an absolute path.
+    pub value: String,
+    /// An archive is unpacked.
+    #[serde(default = "unpacks", skip_serializing_if = "bool::clone")]
+    pub extract: bool,
+    /// It may be executed; then it is not unpacked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executable: bool,
+    /// The node keeps it for the next one that wants it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cache: bool,
+    /// What it is called there; none: as the URI ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_file: Option<String>,
+}
+
+fn unpacks() -> bool {
+    true
+}
+
+impl FetchUri {
+    /// One that is unpacked where it is an archive.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self { value: value.into(), extract: true, executable: false, cache: false, output_file: None }
+    }
+}
+
 /// What a caller states of a job type. The engine makes a [`JobType`] of it.
 ///
 /// ```
@@ -34,7 +74,7 @@ pub enum QueueMode {
 ///     .max_scheduled(4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobTypeSpec {
     /// Unique together with `version`.
     pub name: String,
@@ -51,6 +91,11 @@ pub struct JobTypeSpec {
     pub command: Vec<String>,
     /// Environment variables, with placeholders in their values.
     pub env: Vec<(String, String)>,
+    /// The image of the container that executions run in, for a cluster that runs those; none: in none. A job
+    /// whose revision of the type has an image of its own, from a manifest, runs in that.
+    pub image: Option<Arc<str>>,
+    /// What is fetched before the command starts, for a cluster that does so.
+    pub uris: Arc<[FetchUri]>,
     /// Seconds an execution may take before it is ended; none: as long as it likes.
     pub timeout_s: Option<u32>,
     /// How often a job is tried before it stays FAILED; at least 1.
@@ -78,6 +123,8 @@ impl JobTypeSpec {
             resources: NodeResources::new(),
             command: Vec::new(),
             env: Vec::new(),
+            image: None,
+            uris: Arc::default(),
             timeout_s: None,
             max_tries: MAX_TRIES_DEFAULT,
             max_scheduled: None,
@@ -106,6 +153,20 @@ impl JobTypeSpec {
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the image of the container that executions run in.
+    #[must_use]
+    pub fn image(mut self, image: impl Into<Arc<str>>) -> Self {
+        self.image = Some(image.into());
+        self
+    }
+
+    /// Sets what is fetched before the command starts.
+    #[must_use]
+    pub fn uris(mut self, uris: impl IntoIterator<Item = FetchUri>) -> Self {
+        self.uris = uris.into_iter().collect();
         self
     }
 
@@ -145,6 +206,60 @@ impl JobTypeSpec {
     }
 }
 
+/// In the last byte of a spec: its entries wait.
+const PAUSED: u8 = 1;
+/// In the last byte of a spec: what executions run in follows. Specs of before never have that.
+const RUNS_IN: u8 = 1 << 1;
+
+impl Encode for JobTypeSpec {
+    fn encode<E: Encoder>(&self, out: &mut E) -> Result<(), EncodeError> {
+        let Self { name, version, title, description, resources, command, env, image, uris, .. } = self;
+        (name, version, title, description).encode(out)?;
+        (resources, command, env).encode(out)?;
+        (self.timeout_s, self.max_tries, self.max_scheduled).encode(out)?;
+        (self.priority, self.mode, self.is_active).encode(out)?;
+        let runs_in = image.is_some() || !uris.is_empty();
+        let mark = |is_so: bool, mark: u8| if is_so { mark } else { 0 };
+        (mark(self.is_paused, PAUSED) | mark(runs_in, RUNS_IN)).encode(out)?;
+        if runs_in { (image, uris).encode(out) } else { Ok(()) }
+    }
+}
+
+impl<C> Decode<C> for JobTypeSpec {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        let (name, version, title, description) = Decode::decode(from)?;
+        let (resources, command, env) = Decode::decode(from)?;
+        let (timeout_s, max_tries, max_scheduled) = Decode::decode(from)?;
+        let (priority, mode, is_active) = Decode::decode(from)?;
+        let marks = u8::decode(from)?;
+        if marks & !(PAUSED | RUNS_IN) != 0 {
+            return Err(DecodeError::InvalidBooleanValue(marks));
+        }
+        let (image, uris) = if marks & RUNS_IN == 0 { (None, Arc::default()) } else { Decode::decode(from)? };
+        let is_paused = marks & PAUSED != 0;
+        Ok(Self {
+            name,
+            version,
+            title,
+            description,
+            resources,
+            command,
+            env,
+            image,
+            uris,
+            timeout_s,
+            max_tries,
+            max_scheduled,
+            priority,
+            mode,
+            is_active,
+            is_paused,
+        })
+    }
+}
+
+bincode::impl_borrow_decode!(JobTypeSpec);
+
 /// A job type on record.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct JobType {
@@ -160,4 +275,49 @@ pub struct JobType {
     pub last_modified: Timestamp,
     /// Since when it is paused, where it is.
     pub paused: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(spec: &JobTypeSpec) -> Vec<u8> {
+        bincode::encode_to_vec(spec, bincode::config::legacy()).expect("a vector takes all bytes")
+    }
+
+    fn read(bytes: &[u8]) -> Result<(JobTypeSpec, usize), DecodeError> {
+        bincode::decode_from_slice(bytes, bincode::config::legacy())
+    }
+
+    #[test]
+    fn a_spec_reads_back_and_one_that_runs_in_nothing_is_as_it_was_before() {
+        let plain = JobTypeSpec { is_paused: true, ..JobTypeSpec::new("a", "1").command(["run"]) };
+        assert_eq!(bytes(&plain).last(), Some(&1), "a bool, as ever");
+        let uris = [FetchUri { executable: true, ..FetchUri::new("http://h/x") }];
+        for spec in [
+            plain.clone(),
+            plain.clone().image("h/a:1"),
+            plain.clone().uris(uris.clone()),
+            JobTypeSpec { is_paused: false, ..plain.clone().image("h/a:1").uris(uris) },
+        ] {
+            let bytes = bytes(&spec);
+            assert_eq!(read(&bytes).expect("a spec"), (spec, bytes.len()));
+        }
+        let mut bad = bytes(&plain);
+        *bad.last_mut().expect("bytes") = 4;
+        assert!(matches!(read(&bad), Err(DecodeError::InvalidBooleanValue(4))));
+    }
+
+    #[test]
+    fn a_file_to_fetch_is_as_mesos_has_it() {
+        let check = |uri: FetchUri, expected: &str| {
+            assert_eq!(serde_json::to_string(&uri).expect("JSON"), expected);
+            assert_eq!(serde_json::from_str::<FetchUri>(expected).expect(expected), uri);
+        };
+        check(FetchUri::new("/x.tgz"), r#"{"value":"/x.tgz"}"#);
+        let named = FetchUri { extract: false, output_file: Some("y".to_owned()), ..FetchUri::new("/x") };
+        check(named, r#"{"value":"/x","extract":false,"output_file":"y"}"#);
+        let cached = FetchUri { executable: true, cache: true, ..FetchUri::new("/x") };
+        check(cached, r#"{"value":"/x","executable":true,"cache":true}"#);
+    }
 }

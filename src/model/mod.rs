@@ -42,7 +42,7 @@ pub use job_list::{
     JobTotal, ORDER_LEN_MAX,
 };
 pub(crate) use job_state::{Creation, Extra, JobState, More};
-pub use job_type::{JobType, JobTypeSpec, MAX_TRIES_DEFAULT, PRIORITY_DEFAULT, QueueMode};
+pub use job_type::{FetchUri, JobType, JobTypeSpec, MAX_TRIES_DEFAULT, PRIORITY_DEFAULT, QueueMode};
 pub use message::{JobAt, JobExeEnd, Message, MessageFilter};
 pub use quantity::{ParseQuantityError, QUANTITY_MAX, Quantity, THOUSANDTHS};
 pub use resources::{

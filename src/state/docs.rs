@@ -47,7 +47,6 @@ impl Docs {
         self.all.get(&key(kind, id))
     }
 
-    #[cfg(feature = "server")]
     pub(crate) fn get_sub(&self, kind: u8, id: u64, sub: u64) -> Option<&Arc<Doc>> {
         self.all.get(&DocKey { kind, id, sub })
     }

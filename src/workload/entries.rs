@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{JobTypeSpec, PRIORITY_DEFAULT, QueueMode};
+use crate::catalog::surroundings::{check_image, check_n_uris, check_uri};
+use crate::model::{FetchUri, JobTypeSpec, PRIORITY_DEFAULT, QueueMode};
 
 use super::bounds::{
     ARGV_LEN_MAX, ENV_LEN_MAX, JOB_TYPES_MAX, JOBS_MAX, NODES_MAX, TEXT_BYTES_MAX, VALUES_MAX,
@@ -24,13 +25,17 @@ const VERSION_DEFAULT: &str = "1.0";
 /// Fields that entries of `jobs` and nodes of recipes have in common.
 const WORK_FIELDS: [&str; 7] = ["type", "priority", "resources", "values", "files", "exclude", "allow_empty"];
 
-const TYPE_FIELDS: [&str; 13] = [
+const URI_FIELDS: [&str; 5] = ["value", "extract", "executable", "cache", "output_file"];
+
+const TYPE_FIELDS: [&str; 15] = [
     "name",
     "version",
     "title",
     "description",
     "command",
     "env",
+    "image",
+    "uris",
     "resources",
     "timeout",
     "tries",
@@ -167,6 +172,10 @@ fn read_type(at: &Cursor<'_>, faults: &mut Faults) -> Option<JobTypeSpec> {
     spec.description = text(&object, "description", faults);
     spec.command = read_command(&object, faults);
     spec.env = object.get("env").map(|at| read_env(&at, faults)).unwrap_or_default();
+    let check = |text: &str| check_image(text).map_err(Problem::from);
+    let image = object.get("image").and_then(|at| at.checked(faults, "\"host/name:1.0\"", check));
+    spec.image = image.map(Into::into);
+    spec.uris = object.get("uris").map(|at| read_uris(&at, faults)).unwrap_or_default().into();
     spec.resources = object.get("resources").map(|at| at.resources(faults)).unwrap_or_default();
     spec.timeout_s = object.get("timeout").and_then(|at| at.seconds(faults));
     if let Some(at) = object.get("tries") {
@@ -213,6 +222,25 @@ fn read_env(at: &Cursor<'_>, faults: &mut Faults) -> Vec<(String, String)> {
     }
     at_most(env.len(), ENV_LEN_MAX, "variables", at, faults);
     env
+}
+
+fn read_uris(at: &Cursor<'_>, faults: &mut Faults) -> Vec<FetchUri> {
+    let list = at.list(faults, r#"[{"value": "http://host/file"}]"#);
+    faults.note(at, check_n_uris(list.len()));
+    list.filter_map(|at| read_uri(&at, faults)).collect()
+}
+
+fn read_uri(at: &Cursor<'_>, faults: &mut Faults) -> Option<FetchUri> {
+    let object = at.object(faults, &URI_FIELDS)?;
+    let value = object.need(faults, "value", "\"http://host/file\"");
+    let mut uri = FetchUri::new(value?.text(faults, "\"http://host/file\"")?);
+    for (name, is_so) in
+        [("extract", &mut uri.extract), ("executable", &mut uri.executable), ("cache", &mut uri.cache)]
+    {
+        *is_so = object.get(name).and_then(|at| at.boolean(faults)).unwrap_or(*is_so);
+    }
+    uri.output_file = object.get("output_file").and_then(|at| at.text(faults, "\"file\"")).map(str::to_owned);
+    faults.note(at, check_uri(&uri)).map(|()| uri)
 }
 
 fn read_mode(at: &Cursor<'_>, faults: &mut Faults) -> Option<QueueMode> {

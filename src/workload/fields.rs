@@ -323,12 +323,15 @@ impl<'c> Object<'c> {
 }
 
 /// Other programs' words for our fields.
-const FOREIGN: [(&str, &str); 10] = [
+const FOREIGN: [(&str, &str); 13] = [
     ("args", "command"),
     ("argv", "command"),
     ("cmd", "command"),
+    ("container", "image"),
     ("dependencies", "depends_on"),
+    ("docker_image", "image"),
     ("environment", "env"),
+    ("fetch", "uris"),
     ("job_type", "type"),
     ("max_scheduled", "limit"),
     ("max_tries", "tries"),

@@ -3,6 +3,7 @@
 //! The same problems are found in a file, where a line goes with them, and in the body of a
 //! request, where only the field does.
 
+use crate::catalog::SurroundingsError;
 use crate::launch::TemplateError;
 use crate::model::{ParseQuantityError, ResourcesError, SubmissionIdError};
 
@@ -219,6 +220,9 @@ pub enum Problem {
     /// No submission id.
     #[error("{0}")]
     SubmissionId(#[from] SubmissionIdError),
+    /// What no execution can run in.
+    #[error("{0}")]
+    Surroundings(#[from] SurroundingsError),
     /// No glob.
     #[error("{pattern:?} is no glob: {reason}")]
     Glob {

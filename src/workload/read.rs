@@ -202,6 +202,7 @@ impl Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::FetchUri;
     use proptest::prelude::*;
 
     /// A file in which everything is right; each test changes one thing.
@@ -210,7 +211,7 @@ mod tests {
   "job_types": [
     { "name": "a", "command": ["echo", "{x}"], "env": { "E": "{file}{out_dir}", "N": 1.50 },
       "resources": { "cpus": 1.1, "mem": 64 },
-      "timeout": "1h30m", "tries": 2, "limit": 4,
+      "timeout": "1h30m", "tries": 2, "limit": 4, "image": "h/a:1", "uris": [{ "value": "http://h/x" }, { "value": "/y", "extract": false, "output_file": "z" }],
       "priority": -5, "mode": "LIFO", "paused": true },
     { "name": "b", "version": "2", "command": ["true"] },
     { "name": "b", "version": "3", "command": ["true", "{x}"] }
@@ -240,6 +241,9 @@ mod tests {
         assert_eq!(a.env[1], ("N".into(), "1.50".into()));
         assert_eq!(a.resources.to_string(), "cpus:1.1,mem:64");
         assert_eq!((a.timeout_s, a.max_tries, a.max_scheduled), (Some(5_400), 2, Some(4)));
+        let named = FetchUri { extract: false, output_file: Some("z".into()), ..FetchUri::new("/y") };
+        assert_eq!(a.image.as_deref(), Some("h/a:1"));
+        assert_eq!(a.uris[..], [FetchUri::new("http://h/x"), named]);
         assert_eq!((a.priority, a.mode, a.is_paused), (-5, Some(crate::model::QueueMode::Lifo), true));
         let (count, job) = &workload.jobs[1];
         assert_eq!((*count, job.job_type, job.priority), (7, 2, Some(0)));
@@ -342,6 +346,46 @@ mod tests {
             r#""E":"#,
             r#""E E":"#,
             "f:4: job_types[0].env.E E: \"E E\" is no name for an environment variable: letters, digits and '_', not first a digit, at most 64 of them",
+        );
+    }
+
+    #[test]
+    fn faults_of_images_and_files_to_fetch_name_line_and_field() {
+        check(
+            r#""image": "h/a:1""#,
+            r#""image": "h a""#,
+            "f:6: job_types[0].image: an image has 1 to 500 characters and no blank, for instance host/name:1.0",
+        );
+        check(
+            r#""image""#,
+            r#""docker_image""#,
+            "f:6: job_types[0]: there is no field \"docker_image\" here; did you mean \"image\"?",
+        );
+        check(
+            r#"{ "value": "http://h/x" }"#,
+            r#""http://h/x""#,
+            "f:6: job_types[0].uris[0]: an object is expected here, not text; write for instance {\"name\": ...}",
+        );
+        check(
+            r#"{ "value": "http://h/x" }"#,
+            r#"{ "cache": 1 }"#,
+            "f:6: job_types[0].uris[0].value: is missing; write for instance \"http://host/file\"",
+        );
+        check(
+            r#""extract": false"#,
+            r#""extract": 0"#,
+            "f:6: job_types[0].uris[1].extract: true or false is expected here, not a number; write for instance true",
+        );
+        check(
+            r#""output_file": "z""#,
+            r#""output_file": "/z""#,
+            "f:6: job_types[0].uris[1]: output_file is a path of 1 to 2048 bytes within the directory of the execution, without \"..\"",
+        );
+        let many = vec![r#"{ "value": "/x" }"#; 64].join(", ");
+        check(
+            r#"{ "value": "http://h/x" }"#,
+            &many,
+            "f:6: job_types[0].uris: 65 files to fetch; at most 64 are allowed",
         );
     }
 

@@ -6,9 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::surroundings::{check_image, check_n_uris, check_uri};
 use crate::model::{
-    JobRequest, JobTypeId, JobTypeSpec, MAX_TRIES_DEFAULT, NodeResources, PRIORITY_DEFAULT, QueueMode,
-    RecipeNode, RecipeRequest, SubmissionId,
+    FetchUri, JobRequest, JobTypeId, JobTypeSpec, MAX_TRIES_DEFAULT, NodeResources, PRIORITY_DEFAULT,
+    QueueMode, RecipeNode, RecipeRequest, SubmissionId,
 };
 
 use super::bounds::{
@@ -76,6 +77,12 @@ pub struct JobTypeBody {
     /// Environment variables, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "pairs")]
     pub env: Vec<(String, String)>,
+    /// The image that executions run in, on a cluster that runs those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// What is fetched before the command starts, on a cluster that does so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uris: Vec<FetchUri>,
     /// Seconds an execution may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u32>,
@@ -308,6 +315,11 @@ fn check_type(spec: &JobTypeSpec, field: impl Fn(&str) -> String) -> Result<(), 
         check::env_name(name).of(|| field("env"))?;
         check::argument(text).of(|| field(&format!("env.{name}")))?;
     }
+    spec.image.as_deref().map_or(Ok(()), check_image).of(|| field("image"))?;
+    check_n_uris(spec.uris.len()).of(|| field("uris"))?;
+    for (at, uri) in spec.uris.iter().enumerate() {
+        check_uri(uri).of(|| field(&format!("uris[{at}]")))?;
+    }
     let positive = |n: u32, max: i64, name: &str| {
         let wrong = Problem::OutOfRange { min: 1, max, found: n.to_string() };
         if n == 0 { Err(wrong).of(|| field(name)) } else { Ok(()) }
@@ -436,6 +448,8 @@ impl From<&JobTypeSpec> for JobTypeBody {
             resources: spec.resources,
             command: spec.command,
             env: spec.env,
+            image: spec.image.as_deref().map(str::to_owned),
+            uris: spec.uris.to_vec(),
             timeout_s: spec.timeout_s,
             max_tries: spec.max_tries,
             max_scheduled: spec.max_scheduled,
@@ -454,6 +468,8 @@ impl From<JobTypeBody> for JobTypeSpec {
             resources: body.resources,
             command: body.command,
             env: body.env,
+            image: body.image.map(Into::into),
+            uris: body.uris.into(),
             timeout_s: body.timeout_s,
             max_tries: body.max_tries,
             max_scheduled: body.max_scheduled,
@@ -538,7 +554,7 @@ mod tests {
 
     const FULL: &str = r#"{"id":"i","name":"n","job_types":[{"name":"t","version":"1","title":"T",
         "description":"D","resources":{"cpus":0.5,"mem":64},"command":["sh","{x}"],"env":{"B":"{y}","A":"2"},
-        "timeout_s":9,"max_tries":2,"max_scheduled":3,"priority":-1,"mode":"LIFO","is_paused":true}],
+        "image":"h/t:1","uris":[{"value":"/x","executable":true}],"timeout_s":9,"max_tries":2,"max_scheduled":3,"priority":-1,"mode":"LIFO","is_paused":true}],
         "jobs":[{"job_type":0,"count":4,"priority":0,"resources":{"gpus":1},"values":{"y":"1","x":"2"}}],
         "recipes":[{"name":"r","nodes":[{"name":"a","job_type":0,"values":{"x":"","y":""}},
         {"name":"b","job_type":0,"priority":7,"resources":{"mem":1},"values":{"x":"","y":""},"parents":[0]}]}]}"#;
@@ -577,6 +593,16 @@ mod tests {
         check(r#""{x}""#, r#""\u0000""#, "job_types[0].command[1]: holds a NUL");
         check(r#""{x}""#, r#""{z}""#, "jobs[0].values: no value for {z}, which t:1 uses in command[1]");
         check(r#""B":"{y}""#, r#""B=":"{y}""#, "job_types[0].env: \"B=\" is no name for an environment");
+        check(r#""h/t:1""#, r#""h t""#, "job_types[0].image: an image has 1 to 500 characters");
+        check(r#""value":"/x""#, r#""value":"""#, "job_types[0].uris[0]: a URI has 1 to 2048 bytes");
+        check(
+            r#""executable":true"#,
+            r#""output_file":"../x""#,
+            "job_types[0].uris[0]: output_file is a path",
+        );
+        let many = vec![r#"{"value":"/x"}"#; 65].join(",");
+        let one = r#"{"value":"/x","executable":true}"#;
+        check(one, &many, "job_types[0].uris: 65 files to fetch; at most 64");
         check(r#""timeout_s":9"#, r#""timeout_s":0"#, "job_types[0].timeout_s: a whole number from 1");
         check(r#""max_tries":2"#, r#""max_tries":0"#, "job_types[0].max_tries: a whole number from 1");
         check(r#""max_scheduled":3"#, r#""max_scheduled":0"#, "job_types[0].max_scheduled: a whole");

@@ -14,7 +14,7 @@ use crate::http::Client;
 use crate::site::Site;
 
 /// An executor that runs many tasks, as the tool has it.
-fn executor() -> PathBuf {
+pub(crate) fn executor() -> PathBuf {
     let cache = std::env::var_os("MESOS_CACHE").map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cache/mesos-local");
     let cache = cache.unwrap_or_else(home);

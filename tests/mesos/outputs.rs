@@ -39,7 +39,7 @@ fn put_type_of(site: &Site, (name, cpus): (&str, f64), command: &str, interface:
         "resources": { "scalar": [{ "name": "cpus", "value": cpus }, { "name": "mem", "value": 32 }] } } });
     manifest["job"]["interface"]["command"] = command.into();
     let configuration = json!({ "output_workspaces": { "default": "here" } });
-    let body = json!({ "docker_image": "none", "manifest": manifest, "configuration": configuration });
+    let body = json!({ "docker_image": "", "manifest": manifest, "configuration": configuration });
     client(site).post("/v6/job-types/", &body).expect(201)["id"].clone()
 }
 

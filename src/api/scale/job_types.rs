@@ -24,6 +24,7 @@ use crate::catalog::configuration::{Configuration, ConfigurationError};
 use crate::catalog::manifest::Manifest;
 use crate::catalog::spec::spec;
 use crate::engine::{CatalogError, CatalogView, JobTypeChange, JobTypeError, NewJobType, View};
+use crate::limits::IMAGE_CHARS_MAX;
 use crate::model::{JobType, JobTypeId};
 
 /// What a body may hold, in the order that an error lists it.
@@ -42,8 +43,7 @@ const FIELDS: [&str; 9] = [
 /// The name that an address has taken.
 const RESERVED: &str = "validation";
 
-/// Characters of an image and of the code of an icon: as many as Scale stores.
-const IMAGE_CHARS_MAX: usize = 500;
+/// Characters of the code of an icon: as many as Scale stores.
 const ICON_CHARS_MAX: usize = 20;
 
 /// What a body asks for.
@@ -258,7 +258,7 @@ async fn edit(
         (None, None) => None,
     };
     let mut change = JobTypeChange {
-        docker_image: asked.docker_image.take().filter(|image| !image.is_empty()),
+        docker_image: asked.docker_image.take(),
         is_published: asked.is_published,
         icon_code: asked.icon_code.take(),
         is_active: asked.is_active,

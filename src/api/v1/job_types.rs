@@ -30,7 +30,7 @@ pub(in crate::api) async fn list(
     params: Params,
 ) -> Result<Json<JobTypes>, Problem> {
     let view = view(&api, &params).await?;
-    let job_types = view.types.iter().map(JobTypeStatus::from).collect();
+    let job_types = view.types.iter().map(|kind| JobTypeStatus::new(kind, &view.catalog)).collect();
     Ok(Json(JobTypes { position: view.position.0, job_types }))
 }
 
@@ -43,7 +43,7 @@ pub(in crate::api) async fn detail(
     view(&api, &params).await?;
     let (id, view) = job_type(&api, &name).await?;
     let kind = view.job_type(id).ok_or_else(|| Problem::no_such_job_type(format!("no job type {id}")))?;
-    Ok(Json(JobTypeStatus::from(kind)))
+    Ok(Json(JobTypeStatus::new(kind, &view.catalog)))
 }
 
 /// What the engine says of a job type.

@@ -1,14 +1,15 @@
 //! Our own shapes, under `/api/v1/`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::{Amounts, Texts, Time};
 use crate::decision::{Blocker, Constraint, DemandMet, KeptNode, Passed, Shortage, WaitNode, Why};
-use crate::engine::{DriverReport, FigureValue, JobTypeView, NodeStatus, View};
+use crate::engine::{CatalogView, DriverReport, FigureValue, JobTypeView, NodeStatus, View};
 use crate::load::{LoadRow, StatusCounts};
-use crate::model::{ExeEnd, Job, JobTypeId, NodeId, QueueMode, QueuedJobExecution};
+use crate::model::{ExeEnd, FetchUri, Job, JobTypeId, NodeId, QueueMode, QueuedJobExecution};
 
 /// The word for a mode.
 fn mode(mode: QueueMode) -> &'static str {
@@ -77,8 +78,12 @@ pub(in crate::api) struct JobTypeStatus {
     title: String,
     description: String,
     revision: u32,
+    /// It was made from one, and is changed by another.
+    has_manifest: bool,
     command: Vec<String>,
     env: Texts,
+    image: Option<String>,
+    uris: Arc<[FetchUri]>,
     resources: Amounts,
     timeout_s: Option<u32>,
     max_tries: u16,
@@ -96,8 +101,8 @@ pub(in crate::api) struct JobTypeStatus {
     highest_priority: Option<i32>,
 }
 
-impl From<&JobTypeView> for JobTypeStatus {
-    fn from(view: &JobTypeView) -> Self {
+impl JobTypeStatus {
+    pub(in crate::api) fn new(view: &JobTypeView, catalog: &CatalogView) -> Self {
         let kind = &view.job_type;
         let spec = &kind.spec;
         Self {
@@ -107,8 +112,11 @@ impl From<&JobTypeView> for JobTypeStatus {
             title: spec.title.clone(),
             description: spec.description.clone(),
             revision: kind.revision,
+            has_manifest: catalog.job_type(kind.id).is_some(),
             command: spec.command.clone(),
             env: Texts(spec.env.clone()),
+            image: catalog.image(kind).map(str::to_owned),
+            uris: spec.uris.clone(),
             resources: Amounts::from(&spec.resources),
             timeout_s: spec.timeout_s,
             max_tries: spec.max_tries,

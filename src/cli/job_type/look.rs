@@ -13,14 +13,9 @@ pub(super) fn find(client: &Client, name: &str) -> Result<Value, Failure> {
     client.get(&format!("/api/v1/job-types/{}", segment(name)))
 }
 
-/// What Scale's interface says of it, where it has a manifest of its own.
+/// What Scale's interface says of it, where it was made from a manifest.
 pub(super) fn manifest(client: &Client, found: &Value) -> Result<Option<Value>, Failure> {
-    let full = client.get(&path(found));
-    match full {
-        Ok(full) => Ok(Some(full).filter(|full| !text_of(full, "/docker_image").is_empty())),
-        Err(failure) if failure.exit == Exit::NotFound => Ok(None),
-        Err(failure) => Err(failure),
-    }
+    if found["has_manifest"] == true { client.get(&path(found)).map(Some) } else { Ok(None) }
 }
 
 fn text_of<'v>(of: &'v Value, pointer: &str) -> &'v str {
@@ -80,7 +75,7 @@ fn state(kind: &Value) -> &'static str {
 pub(super) fn show(client: &Client, name: &str, context: Context) -> Result<Exit, Failure> {
     let mut found = find(client, name)?;
     if let (Some(full), Some(members)) = (manifest(client, &found)?, found.as_object_mut()) {
-        for name in ["docker_image", "manifest", "configuration"] {
+        for name in ["manifest", "configuration"] {
             members.insert(name.to_owned(), full[name].clone());
         }
     }
@@ -95,8 +90,7 @@ fn shown(kind: &Value) -> String {
         ("state", state(kind).to_owned()),
         ("revision", format!("{}, changed {} ago", text(kind, "/revision"), age(kind, "/last_modified"))),
     ];
-    for (name, pointer) in [("title", "/title"), ("description", "/description"), ("image", "/docker_image")]
-    {
+    for (name, pointer) in [("title", "/title"), ("description", "/description"), ("image", "/image")] {
         if !matches!(text(kind, pointer).as_str(), "" | "-") {
             rows.push((name, text(kind, pointer)));
         }
@@ -105,6 +99,7 @@ fn shown(kind: &Value) -> String {
         Some(interface) => rows.extend(interface_rows(interface)),
         None => rows.push(("command", command(items(kind, "/command")))),
     }
+    rows.extend(items(kind, "/uris").iter().map(|uri| ("fetches", fetched(uri))));
     let resources = text(kind, "/resources");
     let or_none = |text: String| if text == "-" { "no limit".to_owned() } else { text };
     rows.extend([
@@ -120,6 +115,20 @@ fn shown(kind: &Value) -> String {
     let counts = counts.collect::<Vec<_>>().join(", ");
     rows.push(("jobs", if counts.is_empty() { "none".to_owned() } else { counts }));
     fields(&rows)
+}
+
+/// A file to fetch, and how.
+fn fetched(uri: &Value) -> String {
+    let mut told = text(uri, "/value");
+    if let Some(name) = uri["output_file"].as_str() {
+        told = format!("{told} as {name}");
+    }
+    let hows = [("executable", true), ("cache", true), ("extract", false)];
+    let hows = hows.into_iter().filter(|(name, is_so)| uri[*name] == *is_so);
+    for (name, is_so) in hows {
+        told = format!("{told}, {}", if is_so { name } else { "not unpacked" });
+    }
+    crate::cli::output::printable(&told)
 }
 
 /// Arguments as one would type them.

@@ -13,13 +13,15 @@ use crate::cli::http::{Client, segment};
 const VERSION: &str = "1.0";
 
 /// Members that an answer has and a body takes.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 13] = [
     "name",
     "version",
     "title",
     "description",
     "command",
     "env",
+    "image",
+    "uris",
     "resources",
     "timeout_s",
     "max_tries",
@@ -28,7 +30,6 @@ const KEPT: [&str; 11] = [
 ];
 
 pub(super) fn create(client: &Client, args: &CreateArgs, context: Context) -> Result<Exit, Failure> {
-    args.wanted.check_native()?;
     let Some(name) = &args.name else {
         return Err(Failure::usage("a job type needs a name").help(
             "for instance `weighbridge job-type create hello -- echo hello {who}`, or give a Seed manifest \
@@ -73,7 +74,6 @@ pub(super) fn edit(
     args: &EditArgs,
     context: Context,
 ) -> Result<Exit, Failure> {
-    args.wanted.check_native()?;
     if args.wanted.manifest.is_some() {
         return Err(Failure::usage("this type is from flags or a workload file, and takes no manifest")
             .help("make another version of it: `weighbridge job-type create --manifest FILE`"));

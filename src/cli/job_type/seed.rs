@@ -31,12 +31,6 @@ fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
     Err(bad("there is no manifest in it".to_owned()))
 }
 
-/// The image that Seed's rules for names give: `name-1.0.0-seed:1.0.0`.
-fn image(manifest: &Value) -> String {
-    let part = |name: &str| text(manifest, &format!("/job/{name}"));
-    format!("{}-{}-seed:{}", part("name"), part("jobVersion"), part("packageVersion"))
-}
-
 /// Lays flags over a manifest. True where they say something of it.
 fn lay_over(manifest: &mut Value, wanted: &WantedArgs) -> bool {
     let before = manifest.clone();
@@ -72,7 +66,7 @@ fn put_switches(body: &mut Map<String, Value>, wanted: &WantedArgs, configuratio
         all["priority"] = json!(priority);
         body.insert("configuration".to_owned(), all);
     }
-    if let Some(image) = &wanted.image {
+    if let Some(image) = wanted.image() {
         body.insert("docker_image".to_owned(), json!(image));
     }
 }
@@ -89,10 +83,8 @@ pub(super) fn create(
     put_switches(&mut body, wanted, None);
     lay_over(&mut body["manifest"], wanted);
     let (name, version) = (text(&body["manifest"], "/job/name"), text(&body["manifest"], "/job/jobVersion"));
-    if !body.contains_key("docker_image") {
-        let image = image(&body["manifest"]);
-        body.insert("docker_image".to_owned(), json!(image));
-    }
+    // Scale's interface asks for one; an empty one is none.
+    body.entry("docker_image").or_insert_with(|| json!(""));
     let is_new = find(client, &format!("{name}:{version}")).is_err();
     client.post("/v6/job-types/", &body).map_err(|failure| match failure.exit {
         Exit::Usage => failure.help(HELP),
@@ -143,7 +135,8 @@ pub(super) fn edit(
     let mut body = wanted.manifest.as_deref().map_or_else(|| Ok(Map::new()), read)?;
     put_switches(&mut body, wanted, full.get("configuration"));
     let mut manifest = body.get("manifest").unwrap_or(&full["manifest"]).clone();
-    if lay_over(&mut manifest, wanted) {
+    // Jobs run in the image of their revision, so another one is another revision.
+    if lay_over(&mut manifest, wanted) || wanted.image().is_some() {
         body.insert("manifest".to_owned(), manifest);
     }
     if !body.is_empty() {
@@ -188,7 +181,6 @@ mod tests {
             { "name": "cpus", "value": 0.5, "inputMultiplier": 2 }, { "name": "mem", "value": 64 }
         ]);
         assert_eq!(changed["job"]["resources"]["scalar"], scalar);
-        assert_eq!(image(&changed), "resize-1.0.0-seed:2.0.0");
     }
 
     #[test]

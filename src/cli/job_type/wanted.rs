@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::duration::duration;
 use crate::cli::failure::Failure;
-use crate::model::{Quantity, ResourceName};
+use crate::model::{FetchUri, Quantity, ResourceName};
 
 /// What is to be so.
 #[derive(clap::Args, Debug, Default)]
@@ -15,9 +15,13 @@ pub(super) struct WantedArgs {
     /// A Seed manifest, or the body of a `POST /v6/job-types/`; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) manifest: Option<PathBuf>,
-    /// The container image, for clusters that run those; only with a manifest [default: as Seed names it]
-    #[arg(long, value_name = "IMAGE")]
-    pub(super) image: Option<String>,
+    /// The container image that its executions run in, on a Mesos cluster; or `none`
+    #[arg(long, value_name = "IMAGE|none")]
+    image: Option<String>,
+    /// A file to fetch before the command starts, on a Mesos cluster; or one in JSON, such as {"value": "/a",
+    /// "executable": true}; or `none`. Again for more of them: in place of those that there were
+    #[arg(long, value_name = "URI|none", value_parser = uri)]
+    uri: Vec<UriOrNone>,
     /// Cores of one execution, such as 0.5
     #[arg(long, value_name = "N", help_heading = "Resources", value_parser = amount)]
     cpus: Option<Quantity>,
@@ -62,6 +66,23 @@ pub(super) struct WantedArgs {
 /// A number, or the word `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OrNone(pub(super) Option<u32>);
+
+/// A file to fetch, or the word `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct UriOrNone(Option<FetchUri>);
+
+fn uri(text: &str) -> Result<UriOrNone, String> {
+    match text {
+        "none" => Ok(UriOrNone(None)),
+        _ if text.starts_with('{') => {
+            let bad = |error| {
+                format!("{error}; a file to fetch has value, extract, executable, cache and output_file")
+            };
+            serde_json::from_str(text).map(|uri| UriOrNone(Some(uri))).map_err(bad)
+        }
+        _ => Ok(UriOrNone(Some(FetchUri::new(text)))),
+    }
+}
 
 fn amount(text: &str) -> Result<Quantity, String> {
     let example = format!("{text:?} is no amount; write a decimal number such as 0.5");
@@ -117,12 +138,13 @@ impl WantedArgs {
 
     /// True where nothing is said.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { manifest, image, timeout, max_tries, max_scheduled, priority, mode, env, .. } = self;
+        let Self { manifest, image, uri, timeout, max_tries, max_scheduled, priority, mode, env, .. } = self;
         self.resources().is_empty()
             && self.title.is_none()
             && self.description.is_none()
             && manifest.is_none()
             && image.is_none()
+            && uri.is_empty()
             && timeout.is_none()
             && max_tries.is_none()
             && max_scheduled.is_none()
@@ -131,14 +153,9 @@ impl WantedArgs {
             && env.is_empty()
     }
 
-    /// Refuses what only a manifest can have.
-    pub(super) fn check_native(&self) -> Result<(), Failure> {
-        if self.image.is_some() {
-            return Err(Failure::usage("--image is for types with a manifest").help(
-                "a type from flags runs as a process of the machine; give a Seed manifest with --manifest",
-            ));
-        }
-        Ok(())
+    /// The image that is asked for, where one is; empty to have none.
+    pub(super) fn image(&self) -> Option<&str> {
+        self.image.as_deref().map(|image| if image == "none" { "" } else { image })
     }
 
     /// Refuses what no manifest can have.
@@ -146,12 +163,14 @@ impl WantedArgs {
         let given = [
             (self.max_tries.is_some(), "--max-tries"),
             (!self.env.is_empty(), "--env"),
+            (!self.uri.is_empty(), "--uri"),
             (self.timeout == Some(OrNone(None)), "--timeout none"),
         ];
         let wrong = given.iter().find(|(is_given, _)| *is_given);
         wrong.map_or(Ok(()), |(_, flag)| {
             let message = format!("{flag} is not for types with a manifest");
-            Err(Failure::usage(message).help("a manifest has a timeout and no tries; leave the flag out"))
+            Err(Failure::usage(message)
+                .help("a manifest has a timeout, no tries and no files to fetch; leave the flag out"))
         })
     }
 
@@ -163,6 +182,10 @@ impl WantedArgs {
         }
         self.title.iter().for_each(|title| put("title", json!(title)));
         self.description.iter().for_each(|text| put("description", json!(text)));
+        self.image().iter().for_each(|image| put("image", json!(Some(image).filter(|it| !it.is_empty()))));
+        if !self.uri.is_empty() {
+            put("uris", self.uri.iter().filter_map(|uri| uri.0.as_ref()).map(|uri| json!(uri)).collect());
+        }
         self.timeout.iter().for_each(|timeout| put("timeout_s", json!(timeout.0)));
         self.max_tries.iter().for_each(|tries| put("max_tries", json!(tries)));
         self.max_scheduled.iter().for_each(|limit| put("max_scheduled", json!(limit.0)));

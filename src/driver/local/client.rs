@@ -99,9 +99,22 @@ impl SupervisorCommand {
     }
 }
 
-/// How long a driver waits.
+/// What becomes of a launch that is to run in an image, since this machine runs none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LocalImages {
+    /// It ends, as one that could not be started.
+    #[default]
+    Refuse,
+    /// Its command runs on the machine itself.
+    Ignore,
+}
+
+/// How long a driver waits, and what it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalOptions {
+    /// For launches with an image.
+    pub images: LocalImages,
     /// For a supervisor to start, which includes ending what one before it left running.
     pub start_wait: Duration,
     /// For an answer, and for room to write an order.
@@ -113,6 +126,7 @@ pub struct LocalOptions {
 impl Default for LocalOptions {
     fn default() -> Self {
         Self {
+            images: LocalImages::Refuse,
             start_wait: Duration::from_secs(20),
             answer_wait: Duration::from_secs(10),
             close_wait: Duration::from_secs(5),
@@ -251,7 +265,11 @@ impl Drop for LocalDriver {
 
 impl Driver for LocalDriver {
     fn launch(&self, launches: Vec<Durable<Launch>>) -> Result<(), DriverError> {
-        let launches: Vec<_> = launches.into_iter().map(Durable::into_inner).collect();
+        let launches: Vec<_> = launches
+            .into_iter()
+            .map(Durable::into_inner)
+            .filter(|launch| self.shared.takes(launch))
+            .collect();
         let mut link = match self.shared.lock_link() {
             Ok(link) => link,
             Err(error) => {
@@ -362,7 +380,8 @@ impl Link {
                 }
                 (Err(error), Order::Launch(one)) => {
                     for launch in one {
-                        shared.tell_not_started(launch.name, &error);
+                        shared.flight.lock().remove(&launch.name);
+                        shared.tell_not_started(launch.name, format!("its command is too long: {error}"));
                     }
                 }
                 _ => {}
@@ -542,9 +561,27 @@ impl Shared {
         let _ = self.teller.send(status);
     }
 
-    fn tell_not_started(&self, name: LaunchName, error: &FrameError) {
-        self.flight.lock().remove(&name);
-        let outcome = Outcome::NotStarted { reason: format!("its command is too long: {error}") };
+    /// Whether a launch asks for nothing that only a cluster has; one that does is told to have ended.
+    fn takes(&self, launch: &Launch) -> bool {
+        let reason = match (&launch.image, self.options.images) {
+            (Some(image), LocalImages::Refuse) => format!(
+                "it is to run in the image {image}, and this machine runs no images: take the image out of its job \
+                 type, start the daemon with --local-images ignore, which runs the command without it, or have a \
+                 Mesos cluster run it"
+            ),
+            _ if !launch.uris.is_empty() => {
+                "files are to be fetched for it, which this machine does not do: take the uris out of its job type, \
+                 or have a Mesos cluster run it"
+                    .to_owned()
+            }
+            _ => return true,
+        };
+        self.tell_not_started(launch.name, reason);
+        false
+    }
+
+    fn tell_not_started(&self, name: LaunchName, reason: String) {
+        let outcome = Outcome::NotStarted { reason };
         let state = TaskState::Ended { outcome, usage: Usage::default() };
         self.tell(StatusUpdate { name, state, when: SystemClock.now() });
     }

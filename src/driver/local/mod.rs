@@ -63,7 +63,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use client::{LocalDriver, LocalOptions, SupervisorCommand};
+pub use client::{LocalDriver, LocalImages, LocalOptions, SupervisorCommand};
 pub use machine::{MachineError, machine_resources};
 pub use outputs::LocalOutputs;
 pub use sandbox::{RESULT_FILE, sandbox_path};

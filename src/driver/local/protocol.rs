@@ -15,7 +15,7 @@ use crate::launch::{Known, Launch, StatusUpdate};
 use crate::model::{JobId, LaunchName};
 
 /// Changes with every change of what is said.
-pub(super) const PROTOCOL_VERSION: u8 = 2;
+pub(super) const PROTOCOL_VERSION: u8 = 3;
 
 /// Largest frame: a thousand entries, or one launch with a command as long as Linux takes it (2 MiB
 /// of arguments and environment).
@@ -161,6 +161,8 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -181,6 +183,8 @@ mod tests {
             env: vec![],
             timeout_s: None,
             gpus: Vec::new(),
+            image: None,
+            uris: Arc::default(),
         }
     }
 

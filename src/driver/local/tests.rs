@@ -19,7 +19,7 @@ use super::socket::{LOCK_FILE, StoreDir};
 use super::*;
 use crate::clock::monotonic;
 use crate::launch::{Driver, DriverError, Known, Launch, StatusUpdate, TaskState};
-use crate::model::{ExeId, JobId, LaunchName, NodeId, NodeResources, Outcome, Usage};
+use crate::model::{ExeId, FetchUri, JobId, LaunchName, NodeId, NodeResources, Outcome, Usage};
 use crate::wal::Durable;
 
 const STORE_FOR_SUPERVISOR: &str = "WEIGHBRIDGE_TEST_SUPERVISOR_OF";
@@ -244,11 +244,39 @@ fn launch(exe: u64, command: &[&str]) -> Launch {
         env: vec![],
         timeout_s: None,
         gpus: Vec::new(),
+        image: None,
+        uris: Arc::default(),
     }
 }
 
 fn shell(exe: u64, script: &str) -> Launch {
     launch(exe, &["sh", "-c", script])
+}
+
+#[test]
+fn a_launch_that_this_machine_cannot_carry_out_ends_and_is_told_why() {
+    let mut fixture = Fixture::new();
+    let boxed = |exe| Launch { image: Some("h/a:1".into()), ..shell(exe, "exit 3") };
+    let fetches = |exe| Launch { uris: [FetchUri::new("/etc/hostname")].into(), ..shell(exe, "exit 3") };
+    let reason = |(outcome, _): (Outcome, Usage)| match outcome {
+        Outcome::NotStarted { reason } => reason,
+        other => panic!("{other:?}"),
+    };
+    assert!(reason(fixture.run(boxed(1))).contains("image h/a:1"));
+    assert!(reason(fixture.run(fetches(2))).contains("uris"));
+    // Those beside it are started; it itself never was, and is never asked for again.
+    fixture.launch(vec![boxed(3), shell(4, "exit 4")]);
+    assert!(reason(fixture.end(3)).contains("--local-images ignore"));
+    assert_eq!(fixture.end(4).0, Outcome::Exited { code: 4 });
+    assert_eq!(fixture.known(3), Known::NeverStarted);
+    fixture.assert_quiet();
+    fixture.crash();
+    fixture.options.images = LocalImages::Ignore;
+    fixture.come_back();
+    // The end that was not acknowledged is told once more.
+    assert_eq!(fixture.end(4).0, Outcome::Exited { code: 4 });
+    assert_eq!(fixture.run(boxed(5)).0, Outcome::Exited { code: 3 });
+    assert!(reason(fixture.run(fetches(6))).contains("uris"));
 }
 
 const SUCCESS: Outcome = Outcome::Exited { code: 0 };

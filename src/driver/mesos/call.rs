@@ -275,6 +275,8 @@ mod tests {
             env: vec![("WHO".to_owned(), "me".to_owned())],
             timeout_s: Some(60),
             gpus: Vec::new(),
+            image: None,
+            uris: Arc::default(),
         };
         let env = environment(&launch, &[]);
         let mut options = MesosOptions::new("m").expect("an address");

@@ -52,7 +52,7 @@ enum Data {
     /// Its words, with a blank between two of them.
     #[default]
     Line,
-    /// An object with its words and its environment.
+    /// An object with its words and its environment, its image and what is to be fetched for it.
     Json,
 }
 
@@ -84,7 +84,8 @@ fn checksum(text: &str) -> u64 {
 impl MesosExecutor {
     /// Reads the members of an `ExecutorInfo` in JSON. Instead of Mesos' own, `executor_id` is a text,
     /// `resources` an object of names and amounts, and `data` says how tasks are told what to do: `"line"`, their
-    /// command in one line, or `"json"`, an object with `command` and `environment`.
+    /// command in one line, or `"json"`, an object with `command` and `environment`, and `image` and `uris` where a job
+    /// type has those.
     ///
     /// # Errors
     /// Where it is none.
@@ -152,10 +153,25 @@ impl MesosExecutor {
             Data::Json => {
                 let environment: Map<String, Value> =
                     variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-                let told = json!({ "command": launch.command, "environment": environment });
+                let mut told = json!({ "command": launch.command, "environment": environment });
+                if let Some(image) = &launch.image {
+                    told["image"] = json!(image);
+                }
+                if !launch.uris.is_empty() {
+                    told["uris"] = json!(launch.uris);
+                }
                 encode(told.to_string().as_bytes())
             }
         }
+    }
+
+    /// Why a launch cannot be told to it.
+    pub(super) fn cannot_tell(&self, launch: &Launch) -> Option<&'static str> {
+        let is_told = self.data == Data::Json || (launch.image.is_none() && launch.uris.is_empty());
+        let why = "it is to run in an image, or files are to be fetched for it, and the executor of \
+                   --mesos-executor is told a line alone: have it take \"data\": \"json\", or take both out of the \
+                   job type";
+        (!is_told).then_some(why)
     }
 
     /// Makes a task one of this executor.
@@ -220,8 +236,11 @@ fn role_of(info: &Value) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::driver::mesos::event::Event;
+    use crate::model::{ExeId, FetchUri, JobId, LaunchName, NodeId};
 
     const EXECUTOR: &str = r#"{ "executor_id": "x", "command": { "value": "run" }, "name": "n",
         "resources": { "cpus": 0.5, "mem": 32 } }"#;
@@ -321,6 +340,50 @@ mod tests {
             let _ = executors.of(&executor, "f", &mut offered(&[cpus], &[], "r"));
         }
         assert_eq!(executors.0.len(), 1);
+    }
+
+    #[test]
+    fn an_executor_that_takes_json_is_told_of_image_and_files_and_one_that_takes_a_line_cannot_be() {
+        let plain = Launch {
+            name: LaunchName { exe: ExeId(1), number: 1 },
+            job: JobId(1),
+            exe_num: 1,
+            cluster_id: String::new(),
+            job_type: "a".to_owned(),
+            job_type_version: "1".to_owned(),
+            node: NodeId(1),
+            resources: Arc::new(NodeResources::new()),
+            command: ["run", "it"].map(str::to_owned).to_vec(),
+            env: Vec::new(),
+            image: None,
+            uris: Arc::default(),
+            timeout_s: None,
+            gpus: Vec::new(),
+        };
+        let boxed = Launch { image: Some("h/a:1".into()), ..plain.clone() };
+        let fetches = Launch { uris: [FetchUri::new("/x")].into(), ..plain.clone() };
+        let executor = |data: &str| {
+            let text = format!(r#"{{ "command": {{}}, "data": "{data}" }}"#);
+            MesosExecutor::parse(&text).expect("an executor")
+        };
+        let (line, json) = (executor("line"), executor("json"));
+        assert_eq!(line.cannot_tell(&plain), None);
+        assert_eq!(line.data(&plain, &[]), encode(b"run it"));
+        let told = json!({ "command": ["run", "it"], "environment": {} });
+        let check = |launch: &Launch, more: &[(&str, Value)]| {
+            assert_eq!(json.cannot_tell(launch), None);
+            let mut told = told.clone();
+            for (name, value) in more {
+                told[*name] = value.clone();
+            }
+            assert_eq!(json.data(launch, &[]), encode(told.to_string().as_bytes()));
+        };
+        check(&plain, &[]);
+        check(&boxed, &[("image", json!("h/a:1"))]);
+        check(&fetches, &[("uris", json!([{ "value": "/x" }]))]);
+        for launch in [boxed, fetches] {
+            assert!(line.cannot_tell(&launch).is_some_and(|why| why.contains("json")));
+        }
     }
 
     #[test]

@@ -1,11 +1,25 @@
-//! What the tasks of a job type have beside what the job type says: files to fetch, and a container.
+//! What tasks have beside a command: files to fetch, and a container. A job type says so; a file of the daemon's
+//! stands above it.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::options::MesosOptions;
 use crate::launch::Launch;
+use crate::model::FetchUri;
+
+/// What runs tasks in the images of their job types.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MesosContainerizer {
+    /// The containerizer of Mesos itself, which fetches Docker's images.
+    #[default]
+    Mesos,
+    /// Docker.
+    Docker,
+}
 
 /// See the file: by job type, as `NAME` or `NAME:VERSION`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -14,25 +28,10 @@ pub struct MesosTasks(BTreeMap<String, Extras>);
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Extras {
-    #[serde(default)]
-    uris: Vec<Uri>,
-    /// A `ContainerInfo` of Mesos, handed on as it is.
+    /// In place of those of the job type.
+    uris: Option<Vec<FetchUri>>,
+    /// A `ContainerInfo` of Mesos, handed on as it is, in place of one with the image of the job type.
     container: Option<Map<String, Value>>,
-}
-
-/// A file that is fetched into the sandbox before the command starts.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Uri {
-    value: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extract: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    executable: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_file: Option<String>,
 }
 
 /// Why a text does not say what tasks have.
@@ -50,17 +49,38 @@ impl MesosTasks {
         Ok(serde_json::from_str(text)?)
     }
 
-    /// Gives a task what its job type has; that of its version alone, where there is such.
-    pub(super) fn carry(&self, task: &mut Value, launch: &Launch) {
+    /// What a job type has; that of its version alone, where there is such.
+    fn of(&self, launch: &Launch) -> Option<&Extras> {
         let of_version = self.0.get(&format!("{}:{}", launch.job_type, launch.job_type_version));
-        let Some(extras) = of_version.or_else(|| self.0.get(&launch.job_type)) else { return };
-        if !extras.uris.is_empty() {
-            task["command"]["uris"] = json!(extras.uris);
-        }
-        if let Some(container) = &extras.container {
-            task["container"] = container.clone().into();
+        of_version.or_else(|| self.0.get(&launch.job_type))
+    }
+}
+
+impl MesosContainerizer {
+    fn container(self, image: &str) -> Value {
+        match self {
+            Self::Mesos => json!({ "type": "MESOS",
+                "mesos": { "image": { "type": "DOCKER", "docker": { "name": image } } } }),
+            Self::Docker => json!({ "type": "DOCKER", "docker": { "image": image } }),
         }
     }
+}
+
+/// Gives a task what its job type has, and what the options say.
+pub(super) fn carry(task: &mut Value, launch: &Launch, options: &MesosOptions) {
+    let extras = options.tasks.as_ref().and_then(|tasks| tasks.of(launch));
+    let uris = extras.and_then(|extras| extras.uris.as_deref()).unwrap_or(&launch.uris);
+    if !uris.is_empty() {
+        task["command"]["uris"] = json!(uris);
+    }
+    let own = || launch.image.as_deref().map(|image| options.containerizer.container(image));
+    let container = extras.and_then(|extras| extras.container.clone()).map(Value::from).or_else(own);
+    let Some(container) = container else { return };
+    if container["type"] == "DOCKER" {
+        // There the arguments follow the program, and do not begin with it.
+        task["command"]["arguments"] = json!(launch.command.get(1..));
+    }
+    task["container"] = container;
 }
 
 #[cfg(test)]
@@ -70,37 +90,69 @@ mod tests {
     use super::*;
     use crate::model::{ExeId, JobId, LaunchName, NodeId, NodeResources};
 
+    fn launch(name: &str, version: &str, image: Option<&str>, uris: &[FetchUri]) -> Launch {
+        Launch {
+            name: LaunchName { exe: ExeId(1), number: 1 },
+            job: JobId(1),
+            exe_num: 1,
+            cluster_id: String::new(),
+            job_type: name.to_owned(),
+            job_type_version: version.to_owned(),
+            node: NodeId(1),
+            resources: Arc::new(NodeResources::new()),
+            command: ["run", "it"].map(str::to_owned).to_vec(),
+            env: Vec::new(),
+            image: image.map(Into::into),
+            uris: uris.into(),
+            timeout_s: None,
+            gpus: Vec::new(),
+        }
+    }
+
+    /// The command beside its program, and the container.
+    fn carried(launch: &Launch, options: &MesosOptions) -> (Value, Value) {
+        let mut task = json!({ "command": { "arguments": launch.command } });
+        carry(&mut task, launch, options);
+        (task["command"].take(), task["container"].take())
+    }
+
     #[test]
     fn a_task_has_what_its_job_type_has() {
-        let tasks = MesosTasks::parse(
-            r#"{ "a": { "uris": [{ "value": "http://h/x.tgz", "extract": true, "cache": false }] },
-                 "a:2": { "container": { "type": "MESOS", "mesos": { "image": { "type": "DOCKER" } } } } }"#,
+        let mut options = MesosOptions::new("m").expect("an address");
+        let both = ["run", "it"];
+        assert_eq!(
+            carried(&launch("a", "1", None, &[]), &options),
+            (json!({ "arguments": both }), Value::Null)
         );
-        let tasks = tasks.expect("tasks");
-        let carried = |name: &str, version: &str| {
-            let launch = Launch {
-                name: LaunchName { exe: ExeId(1), number: 1 },
-                job: JobId(1),
-                exe_num: 1,
-                cluster_id: String::new(),
-                job_type: name.to_owned(),
-                job_type_version: version.to_owned(),
-                node: NodeId(1),
-                resources: Arc::new(NodeResources::new()),
-                command: Vec::new(),
-                env: Vec::new(),
-                timeout_s: None,
-                gpus: Vec::new(),
-            };
-            let mut task = json!({ "command": { "value": "run" } });
-            tasks.carry(&mut task, &launch);
-            task
+        let uris = [FetchUri { executable: true, ..FetchUri::new("/x") }];
+        let told = launch("a", "1", Some("h/a:1"), &uris);
+        let in_mesos = json!({ "type": "MESOS", "mesos": { "image": { "type": "DOCKER", "docker": { "name": "h/a:1" } } } });
+        let fetched = json!([{ "value": "/x", "executable": true }]);
+        assert_eq!(carried(&told, &options), (json!({ "arguments": both, "uris": fetched }), in_mesos));
+        options.containerizer = MesosContainerizer::Docker;
+        let in_docker = json!({ "type": "DOCKER", "docker": { "image": "h/a:1" } });
+        assert_eq!(carried(&told, &options), (json!({ "arguments": ["it"], "uris": fetched }), in_docker));
+    }
+
+    #[test]
+    fn a_file_of_the_daemon_stands_above_a_job_type() {
+        let tasks = MesosTasks::parse(
+            r#"{ "a": { "uris": [{ "value": "http://h/x.tgz", "cache": true }] }, "c": { "uris": [] },
+                 "a:2": { "container": { "type": "DOCKER", "docker": { "image": "b" }, "hostname": "n" } } }"#,
+        );
+        let mut options = MesosOptions::new("m").expect("an address");
+        options.tasks = Some(tasks.expect("tasks"));
+        let of = |name: &str, version: &str| {
+            carried(&launch(name, version, Some("i"), &[FetchUri::new("/own")]), &options)
         };
-        let uri = json!({ "value": "http://h/x.tgz", "extract": true, "cache": false });
-        assert_eq!(carried("a", "1"), json!({ "command": { "value": "run", "uris": [uri] } }));
-        let container = json!({ "type": "MESOS", "mesos": { "image": { "type": "DOCKER" } } });
-        assert_eq!(carried("a", "2"), json!({ "command": { "value": "run" }, "container": container }));
-        assert_eq!(carried("b", "1"), json!({ "command": { "value": "run" } }));
+        let (command, container) = of("a", "1");
+        assert_eq!(command["uris"], json!([{ "value": "http://h/x.tgz", "cache": true }]));
+        assert_eq!(container["mesos"]["image"]["docker"]["name"], "i");
+        let (command, container) = of("a", "2");
+        assert_eq!(command, json!({ "arguments": ["it"], "uris": [{ "value": "/own" }] }));
+        assert_eq!(container, json!({ "type": "DOCKER", "docker": { "image": "b" }, "hostname": "n" }));
+        assert_eq!(of("b", "1").0["uris"], json!([{ "value": "/own" }]));
+        assert_eq!(of("c", "1").0["uris"], Value::Null);
     }
 
     #[test]

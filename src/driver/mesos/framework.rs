@@ -756,15 +756,28 @@ impl<'e> Loop<'e> {
             return;
         };
         let agent = first.agent();
+        let launches = self.tellable(launches);
         if launches.is_empty() {
             ids.clone().for_each(|id| self.figures.ended(id, OfferEnd::Declined, now));
             self.calls.push(Call::decline(ids, Duration::ZERO));
             return;
         }
         self.figures.used(ids.clone(), now);
-        let launches = launches.into_iter().map(Durable::into_inner);
-        let tasks = launches.map(|launch| self.task(&launch, agent, &mut parts)).collect::<Vec<_>>();
+        let tasks =
+            launches.into_iter().map(|launch| self.task(&launch, agent, &mut parts)).collect::<Vec<_>>();
         self.calls.push(Call::accept(ids, &tasks));
+    }
+
+    /// Those that the framework's own executor can be told; the others have ended.
+    fn tellable(&self, launches: Vec<Durable<Launch>>) -> Vec<Launch> {
+        let is_tellable = |launch: &Launch| {
+            let why = self.options.executor.as_ref().and_then(|executor| executor.cannot_tell(launch));
+            let Some(why) = why else { return true };
+            let outcome = Outcome::NotStarted { reason: why.to_owned() };
+            drop(self.tell(launch.name, &TaskState::Ended { outcome, usage: Usage::default() }));
+            false
+        };
+        launches.into_iter().map(Durable::into_inner).filter(is_tellable).collect()
     }
 
     fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut Parts) -> Value {

@@ -50,7 +50,7 @@ pub use address::AddressError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use event::Event;
 pub use executor::{ExecutorError, MesosExecutor};
-pub use extras::{MesosTasks, MesosTasksError};
+pub use extras::{MesosContainerizer, MesosTasks, MesosTasksError};
 pub use handle::{MesosError, MesosFramework, MesosStatus};
 pub use id_file::FRAMEWORK_ID_FILE;
 pub use options::MesosOptions;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::call::{environment, task};
 use super::event::Offered;
 use super::executor::Executors;
+use super::extras::carry;
 use super::inputs::fetch;
 use super::options::MesosOptions;
 use super::resource::{Resource, take};
@@ -172,12 +173,11 @@ impl Parts {
         let resources = take(&mut self.parts, &launch.resources);
         let env = environment(launch, &resources);
         let mut task = task(launch, (id, agent), &resources, &env, options);
-        if let Some(tasks) = &options.tasks {
-            tasks.carry(&mut task, launch);
-        }
-        match (&options.executor, &self.executor) {
-            (Some(executor), Some(info)) => executor.carry(&mut task, info, launch, &env),
-            _ => fetch(&mut task),
+        if let (Some(executor), Some(info)) = (&options.executor, &self.executor) {
+            executor.carry(&mut task, info, launch, &env);
+        } else {
+            carry(&mut task, launch, options);
+            fetch(&mut task);
         }
         task
     }

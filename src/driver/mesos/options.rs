@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::address::{Address, AddressError};
 use super::executor::MesosExecutor;
-use super::extras::MesosTasks;
+use super::extras::{MesosContainerizer, MesosTasks};
 
 /// How weighbridge is a framework of a Mesos cluster.
 #[derive(Clone, Debug)]
@@ -42,7 +42,9 @@ pub struct MesosOptions {
     pub outputs_wait: Duration,
     /// What runs the tasks; else Mesos' own executor does, one for each.
     pub executor: Option<MesosExecutor>,
-    /// What tasks have beside what their job types say; not with an executor of one's own.
+    /// What runs tasks in the images of their job types.
+    pub containerizer: MesosContainerizer,
+    /// What tasks have in place of what their job types say; not with an executor of one's own.
     pub tasks: Option<MesosTasks>,
 }
 
@@ -69,6 +71,7 @@ impl MesosOptions {
             leave_before: Duration::from_mins(5),
             outputs_wait: Duration::from_mins(1),
             executor: None,
+            containerizer: MesosContainerizer::default(),
             tasks: None,
         })
     }

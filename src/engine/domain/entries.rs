@@ -38,7 +38,7 @@ pub struct QueueEntry {
     pub timeout_s: Option<u32>,
     /// When it was put into the queue.
     pub created: Timestamp,
-    /// The image of the job's revision of the type.
+    /// The image of the job's revision of the type, else the one that the type has now; empty for none.
     pub docker_image: String,
     interface: Value,
     configuration: Value,
@@ -151,6 +151,10 @@ impl Engine {
                 (serde_json::from_str(&revision.manifest).unwrap_or_default(), revision.docker_image)
             }
             _ => (Value::Null, String::new()),
+        };
+        let docker_image = match kind.spec.image.as_deref() {
+            Some(image) if docker_image.is_empty() => image.to_owned(),
+            _ => docker_image,
         };
         let (queued, input) = (job.queued?, self.job_input(&job));
         let files = self.files_of(&input);

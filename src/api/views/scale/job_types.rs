@@ -32,7 +32,12 @@ impl JobTypeLine {
             max_scheduled: kind.spec.max_scheduled,
             max_tries: kind.spec.max_tries,
             revision_num: details.map_or(kind.revision, |details| details.revision),
-            docker_image: details.map(|details| details.docker_image.clone()).unwrap_or_default(),
+            docker_image: details
+                .map(|details| details.docker_image.as_str())
+                .filter(|image| !image.is_empty())
+                .or(kind.spec.image.as_deref())
+                .unwrap_or_default()
+                .to_owned(),
             created: Time(kind.created),
             deprecated: details.and_then(|details| details.deprecated).map(Time),
             paused: kind.paused.map(Time),

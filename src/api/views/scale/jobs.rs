@@ -268,7 +268,12 @@ fn revision(
         id: revision_id(job.job_type.0, job.revision),
         job_type: kind.base(),
         revision_num: job.revision,
-        docker_image: known.map(|known| known.docker_image.clone()).unwrap_or_default(),
+        docker_image: known
+            .map(|known| known.docker_image.as_str())
+            .filter(|image| !image.is_empty())
+            .or(kind.job_type.spec.image.as_deref())
+            .unwrap_or_default()
+            .to_owned(),
         created: Time(known.map_or(kind.job_type.created, |known| known.created)),
         manifest: kept.unwrap_or_else(|| SharedDocument(Arc::new(manifest(&kind.job_type.spec)))),
     }
