@@ -692,3 +692,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_offered_is_used_also_before_the_end_of_what_had_it_is_told() {
+    let mut site = Site::new(Options::default());
+    site.submit("cpus:2", 2);
+    site.offer("a", "h", "cpus:2");
+    assert!(site.engine.agent_total(&agent("a"), set("cpus:2")));
+    let first = site.pass();
+    assert_eq!(first[0].2.len(), 1);
+    // The first has ended: its master knows, and offers what it had before it says so.
+    let again = site.offer("a", "h", "cpus:2");
+    let second = site.pass();
+    assert_eq!((&second[0].1, second[0].2.len()), (&vec![again], 1));
+    for name in [first[0].2[0], second[0].2[0]] {
+        site.report(name, ended());
+    }
+    assert_eq!(site.engine.view().totals.completed, 2);
+    site.engine.check_invariants();
+}

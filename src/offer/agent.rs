@@ -8,7 +8,7 @@
 //!
 //! # Source
 //! As Scale's agents do, in exact thousandths: Scale rounds each sum to two decimals. The total
-//! limits what is told here; in Scale it also cuts what is remembered.
+//! limits what is told here; in Scale it also cuts what is remembered, and what may be started on offers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -48,6 +48,8 @@ pub(super) struct Agent {
     /// What steps ask for that have waited too long.
     pub(super) waiting: NodeResources,
     offers: Sums,
+    /// What these sum up to.
+    on_offer: NodeResources,
     running: Sums,
     /// What is on offer or in use since the last change.
     current: NodeResources,
@@ -77,6 +79,7 @@ impl Agent {
             total: None,
             waiting: NodeResources::new(),
             offers: Sums::default(),
+            on_offer: NodeResources::new(),
             running: Sums::default(),
             current: NodeResources::new(),
             watermark: Watermark::new(now),
@@ -89,7 +92,8 @@ impl Agent {
         self.watermark.advance(now, &self.current);
         change(self);
         self.told = Default::default();
-        self.current = self.offers.resources().plus(&self.in_use());
+        self.on_offer = self.offers.resources();
+        self.current = self.on_offer.plus(&self.in_use());
         self.watermark.raise(&self.current);
         self.count_gpus(now);
     }
@@ -180,7 +184,13 @@ impl Agent {
         &self.told(now).watermark
     }
 
-    /// What is on offer, as far as the watermark has room for it beside what is in use.
+    /// What is on offer: what may be started on, also where more is in use than was told, since a master
+    /// offers what a task had before it says that the task has ended.
+    pub(super) fn on_offer(&self) -> &NodeResources {
+        &self.on_offer
+    }
+
+    /// The same as is told: as far as the watermark has room for it beside what is in use.
     pub(super) fn offered(&self, now: Timestamp) -> &NodeResources {
         &self.told(now).offered
     }
@@ -191,8 +201,8 @@ impl Agent {
     }
 
     fn tell_at(&self, age: usize) -> Told {
-        let (mark, offers) = (self.watermark.at_age(age, &self.current), self.offers.resources());
-        let Some(total) = &self.total else { return Told { watermark: mark, offered: offers } };
+        let (mark, offers) = (self.watermark.at_age(age, &self.current), &self.on_offer);
+        let Some(total) = &self.total else { return Told { watermark: mark, offered: offers.clone() } };
         let (mark, used) = (limited(&mark, total), self.in_use());
         let room = |name: &ResourceName, most: Quantity| {
             let room = most.0.saturating_sub(used.get(name.as_str()).0);
@@ -202,7 +212,7 @@ impl Agent {
             .iter()
             .map(|(name, most)| room(name, most))
             .try_fold(NodeResources::new(), |set, (name, room)| set.with_name(name, room));
-        let offered = limited(&offers, &rooms.expect("it has room for the names of a set"));
+        let offered = limited(offers, &rooms.expect("it has room for the names of a set"));
         Told { watermark: mark, offered }
     }
 

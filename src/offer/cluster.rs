@@ -631,7 +631,7 @@ impl ClusterNodes {
     pub(crate) fn offered_on(&self, id: NodeId) -> Option<&NodeResources> {
         let node = self.nodes.get(&id)?;
         self.pool.of_agent(node.id.as_ref()?).next()?;
-        Some(node.offered(self.now))
+        Some(node.on_offer())
     }
 
     /// The most that a node had lately; none where no agent speaks for it.

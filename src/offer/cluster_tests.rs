@@ -497,6 +497,8 @@ fn check(nodes: &ClusterNodes, model: &Model) -> Result<(), TestCaseError> {
         let raw = model.raw(node.agent);
         let offered = if node.total.is_some() { min(raw, less(mark, used)) } else { raw };
         prop_assert_eq!(two(&told.offered), offered);
+        let has_offers = model.offers.iter().any(|offer| Some(offer.agent) == node.agent);
+        prop_assert_eq!(nodes.offered_on(machine.id).map(two), has_offers.then_some(raw));
         prop_assert_eq!(told.tasks.len(), node.tasks.len());
         check_gpus(node, told.gpus)?;
         let total = node.total.unwrap_or(mark);
@@ -668,6 +670,7 @@ fn sums_are_exact_and_a_total_limits_what_is_told() {
     assert!(nodes.set_total(&agent((1, 0)), named([8_000, 0]), at(0)));
     let node = nodes.get(id, at(0)).expect("it is there");
     assert_eq!((two(&node.watermark), two(&node.offered)), ([8_000, 0], [3_997, 0]));
+    assert_eq!(nodes.offered_on(id).map(two), Some([4_004, 0]), "what may be started on");
     assert_eq!(nodes.without_total().count(), 0);
 }
 
