@@ -708,6 +708,5 @@ fn what_is_offered_is_used_also_before_the_end_of_what_had_it_is_told() {
     for name in [first[0].2[0], second[0].2[0]] {
         site.report(name, ended());
     }
-    assert_eq!(site.engine.view().totals.completed, 2);
     site.engine.check_invariants();
 }

@@ -162,6 +162,31 @@ fn an_agent_is_left_alone_around_its_maintenance_and_not_after_it() {
 }
 
 #[test]
+fn an_agent_that_drops_what_is_launched_there_is_left_alone_for_a_while() {
+    let corner = Corner::new();
+    corner.submit();
+    // The second is held for what comes next.
+    corner.master.send(&[FakeMaster::offer("o-1")]);
+    let first = corner.launched("o-1");
+    corner.master.send(&[FakeMaster::offer("o-2")]);
+    let dropped = FakeMaster::update(&first, "TASK_DROPPED", "REASON_AGENT_DRAINING", None);
+    corner.master.send(&[dropped, FakeMaster::offer("o-3")]);
+    for name in ["o-2", "o-3"] {
+        let declined = corner.master.call("DECLINE");
+        assert_eq!(declined["decline"]["offer_ids"], json!([{ "value": name }]));
+        let pause = declined["decline"]["filters"]["refuse_seconds"].as_f64().expect("a number");
+        assert!(pause > 0.0 && pause <= 1.0, "{pause}");
+    }
+    let mut other = FakeMaster::offer("o-4");
+    other["offers"]["offers"][0]["agent_id"]["value"] = "a-2".into();
+    other["offers"]["offers"][0]["hostname"] = "h-2".into();
+    corner.master.send(&[other]);
+    let second = corner.launched("o-4");
+    corner.tell(&second, "TASK_FINISHED", "BBBB");
+    corner.wait_for("COMPLETED", 1, 2);
+}
+
+#[test]
 fn an_end_that_comes_while_its_task_is_being_killed_counts_once() {
     let corner = Corner::new();
     corner.submit();

@@ -35,25 +35,26 @@ fn filters(refuse: Duration) -> Value {
 
 impl Call {
     /// The whole message.
-    pub(crate) fn body(&self, framework_id: &str) -> Vec<u8> {
+    pub(crate) fn body(self, framework_id: &str) -> Vec<u8> {
         let mut body = Map::new();
         body.insert("type".into(), self.kind.into());
         body.insert("framework_id".into(), named(framework_id));
         if !self.part.is_null() {
-            body.insert(self.kind.to_lowercase(), self.part.clone());
+            body.insert(self.kind.to_lowercase(), self.part);
         }
         Value::from(body).to_string().into_bytes()
     }
 
     /// Launches tasks on offers of one agent; what they leave is offered again as soon as may be.
-    pub(crate) fn accept<'o>(offers: impl Iterator<Item = &'o OfferId>, tasks: &[Value]) -> Self {
-        let launch = json!([{ "type": "LAUNCH", "launch": { "task_infos": tasks } }]);
+    pub(crate) fn accept<'o>(offers: impl Iterator<Item = &'o OfferId>, tasks: Vec<Value>) -> Self {
+        // Moved, not copied: there may be hundreds.
+        let mut launch = json!({ "type": "LAUNCH", "launch": {} });
+        launch["launch"]["task_infos"] = tasks.into();
         let offers: Vec<Value> = offers.map(|offer| named(offer.as_str())).collect();
         let filters = filters(Duration::ZERO);
-        Self {
-            kind: "ACCEPT",
-            part: json!({ "offer_ids": offers, "operations": launch, "filters": filters }),
-        }
+        let mut part = json!({ "offer_ids": offers, "filters": filters });
+        part["operations"] = vec![launch].into();
+        Self { kind: "ACCEPT", part }
     }
 
     /// Gives offers back; the same resources come again after `refuse` at the earliest.
@@ -191,7 +192,7 @@ mod tests {
     use crate::driver::mesos::event::Text;
     use crate::model::{ExeId, JobId, LaunchName, NodeId, NodeResources};
 
-    fn body(call: &Call) -> Value {
+    fn body(call: Call) -> Value {
         serde_json::from_slice(&call.body("f")).expect("JSON")
     }
 
@@ -201,30 +202,30 @@ mod tests {
         let framework = json!({ "value": "f" });
         let declined = json!({ "type": "DECLINE", "framework_id": framework,
             "decline": { "offer_ids": [{ "value": "o" }], "filters": { "refuse_seconds": 5.0 } } });
-        assert_eq!(body(&Call::decline(offers.iter(), Duration::from_secs(5))), declined);
-        let accepted = body(&Call::accept(offers.iter(), &[json!({ "name": "t" })]));
+        assert_eq!(body(Call::decline(offers.iter(), Duration::from_secs(5))), declined);
+        let accepted = body(Call::accept(offers.iter(), vec![json!({ "name": "t" })]));
         assert_eq!(accepted["accept"]["operations"][0]["launch"]["task_infos"], json!([{ "name": "t" }]));
-        let agreed = body(&Call::accept_inverse(offers.iter(), Duration::from_secs(5)));
+        let agreed = body(Call::accept_inverse(offers.iter(), Duration::from_secs(5)));
         assert_eq!(agreed["accept_inverse_offers"]["inverse_offer_ids"], json!([{ "value": "o" }]));
-        assert_eq!(body(&Call::revive()), json!({ "type": "REVIVE", "framework_id": framework }));
-        let asked = body(&Call::reconcile([("t", None), ("u", Some("a"))].into_iter()));
+        assert_eq!(body(Call::revive()), json!({ "type": "REVIVE", "framework_id": framework }));
+        let asked = body(Call::reconcile([("t", None), ("u", Some("a"))].into_iter()));
         let (t, u) = (json!({ "value": "t" }), json!({ "value": "u" }));
         let agent = json!({ "value": "a" });
         assert_eq!(
             asked["reconcile"],
             json!({ "tasks": [{ "task_id": t }, { "task_id": u, "agent_id": agent }] })
         );
-        assert_eq!(body(&Call::kill("t", None, false))["kill"], json!({ "task_id": t }));
+        assert_eq!(body(Call::kill("t", None, false))["kill"], json!({ "task_id": t }));
         let at_once = json!({ "grace_period": { "nanoseconds": 0 } });
         assert_eq!(
-            body(&Call::kill("t", Some("a"), true))["kill"],
+            body(Call::kill("t", Some("a"), true))["kill"],
             json!({ "task_id": t, "agent_id": agent, "kill_policy": at_once })
         );
         let text = |value: &str| Text { value: value.to_owned() };
         let mut status = Status { task_id: text("t"), agent_id: Some(text("a")), ..Status::default() };
         assert!(Call::acknowledge(&status).is_none(), "the answer to a reconciliation");
         status.uuid = Some("dQ==".to_owned());
-        let kept = body(&Call::acknowledge(&status).expect("a call"));
+        let kept = body(Call::acknowledge(&status).expect("a call"));
         assert_eq!(
             kept["acknowledge"],
             json!({ "agent_id": { "value": "a" }, "task_id": { "value": "t" }, "uuid": "dQ==" })

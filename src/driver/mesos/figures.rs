@@ -42,6 +42,8 @@ pub(super) struct Figures {
     pub(super) n_unread: u64,
     /// Ends that are kept back at this moment.
     pub(super) n_kept: usize,
+    /// Agents on which nothing is launched for now.
+    pub(super) n_refusing: usize,
 }
 
 impl Figures {
@@ -119,6 +121,11 @@ impl Figures {
             count("outputs_unreadable", "Tasks of which what they left could not be read", self.n_unread),
             level("outputs_waiting", "Tasks that ended, and whose outputs are looked for", self.n_kept),
             level("tasks", "Tasks that may run", n_tasks),
+            level(
+                "agents_refusing",
+                "Agents that dropped launches, on which nothing is launched for now",
+                self.n_refusing,
+            ),
         ];
         report
     }

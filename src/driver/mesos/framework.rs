@@ -25,6 +25,7 @@ use super::id_file::IdFile;
 use super::offers::{Held, Offers, Parts};
 use super::options::MesosOptions;
 use super::outputs::{Ended as KeptEnd, Kept, Outputs};
+use super::refusing::Refusing;
 use super::session::{Ended, News, Session, begin};
 use super::status::{TaskName, Told, named_by, task_id};
 use super::tasks::{Known, Tasks};
@@ -124,6 +125,7 @@ pub(super) struct Loop<'e> {
     n_redirects: usize,
     tasks: Tasks,
     offers: Offers,
+    refusing: Refusing,
     reported: VecDeque<Reported>,
     outputs: Outputs,
     /// To be sent.
@@ -179,6 +181,7 @@ impl<'e> Loop<'e> {
             n_redirects: 0,
             tasks,
             offers: Offers::default(),
+            refusing: Refusing::default(),
             reported: VecDeque::new(),
             calls: Vec::new(),
             n_deciding: 0,
@@ -250,7 +253,7 @@ impl<'e> Loop<'e> {
         if now >= self.reported_at {
             self.reported_at = now + REPORT_EVERY;
             let status = self.shared.status.lock().clone();
-            self.figures.n_kept = self.outputs.len();
+            (self.figures.n_kept, self.figures.n_refusing) = (self.outputs.len(), self.refusing.len(now));
             self.engine.report_driver(self.figures.report(&status, self.is_suppressed, self.tasks.len()));
         }
     }
@@ -425,10 +428,11 @@ impl<'e> Loop<'e> {
             let is_away = |(from, back): (Timestamp, Option<Timestamp>)| {
                 from <= when + self.options.leave_before && back.is_none_or(|back| when < back)
             };
-            if offered.leaves.is_some_and(is_away) {
+            let is_away = offered.leaves.is_some_and(is_away).then_some(MAINTENANCE_PAUSE);
+            if let Some(pause) = is_away.or_else(|| self.refusing.left(offered.offer.agent.as_str(), now)) {
                 let id = &offered.offer.id;
                 self.figures.ended(id, OfferEnd::Declined, now);
-                self.calls.push(Call::decline([id].into_iter(), MAINTENANCE_PAUSE));
+                self.calls.push(Call::decline([id].into_iter(), pause));
                 continue;
             }
             let held = self.offers.read(&self.options, self.framework_id.as_deref(), offered, now);
@@ -519,6 +523,11 @@ impl<'e> Loop<'e> {
                 let is_at_work = status.state == "TASK_RUNNING";
                 let agent = status.agent_id.as_ref().map(|agent| agent.value.as_str());
                 self.tasks.heard(name, agent, is_at_work, now);
+                match agent {
+                    Some(agent) if is_at_work => self.refusing.runs(agent),
+                    Some(agent) if status.is_dropped() => self.refused_by(agent, now),
+                    _ => {}
+                }
                 if let TaskState::Refused { reason } = &state
                     && self.tasks.has_run(name)
                 {
@@ -568,6 +577,23 @@ impl<'e> Loop<'e> {
                 is_running: false,
                 ticket,
             });
+        }
+    }
+
+    /// An agent drops what is launched on it: for a while nothing more is, and what it offers is given back.
+    fn refused_by(&mut self, agent: &str, now: Instant) {
+        let Ok(agent) = AgentId::new(agent) else { return };
+        let Some(pause) = self.refusing.dropped(agent.as_str(), now) else { return };
+        tracing::warn!(agent = agent.as_str(), ?pause, "an agent drops what is launched on it");
+        let mut ended = self.offers.parked_of(&agent);
+        ended
+            .extend(self.offers.held_of(&agent).into_iter().filter(|id| self.engine.rescinded(id).is_some()));
+        for id in &ended {
+            self.offers.remove(id);
+            self.figures.ended(id, OfferEnd::Declined, now);
+        }
+        if !ended.is_empty() {
+            self.calls.push(Call::decline(ended.iter(), pause));
         }
     }
 
@@ -762,10 +788,11 @@ impl<'e> Loop<'e> {
             self.calls.push(Call::decline(ids, Duration::ZERO));
             return;
         }
-        self.figures.used(ids.clone(), now);
-        let tasks =
-            launches.into_iter().map(|launch| self.task(&launch, agent, &mut parts)).collect::<Vec<_>>();
-        self.calls.push(Call::accept(ids, &tasks));
+        let tasks = launches.iter().map(|launch| self.task(launch, agent, &mut parts)).collect();
+        self.calls.push(Call::accept(ids.clone(), tasks));
+        // Before the next of them is made.
+        self.send();
+        self.figures.used(ids, monotonic());
     }
 
     /// Those that the framework's own executor can be told; the others have ended.

@@ -39,6 +39,7 @@ mod options;
 mod order_tests;
 mod outputs;
 mod recordio;
+mod refusing;
 mod resource;
 mod sandboxes;
 mod session;

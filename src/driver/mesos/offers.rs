@@ -108,6 +108,11 @@ impl Offers {
         Some(held)
     }
 
+    /// The offers of an agent that the engine has.
+    pub(super) fn held_of(&self, agent: &AgentId) -> Vec<OfferId> {
+        self.turns.get(agent).into_iter().flat_map(|turn| turn.offers.iter().cloned()).collect()
+    }
+
     /// The offers of an agent that the engine does not have.
     pub(super) fn parked_of(&self, agent: &AgentId) -> Vec<OfferId> {
         let of = self.parked.iter().filter(|held| held.offer().agent == *agent);

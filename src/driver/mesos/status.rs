@@ -116,6 +116,11 @@ impl Status {
         self.state == "TASK_ERROR" && self.message.contains("is more than available")
     }
 
+    /// Whether an agent got the task and would not have it.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.state == "TASK_DROPPED" && self.reason != NO_OFFER && self.reason != UNKNOWN
+    }
+
     pub(crate) fn read(&self) -> Told {
         let reason = || format!("{}, {}: {}", self.state, self.reason, self.message);
         let ended = |outcome| TaskState::Ended { outcome, usage: Usage::default() };
