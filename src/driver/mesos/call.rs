@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::event::Status;
 use super::options::MesosOptions;
@@ -14,7 +14,8 @@ use crate::model::OfferId;
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     kind: &'static str,
-    part: Value,
+    /// In JSON.
+    part: Option<String>,
 }
 
 pub(super) fn named(value: &str) -> Value {
@@ -34,47 +35,46 @@ fn filters(refuse: Duration) -> Value {
 }
 
 impl Call {
-    /// The whole message.
-    pub(crate) fn body(self, framework_id: &str) -> Vec<u8> {
-        let mut body = Map::new();
-        body.insert("type".into(), self.kind.into());
-        body.insert("framework_id".into(), named(framework_id));
-        if !self.part.is_null() {
-            body.insert(self.kind.to_lowercase(), self.part);
-        }
-        Value::from(body).to_string().into_bytes()
+    fn new(kind: &'static str, part: &Value) -> Self {
+        Self { kind, part: Some(part.to_string()) }
     }
 
-    /// Launches tasks on offers of one agent; what they leave is offered again as soon as may be.
-    pub(crate) fn accept<'o>(offers: impl Iterator<Item = &'o OfferId>, tasks: Vec<Value>) -> Self {
-        // Moved, not copied: there may be hundreds.
-        let mut launch = json!({ "type": "LAUNCH", "launch": {} });
-        launch["launch"]["task_infos"] = tasks.into();
-        let offers: Vec<Value> = offers.map(|offer| named(offer.as_str())).collect();
+    /// The whole message.
+    pub(crate) fn body(&self, framework_id: &str) -> Vec<u8> {
+        let Self { kind, part } = self;
+        let member = part.as_ref().map(|part| format!(r#","{}":{part}"#, kind.to_lowercase()));
+        let (framework, member) = (named(framework_id), member.unwrap_or_default());
+        format!(r#"{{"type":"{kind}","framework_id":{framework}{member}}}"#).into_bytes()
+    }
+
+    /// Launches tasks, each an object in JSON, on offers of one agent; what they leave is offered again as soon as
+    /// may be.
+    pub(crate) fn accept<'o>(offers: impl Iterator<Item = &'o OfferId>, tasks: &[String]) -> Self {
+        let offers = Value::from(offers.map(|offer| named(offer.as_str())).collect::<Vec<_>>());
+        let launch = format!(r#"{{"type":"LAUNCH","launch":{{"task_infos":[{}]}}}}"#, tasks.join(","));
         let filters = filters(Duration::ZERO);
-        let mut part = json!({ "offer_ids": offers, "filters": filters });
-        part["operations"] = vec![launch].into();
-        Self { kind: "ACCEPT", part }
+        let part = format!(r#"{{"offer_ids":{offers},"operations":[{launch}],"filters":{filters}}}"#);
+        Self { kind: "ACCEPT", part: Some(part) }
     }
 
     /// Gives offers back; the same resources come again after `refuse` at the earliest.
     pub(crate) fn decline<'o>(offers: impl Iterator<Item = &'o OfferId>, refuse: Duration) -> Self {
         let offers: Vec<Value> = offers.map(|offer| named(offer.as_str())).collect();
-        Self { kind: "DECLINE", part: json!({ "offer_ids": offers, "filters": filters(refuse) }) }
+        Self::new("DECLINE", &json!({ "offer_ids": offers, "filters": filters(refuse) }))
     }
 
     /// Agrees to leave agents before their maintenance. The master asks again after `refuse` at the earliest.
     pub(crate) fn accept_inverse<'o>(offers: impl Iterator<Item = &'o OfferId>, refuse: Duration) -> Self {
         let offers: Vec<Value> = offers.map(|offer| named(offer.as_str())).collect();
         let part = json!({ "inverse_offer_ids": offers, "filters": filters(refuse) });
-        Self { kind: "ACCEPT_INVERSE_OFFERS", part }
+        Self::new("ACCEPT_INVERSE_OFFERS", &part)
     }
 
     /// Says that a status is kept; none where nobody waits for word of it.
     pub(crate) fn acknowledge(status: &Status) -> Option<Self> {
         let (uuid, agent) = (status.uuid.as_ref()?, status.agent_id.as_ref()?);
         let (agent, task) = (named(&agent.value), named(&status.task_id.value));
-        Some(Self { kind: "ACKNOWLEDGE", part: json!({ "agent_id": agent, "task_id": task, "uuid": uuid }) })
+        Some(Self::new("ACKNOWLEDGE", &json!({ "agent_id": agent, "task_id": task, "uuid": uuid })))
     }
 
     /// Ends a task; as its launch said, or at once.
@@ -83,24 +83,24 @@ impl Call {
         if is_forced {
             part["kill_policy"] = json!({ "grace_period": { "nanoseconds": 0 } });
         }
-        Self { kind: "KILL", part }
+        Self::new("KILL", &part)
     }
 
     /// Asks what became of tasks; the answers are statuses. Of none: of all the master knows. A master that is
     /// told the agent knows what it does not know: a task that an agent it has does not have is gone.
     pub(crate) fn reconcile<'t>(tasks: impl Iterator<Item = (&'t str, Option<&'t str>)>) -> Self {
         let tasks: Vec<Value> = tasks.map(|(id, agent)| task_of(id, agent)).collect();
-        Self { kind: "RECONCILE", part: json!({ "tasks": tasks }) }
+        Self::new("RECONCILE", &json!({ "tasks": tasks }))
     }
 
     /// No offers, until `revive`.
     pub(crate) fn suppress() -> Self {
-        Self { kind: "SUPPRESS", part: Value::Null }
+        Self { kind: "SUPPRESS", part: None }
     }
 
     /// Offers, also of what was declined.
     pub(crate) fn revive() -> Self {
-        Self { kind: "REVIVE", part: Value::Null }
+        Self { kind: "REVIVE", part: None }
     }
 }
 
@@ -192,7 +192,7 @@ mod tests {
     use crate::driver::mesos::event::Text;
     use crate::model::{ExeId, JobId, LaunchName, NodeId, NodeResources};
 
-    fn body(call: Call) -> Value {
+    fn body(call: &Call) -> Value {
         serde_json::from_slice(&call.body("f")).expect("JSON")
     }
 
@@ -202,30 +202,30 @@ mod tests {
         let framework = json!({ "value": "f" });
         let declined = json!({ "type": "DECLINE", "framework_id": framework,
             "decline": { "offer_ids": [{ "value": "o" }], "filters": { "refuse_seconds": 5.0 } } });
-        assert_eq!(body(Call::decline(offers.iter(), Duration::from_secs(5))), declined);
-        let accepted = body(Call::accept(offers.iter(), vec![json!({ "name": "t" })]));
+        assert_eq!(body(&Call::decline(offers.iter(), Duration::from_secs(5))), declined);
+        let accepted = body(&Call::accept(offers.iter(), &[r#"{"name":"t"}"#.to_owned()]));
         assert_eq!(accepted["accept"]["operations"][0]["launch"]["task_infos"], json!([{ "name": "t" }]));
-        let agreed = body(Call::accept_inverse(offers.iter(), Duration::from_secs(5)));
+        let agreed = body(&Call::accept_inverse(offers.iter(), Duration::from_secs(5)));
         assert_eq!(agreed["accept_inverse_offers"]["inverse_offer_ids"], json!([{ "value": "o" }]));
-        assert_eq!(body(Call::revive()), json!({ "type": "REVIVE", "framework_id": framework }));
-        let asked = body(Call::reconcile([("t", None), ("u", Some("a"))].into_iter()));
+        assert_eq!(body(&Call::revive()), json!({ "type": "REVIVE", "framework_id": framework }));
+        let asked = body(&Call::reconcile([("t", None), ("u", Some("a"))].into_iter()));
         let (t, u) = (json!({ "value": "t" }), json!({ "value": "u" }));
         let agent = json!({ "value": "a" });
         assert_eq!(
             asked["reconcile"],
             json!({ "tasks": [{ "task_id": t }, { "task_id": u, "agent_id": agent }] })
         );
-        assert_eq!(body(Call::kill("t", None, false))["kill"], json!({ "task_id": t }));
+        assert_eq!(body(&Call::kill("t", None, false))["kill"], json!({ "task_id": t }));
         let at_once = json!({ "grace_period": { "nanoseconds": 0 } });
         assert_eq!(
-            body(Call::kill("t", Some("a"), true))["kill"],
+            body(&Call::kill("t", Some("a"), true))["kill"],
             json!({ "task_id": t, "agent_id": agent, "kill_policy": at_once })
         );
         let text = |value: &str| Text { value: value.to_owned() };
         let mut status = Status { task_id: text("t"), agent_id: Some(text("a")), ..Status::default() };
         assert!(Call::acknowledge(&status).is_none(), "the answer to a reconciliation");
         status.uuid = Some("dQ==".to_owned());
-        let kept = body(Call::acknowledge(&status).expect("a call"));
+        let kept = body(&Call::acknowledge(&status).expect("a call"));
         assert_eq!(
             kept["acknowledge"],
             json!({ "agent_id": { "value": "a" }, "task_id": { "value": "t" }, "uuid": "dQ==" })

@@ -9,6 +9,7 @@
 //!     to a daemon that has just been started.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -101,7 +102,7 @@ impl MesosExecutor {
     }
 
     /// With these resources; and its id.
-    fn info(&self, framework_id: &str, resources: &[Resource]) -> (String, Value) {
+    fn info(&self, framework_id: &str, resources: &[Resource]) -> (String, Arc<Info>) {
         let mut info = Value::from(self.rest.clone());
         info["type"] = "CUSTOM".into();
         info["framework_id"] = named(framework_id);
@@ -109,7 +110,7 @@ impl MesosExecutor {
         info["resources"] = json!(resources);
         let id = format!("{}-{:016x}", self.name, checksum(&info.to_string()));
         info["executor_id"] = named(&id);
-        (id, info)
+        (id, Arc::new(Info { text: info.to_string(), told: info }))
     }
 
     /// Whether an id is that of one of these: with whatever resources, and perhaps of another file.
@@ -119,7 +120,7 @@ impl MesosExecutor {
     }
 
     /// The one that runs already where an offer comes from.
-    fn running(&self, framework_id: &str, offered: &Offered, kinds: &[Kind]) -> Option<(String, Value)> {
+    fn running(&self, framework_id: &str, offered: &Offered, kinds: &[Kind]) -> Option<(String, Arc<Info>)> {
         if !offered.executors.iter().any(|id| self.is_named_by(id)) {
             return None;
         }
@@ -174,19 +175,36 @@ impl MesosExecutor {
         (!is_told).then_some(why)
     }
 
-    /// Makes a task one of this executor.
-    pub(super) fn carry(&self, task: &mut Value, info: &Value, launch: &Launch, env: &[(String, String)]) {
+    /// Makes a task one of this executor, which is to be added to it.
+    pub(super) fn carry(&self, task: &mut Value, launch: &Launch, env: &[(String, String)]) {
         if let Some(task) = task.as_object_mut() {
             task.remove("command");
         }
         task["data"] = self.data(launch, env).into();
-        task["executor"] = info.clone();
+    }
+}
+
+/// An executor as tasks name it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Info {
+    told: Value,
+    /// The same as it is sent: made once for all of its tasks.
+    text: String,
+}
+
+impl Info {
+    /// Adds it to an object, which has other members.
+    pub(super) fn add_to(&self, task: &mut String) {
+        task.pop();
+        task.push_str(",\"executor\":");
+        task.push_str(&self.text);
+        task.push('}');
     }
 }
 
 /// The executors that are known by their ids.
 #[derive(Debug, Default)]
-pub(super) struct Executors(HashMap<String, Value>);
+pub(super) struct Executors(HashMap<String, Arc<Info>>);
 
 impl Executors {
     /// The executor for tasks on an offer. Where it does not run yet, what it is to have is taken out of what is
@@ -196,7 +214,7 @@ impl Executors {
         executor: &MesosExecutor,
         framework_id: &str,
         offered: &mut Offered,
-    ) -> Option<Value> {
+    ) -> Option<Arc<Info>> {
         let running = offered.executors.iter().filter_map(|id| self.0.get(id));
         if let Some(info) = running.into_iter().find(|info| role_of(info) == offered.role.as_deref()) {
             return Some(info.clone());
@@ -230,14 +248,12 @@ fn kinds(offered: &Offered) -> Vec<Kind> {
 }
 
 /// The role that an executor's resources are allocated to; none where it has none.
-fn role_of(info: &Value) -> Option<&str> {
-    info["resources"][0]["allocation_info"]["role"].as_str()
+fn role_of(info: &Info) -> Option<&str> {
+    info.told["resources"][0]["allocation_info"]["role"].as_str()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::driver::mesos::event::Event;
     use crate::model::{ExeId, FetchUri, JobId, LaunchName, NodeId};
@@ -273,8 +289,8 @@ mod tests {
         offered.replace(serde_json::from_value(parts).expect("resources"));
     }
 
-    fn id(info: &Value) -> &str {
-        info["executor_id"]["value"].as_str().expect("an id")
+    fn id(info: &Info) -> &str {
+        info.told["executor_id"]["value"].as_str().expect("an id")
     }
 
     #[test]
@@ -285,12 +301,16 @@ mod tests {
         let info = executors.of(&executor, "f", &mut first).expect("room");
         assert_eq!((amount(&first, "cpus"), amount(&first, "mem")), (1_800, 32_000));
         let part = |name: &str, value: f64| json!({ "name": name, "scalar": { "value": value }, "type": "SCALAR", "allocation_info": { "role": "r" } });
-        assert_eq!(info["resources"], json!([part("cpus", 0.5), part("mem", 32.0)]));
-        assert_eq!((&info["type"], &info["name"]), (&json!("CUSTOM"), &json!("n")));
+        assert_eq!(info.told["resources"], json!([part("cpus", 0.5), part("mem", 32.0)]));
+        assert_eq!((&info.told["type"], &info.told["name"]), (&json!("CUSTOM"), &json!("n")));
         // It runs: nothing is kept for it, and it is the same wherever its resources would come from now.
         let mut again = offered(&[2.0], &["other", id(&info)], "r");
         assert_eq!(executors.of(&executor, "f", &mut again), Some(info.clone()));
         assert_eq!((amount(&again, "cpus"), amount(&again, "mem")), (2_000, 64_000));
+        let mut task = r#"{"name":"t"}"#.to_owned();
+        info.add_to(&mut task);
+        let task: Value = serde_json::from_str(&task).expect("JSON");
+        assert_eq!(task, json!({ "name": "t", "executor": info.told }));
         // Tasks of another role have an executor of that role.
         let mut other = offered(&[2.0], &[id(&info)], "s");
         let of_other = executors.of(&executor, "f", &mut other).expect("room");
@@ -310,7 +330,7 @@ mod tests {
                 offered
             };
             let info = Executors::default().of(&executor, "f", &mut offered(4.0, &[])).expect("room");
-            assert_eq!(info["resources"][0].get("reservations").is_some(), is_reserved, "{info}");
+            assert_eq!(info.told["resources"][0].get("reservations").is_some(), is_reserved, "{}", info.text);
             let mut rest = offered(cpus, &["other", id(&info)]);
             assert_eq!(Executors::default().of(&executor, "f", &mut rest).as_ref(), Some(&info));
             assert_eq!(rest.offer.amounts, offered(cpus, &[]).offer.amounts, "all of it is for tasks");

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use serde_json::Value;
 
 use super::backoff::{Backoff, Random};
 use super::call::Call;
@@ -788,8 +787,8 @@ impl<'e> Loop<'e> {
             self.calls.push(Call::decline(ids, Duration::ZERO));
             return;
         }
-        let tasks = launches.iter().map(|launch| self.task(launch, agent, &mut parts)).collect();
-        self.calls.push(Call::accept(ids.clone(), tasks));
+        let tasks: Vec<String> = launches.iter().map(|launch| self.task(launch, agent, &mut parts)).collect();
+        self.calls.push(Call::accept(ids.clone(), &tasks));
         // Before the next of them is made.
         self.send();
         self.figures.used(ids, monotonic());
@@ -807,7 +806,7 @@ impl<'e> Loop<'e> {
         launches.into_iter().map(Durable::into_inner).filter(is_tellable).collect()
     }
 
-    fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut Parts) -> Value {
+    fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut Parts) -> String {
         let id = task_id(&launch.cluster_id, launch.name);
         let task = parts.task(launch, &id, agent.as_str(), &self.options);
         let timeout = launch.timeout_s.map(|seconds| Duration::from_secs(seconds.into()));

@@ -5,13 +5,12 @@
 //! R2  No offer is parked for longer than one is held.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use serde_json::Value;
 
 use super::call::{environment, task};
 use super::event::Offered;
-use super::executor::Executors;
+use super::executor::{Executors, Info};
 use super::extras::carry;
 use super::inputs::fetch;
 use super::options::MesosOptions;
@@ -39,7 +38,7 @@ pub(super) struct Offers {
 pub(super) struct Held {
     offered: Offered,
     /// What tasks on it are run by, where that is the framework's own.
-    executor: Option<Value>,
+    executor: Option<Arc<Info>>,
     came: Instant,
 }
 
@@ -52,7 +51,7 @@ struct Turn {
 /// What the offers of one decision have.
 pub(super) struct Parts {
     parts: Vec<Resource>,
-    executor: Option<Value>,
+    executor: Option<Arc<Info>>,
 }
 
 impl Held {
@@ -174,17 +173,19 @@ impl Offers {
 
 impl Parts {
     /// The task that carries out a launch, with what it takes.
-    pub(super) fn task(&mut self, launch: &Launch, id: &str, agent: &str, options: &MesosOptions) -> Value {
+    pub(super) fn task(&mut self, launch: &Launch, id: &str, agent: &str, options: &MesosOptions) -> String {
         let resources = take(&mut self.parts, &launch.resources);
         let env = environment(launch, &resources);
         let mut task = task(launch, (id, agent), &resources, &env, options);
         if let (Some(executor), Some(info)) = (&options.executor, &self.executor) {
-            executor.carry(&mut task, info, launch, &env);
-        } else {
-            carry(&mut task, launch, options);
-            fetch(&mut task);
+            executor.carry(&mut task, launch, &env);
+            let mut text = task.to_string();
+            info.add_to(&mut text);
+            return text;
         }
-        task
+        carry(&mut task, launch, options);
+        fetch(&mut task);
+        task.to_string()
     }
 }
 
