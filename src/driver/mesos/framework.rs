@@ -521,10 +521,12 @@ impl<'e> Loop<'e> {
                 let is_running = state == TaskState::Running;
                 let is_at_work = status.state == "TASK_RUNNING";
                 let agent = status.agent_id.as_ref().map(|agent| agent.value.as_str());
-                self.tasks.heard(name, agent, is_at_work, now);
+                let is_new = self.tasks.heard(name, agent, is_at_work, now);
                 match agent {
-                    Some(agent) if is_at_work => self.refusing.runs(agent),
-                    Some(agent) if status.is_dropped() => self.refused_by(agent, now),
+                    Some(agent) if is_new => self.refusing.runs(agent),
+                    Some(agent) if status.is_dropped() && self.tasks.is_to_start(name) => {
+                        self.refused_by(agent, now);
+                    }
                     _ => {}
                 }
                 if let TaskState::Refused { reason } = &state

@@ -116,9 +116,11 @@ impl Status {
         self.state == "TASK_ERROR" && self.message.contains("is more than available")
     }
 
-    /// Whether an agent got the task and would not have it.
+    /// Whether an agent got the task and would not have it, or any other. One whose executor is about to end takes
+    /// the next.
     pub(crate) fn is_dropped(&self) -> bool {
-        self.state == "TASK_DROPPED" && self.reason != NO_OFFER && self.reason != UNKNOWN
+        let is_of_others = [NO_OFFER, UNKNOWN, "REASON_EXECUTOR_TERMINATED"].contains(&self.reason.as_str());
+        self.state == "TASK_DROPPED" && !is_of_others
     }
 
     pub(crate) fn read(&self) -> Told {
@@ -190,6 +192,19 @@ mod tests {
         assert!(lacks("TASK_ERROR", words));
         assert!(!lacks("TASK_FAILED", words), "it ran");
         assert!(!lacks("TASK_ERROR", "Task uses invalid resources: mem:-1"));
+    }
+
+    #[test]
+    fn an_agent_that_drops_a_task_would_drop_others_too_but_for_some_reasons() {
+        let drops = |state: &str, reason: &str| {
+            let [state, reason] = [state, reason].map(str::to_owned);
+            Status { state, reason, ..Status::default() }.is_dropped()
+        };
+        assert!(drops("TASK_DROPPED", "REASON_AGENT_DRAINING") && drops("TASK_DROPPED", ""));
+        assert!(!drops("TASK_KILLED", "REASON_AGENT_DRAINING"));
+        for reason in [NO_OFFER, UNKNOWN, "REASON_EXECUTOR_TERMINATED"] {
+            assert!(!drops("TASK_DROPPED", reason), "{reason}");
+        }
     }
 
     #[test]

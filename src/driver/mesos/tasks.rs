@@ -157,18 +157,32 @@ impl Tasks {
         }
     }
 
-    /// It is there, on that agent; its time goes by from when its program runs.
-    pub(super) fn heard(&mut self, name: LaunchName, agent: Option<&str>, is_running: bool, now: Instant) {
+    /// It is there, on that agent; its time goes by from when its program runs. True where its program was not
+    /// known to run before, and was launched by this daemon.
+    pub(super) fn heard(
+        &mut self,
+        name: LaunchName,
+        agent: Option<&str>,
+        is_running: bool,
+        now: Instant,
+    ) -> bool {
         let slack = self.grace.saturating_add(OVERDUE);
-        let Some(task) = self.tasks.get_mut(&name) else { return };
+        let Some(task) = self.tasks.get_mut(&name) else { return false };
         (task.ask, task.doubt) = ((now + ASK_AGAIN, ASK_AGAIN), None);
         if let Some(agent) = agent {
             task.known.agent = Some(agent.to_owned());
         }
+        let is_new = is_running && !task.has_run;
         task.has_run |= is_running;
         if let (true, None, Some(timeout)) = (is_running, task.overdue, task.known.timeout) {
             task.overdue = Some(after(now, timeout.saturating_add(slack)));
         }
+        is_new
+    }
+
+    /// Whether it was launched, and neither ran nor is to end.
+    pub(super) fn is_to_start(&self, name: LaunchName) -> bool {
+        self.tasks.get(&name).is_some_and(|task| !task.has_run && task.end.is_none())
     }
 
     /// Whether it is ended since its time is over.
@@ -303,8 +317,10 @@ mod tests {
         let now = monotonic();
         let mut tasks = tasks(now);
         assert_eq!(seconds(now, |at| tasks.due_ends(at)), [0; 0]);
+        assert!(tasks.is_to_start(NAME));
         tasks.end(NAME, now);
         tasks.end(NAME, now + SECOND);
+        assert!(!tasks.is_to_start(NAME));
         let ending = |is_forced| [Ending { id: "id".to_owned(), agent: None, is_forced }];
         assert_eq!(tasks.due_ends(now), ending(false), "its grace is its own");
         assert_eq!(tasks.due_ends(now + SECOND * 7), []);
@@ -320,11 +336,11 @@ mod tests {
         let now = monotonic();
         let mut tasks = Tasks::new(Duration::from_mins(1), Duration::from_secs(3));
         tasks.put(NAME, known(Some(SECOND * 20)), now);
-        tasks.heard(NAME, None, false, now);
+        assert!(!tasks.heard(NAME, None, false, now) && tasks.is_to_start(NAME));
         assert_eq!(seconds(now, |at| tasks.due_ends(at)), [0; 0], "its program does not run yet");
-        tasks.heard(NAME, None, true, now + SECOND);
+        assert!(tasks.heard(NAME, None, true, now + SECOND) && !tasks.is_to_start(NAME));
         // The same word later does not give it more time.
-        tasks.heard(NAME, None, true, now + SECOND * 15);
+        assert!(!tasks.heard(NAME, None, true, now + SECOND * 15), "nor is it new");
         assert_eq!(tasks.due_ends(now + SECOND * 33), []);
         assert!(!tasks.is_overdue(NAME));
         assert_eq!(
@@ -360,7 +376,7 @@ mod tests {
         tasks.recovered(NAME, known(None), now);
         tasks.doubt(NAME, doubt(false), now);
         assert!(!is_lost(&tasks, 59) && is_lost(&tasks, 60), "it may have run under an earlier daemon");
-        assert!(tasks.has_run(NAME));
+        assert!(tasks.has_run(NAME) && !tasks.heard(NAME, None, true, now));
     }
 
     #[test]
