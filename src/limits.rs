@@ -34,6 +34,12 @@ pub const OUTPUT_FILES_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
 /// Entries of directories that are looked at for them: some 100 ms, while news of other ends waits.
 pub const OUTPUT_ENTRIES_MAX: usize = if cfg!(test) { 200 } else { 100_000 };
 
+/// Bytes of the pattern of an output that is looked for: as long as a path may be. A longer one finds nothing.
+pub const OUTPUT_PATTERN_BYTES_MAX: usize = 4_096;
+
+/// Names of such a pattern, so folders one within the other. One with more finds nothing.
+pub const OUTPUT_PATTERN_NAMES_MAX: usize = 64;
+
 /// Bytes that are read at once of what an execution prints: a Mesos agent reads sixteen pages at most.
 pub const PRINTED_BYTES_MAX: usize = 64 << 10;
 
@@ -338,7 +344,13 @@ pub const MESOS_LEFT_LOOKS: usize = 8;
 /// Those of them that look at one machine: it may be silent, and keep each for seconds.
 pub const MESOS_LEFT_LOOKS_EACH: usize = 2;
 
-/// Tasks that wait to be looked at: more come in a burst than in a minute. Few in tests, so that it is reached.
+/// Those of them that look at machines that were silent the last time, in all: the others are for who answers.
+pub const MESOS_LEFT_LOOKS_SILENT: usize = MESOS_LEFT_LOOKS / 2;
+
+/// Findings that wait to go on record before nobody looks on: each may be of some megabytes.
+pub const MESOS_LEFT_FOUND_MAX: usize = 16;
+
+/// Tasks that wait to be looked at, or to go on record with what was found: more come in a burst than in a minute. Few in tests, so that it is reached.
 pub const MESOS_LEFT_WAITING_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
 
 /// Bytes of one line of a trace: a processor of a job is named in five, and thousands of them run in one.
@@ -368,7 +380,8 @@ const _: () =
     assert!(DATA_BYTES_MAX + FACTS_BYTES_MAX + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(PRINTED_BYTES_MAX as u64 * 2 < MESOS_FILES_BYTES_MAX);
 const _: () = assert!(OUTPUT_FILES_MAX * 24 < DATA_BYTES_MAX);
-const _: () = assert!(MESOS_LEFT_LOOKS_EACH < MESOS_LEFT_LOOKS);
+const _: () =
+    assert!(MESOS_LEFT_LOOKS_EACH <= MESOS_LEFT_LOOKS_SILENT && MESOS_LEFT_LOOKS_SILENT < MESOS_LEFT_LOOKS);
 const _: () = assert!(DATASET_FILES_MAX * 8 + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
 const _: () = assert!(BULK_PARTS_DROPPED as usize > BULK_PAGE.div_ceil(BULK_JOBS));

@@ -6,6 +6,7 @@
 //! O2  Nothing but plain files is opened or found, so a reader waits for nobody.
 //! O3  A pattern has as many names as a path that matches it, and none is `..`: nothing outside is found by
 //!     its name, and a walk ends.
+//! O4  A pattern that is longer than the limits say, in bytes or in names, finds nothing.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,9 @@ use glob::{MatchOptions, Pattern};
 use serde_json::{Map, Value};
 
 use crate::launch::{Left, LeftError, LeftFile, OUTPUTS_FILE};
-use crate::limits::{DATA_BYTES_MAX, OUTPUT_ENTRIES_MAX, OUTPUT_FILES_MAX};
+use crate::limits::{
+    DATA_BYTES_MAX, OUTPUT_ENTRIES_MAX, OUTPUT_FILES_MAX, OUTPUT_PATTERN_BYTES_MAX, OUTPUT_PATTERN_NAMES_MAX,
+};
 use crate::model::{FileParameter, Interface, JsonParameter};
 
 /// Files of every sandbox that are about others; no pattern finds them.
@@ -122,7 +125,9 @@ impl Walk<'_> {
     fn find(&mut self, parameter: &FileParameter) -> Result<(), LeftError> {
         let pattern = parameter.pattern.as_deref().unwrap_or_default();
         let names = || pattern.split('/').filter(|name| !name.is_empty() && *name != ".");
-        if names().any(|name| name == "..") {
+        let is_long =
+            pattern.len() > OUTPUT_PATTERN_BYTES_MAX || names().nth(OUTPUT_PATTERN_NAMES_MAX).is_some();
+        if is_long || names().any(|name| name == "..") {
             return Ok(());
         }
         let parts: Vec<Part> = names().map(Part::read).collect();

@@ -56,7 +56,7 @@ impl Corner {
     fn figure(&self, name: &str) -> u64 {
         let url = self.daemon.url.trim_start_matches("http://").trim_end_matches('/');
         let status = Client(url.parse().expect("an address")).get("/api/v1/status").expect(200);
-        status["driver"]["figures"][name].as_u64().unwrap_or_default()
+        status["driver"]["figures"][name].as_u64().expect("a figure")
     }
 
     fn wait_for(&self, status: &str, num_exes: u64, launches: u64) {

@@ -64,7 +64,7 @@ fn job(site: &Site, id: u64) -> Value {
 /// A figure of the framework.
 fn figure(site: &Site, name: &str) -> u64 {
     let status = client(site).get("/api/v1/status").expect(200);
-    status["driver"]["figures"][name].as_u64().unwrap_or_default()
+    status["driver"]["figures"][name].as_u64().expect("a figure")
 }
 
 /// The bytes at an address.

@@ -112,7 +112,9 @@ mod tests {
 
     use super::*;
     use crate::launch::LeftFile;
-    use crate::limits::{OUTPUT_ENTRIES_MAX, OUTPUT_FILES_MAX};
+    use crate::limits::{
+        OUTPUT_ENTRIES_MAX, OUTPUT_FILES_MAX, OUTPUT_PATTERN_BYTES_MAX, OUTPUT_PATTERN_NAMES_MAX,
+    };
     use crate::model::{ExeId, FileParameter, JsonParameter, JsonType};
 
     /// A store with the sandbox of one launch.
@@ -196,6 +198,18 @@ mod tests {
         for nothing in ["", "/", "sub", "../*/a.txt", "sub/../a.txt", "a.txt/*", "none/*", "stdout", "n.txt"]
         {
             check(nothing, &[]);
+        }
+        let deep = |n: usize| vec!["sub"; n].join("/");
+        fs::create_dir_all(fixture.sandbox.join(deep(OUTPUT_PATTERN_NAMES_MAX))).expect("folders");
+        for n in OUTPUT_PATTERN_NAMES_MAX - 1..=OUTPUT_PATTERN_NAMES_MAX {
+            fixture.write(&format!("{}/x.deep", deep(n)), "");
+            let n_found = usize::from(n < OUTPUT_PATTERN_NAMES_MAX);
+            let pattern = format!("{}/*.deep", deep(n));
+            assert_eq!(fixture.find(&pattern).map(|found| found.len()), Ok(n_found), "{n}");
+        }
+        for (n, n_found) in [(0, 1), (1, 0)] {
+            let pattern = format!("{}a.txt", "/".repeat(OUTPUT_PATTERN_BYTES_MAX - "a.txt".len() + n));
+            assert_eq!(fixture.find(&pattern).map(|found| found.len()), Ok(n_found), "{n}");
         }
         let left = fixture.collect(&files("a.txt")).expect("files");
         assert_eq!((left.files[0].output.as_str(), left.files[0].media_type.as_str()), ("out", "text/plain"));

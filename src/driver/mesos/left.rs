@@ -29,6 +29,9 @@ const LOOK_MAX: Duration = Duration::from_mins(1);
 /// What stands for bytes of a name that are no text.
 const NO_TEXT: char = '\u{fffd}';
 
+/// What an agent says, among other words, of a file that it must not open.
+const NOT_PERMITTED: &str = "Permission denied";
+
 /// Of the mode of a file, what kind it is: a plain one, or a folder.
 const KIND: u32 = 0o170_000;
 const PLAIN: u32 = 0o100_000;
@@ -37,7 +40,7 @@ const FOLDER: u32 = 0o040_000;
 /// Why a look told nothing. It may another time.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unseen {
-    /// No agent of the machine has the sandbox.
+    /// No agent of the machine has the sandbox, or can open all that is in it.
     NotThere(String),
     /// An agent does not answer, or not what it is asked.
     Silent(String),
@@ -99,7 +102,8 @@ fn address(agent: &Place, path: &str) -> String {
 }
 
 impl MesosSandboxes {
-    /// What a launch that has ended left of `declared`. The addresses of files are their names.
+    /// What a launch that has ended left of `declared`. The addresses of files are their names. `is_last`: what an
+    /// agent may not have seen now is not there.
     ///
     /// # Errors
     /// Where that could not be seen now, or `is_over`.
@@ -107,18 +111,28 @@ impl MesosSandboxes {
         &self,
         ran: &Ran,
         declared: &Interface,
+        is_last: bool,
         is_over: &AtomicBool,
     ) -> Result<Result<Left, LeftError>, Unseen> {
         let sandbox = self.sandbox(ran, LOOK_MAX)?;
         let top = Path::new("");
         let (agent, list) = sandbox.of_any(|agent| match list(&sandbox, agent, top) {
-            Ok(Some(list)) => Ok((agent.clone(), list)),
-            Ok(None) => Err(sandbox.not_there(agent, "sandbox")),
+            // Nothing at all is also told where the agent could not read the folder.
+            Ok(Some(list)) if is_last || !list.is_empty() => Ok((agent.clone(), list)),
+            Ok(_) => Err(sandbox.not_there(agent, "sandbox")),
             Err(error) => Err(error),
         })?;
-        let mut seen = Seen { sandbox: &sandbox, agent, is_over, folders: HashMap::new(), n_entries: 0 };
+        let mut seen = Seen {
+            sandbox: &sandbox,
+            agent,
+            is_over,
+            folders: HashMap::new(),
+            n_entries: 0,
+            is_unopened: false,
+        };
         let left = seen.keep(top, list).and_then(|_| collect(&mut seen, declared));
         match left {
+            Err(LeftError::Unreadable { reason }) if seen.is_unopened => Err(Unseen::NotThere(reason)),
             Err(LeftError::Unreadable { reason }) => Err(Unseen::Silent(reason)),
             left => Ok(left),
         }
@@ -166,6 +180,8 @@ struct Seen<'s> {
     folders: HashMap<PathBuf, Arc<Folder>>,
     /// In all of them.
     n_entries: usize,
+    /// The agent answers, and could not open a file.
+    is_unopened: bool,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -214,7 +230,7 @@ impl Seen<'_> {
     }
 
     /// At most so many bytes of a plain file, or fewer; none where the agent does not have it, or must not read it.
-    fn read(&self, path: &Path, offset: u64, most: usize) -> Result<Option<Vec<u8>>, LeftError> {
+    fn read(&mut self, path: &Path, offset: u64, most: usize) -> Result<Option<Vec<u8>>, LeftError> {
         self.go_on()?;
         let (sandbox, agent) = (self.sandbox, &self.agent);
         let file = json!({ "path": format!("{}/{}", sandbox.path, path.display()), "offset": offset,
@@ -229,9 +245,14 @@ impl Seen<'_> {
                 let refused = || sandbox.refused(agent, status, b"with no bytes of a file");
                 bytes.map(Some).ok_or_else(|| unreadable(refused()))
             }
-            // Outside of the sandbox; gone; not to be opened by the agent.
-            400 | 404 | 500 => Ok(None),
-            status => Err(unreadable(sandbox.refused(agent, status, &body))),
+            // Outside of the sandbox; gone.
+            400 | 404 => Ok(None),
+            // An agent says so of whatever it could not open now.
+            500 if String::from_utf8_lossy(&body).contains(NOT_PERMITTED) => Ok(None),
+            status => {
+                self.is_unopened = status == 500;
+                Err(unreadable(sandbox.refused(agent, status, &body)))
+            }
         }
     }
 }
@@ -302,7 +323,7 @@ mod tests {
     use super::*;
     use crate::driver::mesos::base64::encode;
     use crate::driver::mesos::options::MesosOptions;
-    use crate::limits::OUTPUT_FILES_MAX;
+    use crate::limits::{OUTPUT_FILES_MAX, OUTPUT_PATTERN_NAMES_MAX};
     use crate::model::{ExeId, FileParameter, JobId, JsonParameter, JsonType, LaunchName};
     use crate::sync::Mutex;
 
@@ -314,6 +335,8 @@ mod tests {
         status: u16,
         /// In place of any list.
         list: Option<String>,
+        /// What it says where it opens nothing.
+        unopened: String,
         asked: Vec<String>,
     }
 
@@ -360,7 +383,7 @@ mod tests {
     fn bytes_at(sandbox: &Path, call: &Value) -> Result<String, (u16, String)> {
         let path = real(sandbox, call["path"].as_str().expect("a path"))?;
         assert!(fs::metadata(&path).expect("it is there").is_file(), "nothing else is opened");
-        let bytes = fs::read(path).map_err(|_| (500, "not opened".to_owned()))?;
+        let bytes = fs::read(path).map_err(|error| (500, format!("Failed to open file at 'x': {error}")))?;
         let number = |name: &str| usize::try_from(call[name].as_u64().expect("a number")).expect("small");
         let rest = bytes.get(number("offset")..).unwrap_or_default();
         let piece = &rest[..rest.len().min(number("length")).min(64 << 10)];
@@ -382,6 +405,7 @@ mod tests {
         let told = match (kind, &script.list) {
             ("LIST_FILES", Some(list)) => Ok(list.clone()),
             ("LIST_FILES", None) => listed(sandbox, asked["path"].as_str().expect("a path")),
+            _ if !script.unopened.is_empty() => Err((500, script.unopened.clone())),
             _ => bytes_at(sandbox, asked),
         };
         told.map_or_else(|refused| refused, |text| (200, text))
@@ -425,7 +449,12 @@ mod tests {
             fs::write(self.sandbox.join(name), bytes).expect("written");
         }
 
-        fn left_on(&self, host: &str, declared: &Interface) -> Result<Result<Left, LeftError>, Unseen> {
+        fn left_on(
+            &self,
+            host: &str,
+            declared: &Interface,
+            is_last: bool,
+        ) -> Result<Result<Left, LeftError>, Unseen> {
             let options = MesosOptions::new(&self.address).expect("an address");
             let ran = Ran {
                 name: LaunchName { exe: ExeId(5), number: 2 },
@@ -436,11 +465,11 @@ mod tests {
                 has_ended: true,
             };
             let sandboxes = MesosSandboxes::of(self.store.path(), options);
-            sandboxes.left(&ran, declared, &AtomicBool::new(false))
+            sandboxes.left(&ran, declared, is_last, &AtomicBool::new(false))
         }
 
         fn left(&self, declared: &Interface) -> Result<Left, LeftError> {
-            self.left_on("h", declared).expect("it is seen")
+            self.left_on("h", declared, true).expect("it is seen")
         }
 
         /// The ends of the addresses, and the sizes, of what a pattern finds.
@@ -497,6 +526,9 @@ mod tests {
         {
             check(nothing, &[]);
         }
+        // As is one with more names than a thread's stack has room for.
+        check(&vec!["a"; 50_000].join("/"), &[]);
+        check(&vec!["sub"; OUTPUT_PATTERN_NAMES_MAX].join("/"), &[]);
         let asked = std::mem::take(&mut fixture.script.lock().asked);
         fixture.find("sub/*.txt").expect("files");
         assert_eq!(fixture.script.lock().asked, ["LIST_FILES /.", "LIST_FILES /sub", "READ_FILE /sub/d.txt"]);
@@ -557,7 +589,7 @@ mod tests {
     fn what_cannot_be_seen_now_is_told_by_whose_fault_that_is() {
         let fixture = Fixture::new();
         let check = |host: &str, is_there: bool, part: &str| {
-            let (is_of_task, reason) = match fixture.left_on(host, &files("*")) {
+            let (is_of_task, reason) = match fixture.left_on(host, &files("*"), false) {
                 Err(Unseen::NotThere(reason)) => (true, reason),
                 Err(Unseen::Silent(reason)) => (false, reason),
                 Ok(left) => panic!("{left:?}"),
@@ -572,6 +604,14 @@ mod tests {
         fixture.script.lock().list = Some("no list".to_owned());
         check("h", true, "no list of files");
         fixture.script.lock().list = None;
+        check("h", false, "has no sandbox of /frameworks/f-1/");
+        assert_eq!(fixture.left(&files("*")), Ok(Left::default()), "an empty one, then");
+        fixture.write("x", "");
+        fixture.script.lock().unopened = "Failed to open file at 'x': Too many open files".to_owned();
+        check("h", false, "answers 500 Failed to open file at 'x': Too many open files");
+        fixture.script.lock().unopened = "Failed to open file at 'x': Permission denied".to_owned();
+        assert_eq!(fixture.left_on("h", &files("*"), false), Ok(Ok(Left::default())), "nobody can have it");
+        fs::remove_file(fixture.sandbox.join("x")).expect("removed");
         fs::remove_dir(&fixture.sandbox).expect("removed");
         check("h", false, "has no sandbox of /frameworks/f-1/");
     }

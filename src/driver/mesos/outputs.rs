@@ -3,21 +3,24 @@
 //! W1  The framework's thread waits for no agent.
 //! W2  An end is kept back once, however often it is told, and no other word of its task is taken meanwhile: so it is
 //!     on record once, with what was found.
-//! W3  What is kept back is not acknowledged. A daemon that ends leaves it to the next one, which is told again.
+//! W3  A look that breaks is one that told nothing.
+//! W4  What is kept back is not acknowledged. A daemon that ends leaves it to the next one, which is told again.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::Status;
 use super::id_file::IdFile;
+use super::left::Unseen;
 use super::looks::{Found, Look, Looks, Next};
 use super::options::MesosOptions;
 use super::sandboxes::MesosSandboxes;
 use crate::clock::monotonic;
 use crate::engine::Engine;
 use crate::launch::{Left, LeftError, TaskState};
-use crate::limits::MESOS_LEFT_LOOKS;
+use crate::limits::{MESOS_LEFT_LOOKS, MESOS_LEFT_WAITING_MAX};
 use crate::model::{LaunchName, Timestamp};
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
 
@@ -130,8 +133,8 @@ impl Outputs {
             return Kept::No(status);
         };
         let Some((ran, declared)) = engine.leaves(name) else { return Kept::No(status) };
-        let now = monotonic();
-        if !shared.add(Look::new(ran, declared, now + self.wait, now)) {
+        let has_room = self.held.len() < MESOS_LEFT_WAITING_MAX;
+        if !has_room || !shared.add(Look::new(ran, Arc::new(declared), self.wait, monotonic())) {
             return Kept::NoRoom;
         }
         self.held.insert(name, Held { status, state: state.clone(), when: engine.now() });
@@ -145,6 +148,9 @@ impl Outputs {
             && !self.held.is_empty()
         {
             self.found = shared.state.lock().looks.take_found();
+            if !self.found.is_empty() {
+                shared.changed.notify_all();
+            }
         }
         while let Some((name, left)) = self.found.pop_front() {
             // What nobody wants any more may be found later.
@@ -179,6 +185,16 @@ impl Drop for Outputs {
     }
 }
 
+/// A look that breaks would leave what it was for waiting for ever.
+fn guarded(
+    look: impl FnOnce() -> Result<Result<Left, LeftError>, Unseen>,
+) -> Result<Result<Left, LeftError>, Unseen> {
+    // What it shares with others are lists and locks, which are whole at any time.
+    catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| {
+        Err(Unseen::NotThere("the look for it broke off, which is a mistake of weighbridge".to_owned()))
+    })
+}
+
 impl Shared {
     /// False where there is no room, or nobody to look.
     fn add(self: &Arc<Self>, look: Look) -> bool {
@@ -200,7 +216,8 @@ impl Shared {
 
     fn work(&self) {
         while let Some(look) = self.next() {
-            let seen = self.sandboxes.left(&look.ran, &look.declared, &self.is_over);
+            let seen =
+                guarded(|| self.sandboxes.left(&look.ran, &look.declared, look.is_last, &self.is_over));
             let mut state = self.state.lock();
             state.looks.over(look, seen, monotonic());
             let wake = state.wake.clone();
@@ -239,7 +256,6 @@ mod tests {
     use super::*;
     use crate::engine::{NewJobType, Options};
     use crate::launch::LeftError;
-    use crate::limits::{MESOS_LEFT_LOOKS_EACH, MESOS_LEFT_WAITING_MAX};
     use crate::model::{
         JobRequest, JobTypeSpec, NodeId, NodeResources, Outcome, Submission, SubmissionId, Usage,
     };
@@ -301,8 +317,7 @@ mod tests {
         let is_kept =
             |name: &&LaunchName| matches!(outputs.keep(&engine, **name, &DONE, status(None)), Kept::Yes);
         let n = names.iter().take_while(is_kept).count();
-        let most = MESOS_LEFT_WAITING_MAX + MESOS_LEFT_LOOKS_EACH;
-        assert!((MESOS_LEFT_WAITING_MAX..=most).contains(&n), "{n}");
+        assert_eq!(n, MESOS_LEFT_WAITING_MAX, "those that are looked at count too");
         assert_eq!(outputs.len(), n);
         assert!(outputs.holds(names[0], &status(None)) && !outputs.holds(names[n + 1], &status(None)));
         assert!(outputs.next().is_none(), "there is time");
@@ -343,6 +358,13 @@ mod tests {
         assert_eq!((again.name, &again.state), (names[0], &DONE));
         assert_eq!((again.status.uuid.as_deref(), &*again.status.state), (Some("AAAA"), "TASK_FINISHED"));
         assert!(outputs.next().is_none());
+    }
+
+    #[test]
+    fn a_look_that_breaks_told_nothing() {
+        assert_eq!(guarded(|| Ok(Ok(Left::default()))), Ok(Ok(Left::default())));
+        let broken = guarded(|| panic!("on purpose"));
+        assert!(matches!(broken, Err(Unseen::NotThere(reason)) if reason.contains("broke off")));
     }
 
     #[test]
