@@ -55,6 +55,9 @@ pub const IMAGE_CHARS_MAX: usize = 500;
 /// Files that are fetched before the command of a job type starts. A launch carries all of them.
 pub const FETCHED_MAX: usize = 64;
 
+/// Bytes of the addresses of input files that a launch carries: more of them than can be fetched for it.
+pub const LAUNCH_FILES_BYTES_MAX: usize = 1 << 20;
+
 /// Bytes of the URI of one, and of the name that it gets: as long as most servers take it.
 pub const URI_BYTES_MAX: usize = 2 << 10;
 
@@ -338,6 +341,10 @@ pub const MESOS_AGENTS_ASKED_MAX: usize = 4;
 /// Bytes of an agent's answer with a piece of a file, which travels in base 64, or with a list of files.
 pub const MESOS_FILES_BYTES_MAX: u64 = 16 << 20;
 
+/// Bytes in which an agent tells its fetcher what to fetch for a task: one variable of an environment, in which Linux
+/// takes 128 KiB, with what else is in there.
+pub const MESOS_URIS_BYTES_MAX: usize = 100 << 10;
+
 /// Threads that look for what tasks left in their sandboxes, each of which asks one agent at a time.
 pub const MESOS_LEFT_LOOKS: usize = 8;
 
@@ -382,6 +389,7 @@ const _: () = assert!(PRINTED_BYTES_MAX as u64 * 2 < MESOS_FILES_BYTES_MAX);
 const _: () = assert!(OUTPUT_FILES_MAX * 24 < DATA_BYTES_MAX);
 const _: () =
     assert!(MESOS_LEFT_LOOKS_EACH <= MESOS_LEFT_LOOKS_SILENT && MESOS_LEFT_LOOKS_SILENT < MESOS_LEFT_LOOKS);
+const _: () = assert!(LAUNCH_FILES_BYTES_MAX > 2 * MESOS_URIS_BYTES_MAX);
 const _: () = assert!(DATASET_FILES_MAX * 8 + CATALOG_TEXT_BYTES_MAX + (1 << 20) < EVENT_BYTES_MAX);
 const _: () = assert!(COMMAND_JOBS_MAX * 16 < BATCH_BYTES_MAX);
 const _: () = assert!(BULK_PARTS_DROPPED as usize > BULK_PAGE.div_ceil(BULK_JOBS));

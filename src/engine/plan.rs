@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::command::Status;
 use super::shell::Engine;
 use super::ticket::Promise;
-use crate::job::execution::value_text;
+use crate::job::execution::{is_address, value_text};
 use crate::launch::{LAUNCH_NAMES, Launch, StatusUpdate, TaskState, TemplateError, fill, fill_variable};
+use crate::limits::LAUNCH_FILES_BYTES_MAX;
 use crate::model::{
     Doc, DocKey, JobId, JobType, LaunchName, NodeId, NodeResources, Outcome, SlotShare, Usage, Values,
     cluster_id, kind,
@@ -55,6 +56,14 @@ pub(super) struct Committed {
     pub(super) offers: Vec<HeldOffer>,
 }
 
+/// What stands for the placeholders of a job.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    values: Values,
+    /// See [`Launch::files`].
+    files: Arc<[String]>,
+}
+
 impl Plan {
     /// True where its command asks for values of its job.
     pub(super) fn asks_values(&self) -> bool {
@@ -74,7 +83,7 @@ impl Plan {
     }
 
     /// The launch, with the placeholders of its command and environment filled.
-    pub(super) fn fill(self, framework: &str, values: &Values) -> Result<Launch, TemplateError> {
+    pub(super) fn fill(self, framework: &str, input: Input) -> Result<Launch, TemplateError> {
         let spec = &self.job_type.spec;
         let own = |name: &str| match LAUNCH_NAMES.iter().position(|known| *known == name)? {
             0 => Some(Cow::Owned(self.job.to_string())),
@@ -83,7 +92,7 @@ impl Plan {
             _ => Some(Cow::Borrowed(spec.name.as_str())),
         };
         let value = |name: &str| {
-            let given = values.iter().find(|(key, _)| key == name);
+            let given = input.values.iter().find(|(key, _)| key == name);
             given.map(|(_, value)| Cow::Borrowed(value.as_str())).or_else(|| own(name))
         };
         let command = spec.command.iter().map(|part| fill(part, value)).collect::<Result<_, _>>()?;
@@ -98,6 +107,7 @@ impl Plan {
         Ok(Launch {
             image: self.image(),
             uris: spec.uris.clone(),
+            files: input.files,
             name: self.name,
             job: self.job,
             exe_num: self.exe_num,
@@ -116,33 +126,38 @@ impl Plan {
 
 impl Engine {
     /// The values of a job; of one that was given a document, the values of that, and the names of its files.
-    fn launch_values(&self, id: JobId) -> Result<Values, OpenError> {
+    fn launch_input(&self, id: JobId) -> Result<Input, OpenError> {
         let tables = &self.0.outside.tables;
         let values = tables.values(id)?;
         if !values.is_empty() {
-            return Ok(values);
+            return Ok(Input { values, files: Arc::default() });
         }
-        let Some(given) = tables.job(id)?.and_then(|job| job.given) else { return Ok(values) };
+        let Some(given) = tables.job(id)?.and_then(|job| job.given) else { return Ok(Input::default()) };
         let doc = |kind, id| tables.doc(DocKey { kind, id, sub: 0 });
         let data = match given.input.as_ref() {
             "" => match doc(kind::JOB_INPUT, id.0)?.as_deref() {
                 Some(Doc::JobInput(input)) => data_of(&input.input),
-                _ => return Ok(values),
+                _ => return Ok(Input::default()),
             },
             input => data_of(input),
         };
         let mut all: Vec<(String, String)> =
             data.json.iter().map(|(name, value)| (name.clone(), value_text(value))).collect();
+        let (mut files, mut bytes) = (Vec::new(), 0);
         for (name, ids) in &data.files {
             let mut names = Vec::new();
             for id in ids {
                 if let Some(Doc::File(file)) = doc(kind::FILE, *id)?.as_deref() {
                     names.push(file.name.clone());
+                    bytes += if is_address(&file.name) { file.name.len() } else { 0 };
+                    if is_address(&file.name) && bytes <= LAUNCH_FILES_BYTES_MAX {
+                        files.push(file.name.clone());
+                    }
                 }
             }
             all.push((name.clone(), names.join(" ")));
         }
-        Ok(all.into())
+        Ok(Input { values: all.into(), files: files.into() })
     }
 
     /// Fills in what was put on record together.
@@ -156,7 +171,7 @@ impl Engine {
     pub(super) fn fill(&self, plan: Durable<Plan>) -> Option<Durable<Launch>> {
         let (plan, proof) = plan.split();
         let name = plan.name;
-        let values = || if plan.asks_values() { self.launch_values(plan.job) } else { Ok(Values::default()) };
+        let input = || if plan.asks_values() { self.launch_input(plan.job) } else { Ok(Input::default()) };
         let ended = |outcome| TaskState::Ended { outcome, usage: Usage::default() };
         // A store that cannot be read is no fault of the job: it uses up no try. Where that may pass, as
         // with a full disk, there was no execution either.
@@ -169,9 +184,9 @@ impl Engine {
             }
         };
         let not_started = |error: TemplateError| ended(Outcome::NotStarted { reason: error.to_string() });
-        let filled = values()
+        let filled = input()
             .map_err(unreadable)
-            .and_then(|values| plan.fill(&self.0.options.framework, &values).map_err(not_started));
+            .and_then(|input| plan.fill(&self.0.options.framework, input).map_err(not_started));
         match filled {
             Ok(launch) => Some(proof.map(|()| launch)),
             Err(state) => {

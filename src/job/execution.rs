@@ -21,13 +21,18 @@ pub(crate) fn value_text(value: &Value) -> String {
     }
 }
 
+/// Whether a file is known by its address, and is not where its path says.
+pub(crate) fn is_address(name: &str) -> bool {
+    name.starts_with("http://")
+}
+
 /// The environment that an input makes: a variable for each value; for a file its path, for several the
 /// directory that they are in. What an execution left is known by where it is, a path or an address.
 pub(crate) fn environment(data: &Data, files: &[FileFact]) -> Vec<(String, String)> {
     let path = |name: &String, ids: &Vec<u64>| match ids.as_slice() {
         [id] => {
             let file = files.iter().find(|file| file.id.0 == *id).map_or("", |file| &file.name);
-            if file.starts_with('/') || file.starts_with("http://") {
+            if file.starts_with('/') || is_address(file) {
                 file.to_string()
             } else {
                 format!("{INPUT_DIRECTORY}/{name}/{file}")

@@ -38,6 +38,9 @@ pub struct Launch {
     pub image: Option<Arc<str>>,
     /// What to fetch into its directory before it starts.
     pub uris: Arc<[FetchUri]>,
+    /// The addresses of those files of its job's input that are known by one, as they may stand in its command and
+    /// environment.
+    pub files: Arc<[String]>,
     /// Seconds until it is to be ended, by whoever runs it, as [`Outcome::TimedOut`].
     pub timeout_s: Option<u32>,
     /// Which graphics processors of the node are its own, where they are slots. The environment tells the same

@@ -104,9 +104,11 @@ fn outputs() -> Value {
 fn the_second_node_of_a_recipe_is_given_what_the_first_one_left_on_its_agent() {
     let Some(site) = Site::new(&[], &[]) else { return };
     put_workspace(&site);
+    // It looks like the address of a file, and is a value: nobody fetches it.
+    let text = "http://127.0.0.1:1/files/download?path=/frameworks/f/executors/e/runs/latest/x";
     let make = "mkdir sub && printf hello > ${OUTPUT_DIR}/sub/\"a note's.txt\" && printf 1 > 1.part && printf 22 > 2.part \
-                && echo '{\"count\": 7, \"TEXT\": \"a b\", \"more\": 1}' > ${OUTPUT_DIR}/seed.outputs.json";
-    put_type(&site, "make", make, &json!({ "outputs": outputs() }));
+                && echo '{\"count\": 7, \"TEXT\": \"a text\", \"more\": 1}' > ${OUTPUT_DIR}/seed.outputs.json";
+    put_type(&site, "make", &make.replace("a text", text), &json!({ "outputs": outputs() }));
     let seen = site.place.path("seen").display().to_string();
     let take = format!(
         "printf '%s|%s|%s|%s|%s|' \"$N\" \"$TEXT\" \"$NOTE\" \"$PARTS\" \"${{OPT-none}}\" > {seen} && cat \"$NOTE\" $PARTS >> {seen}"
@@ -127,12 +129,12 @@ fn the_second_node_of_a_recipe_is_given_what_the_first_one_left_on_its_agent() {
         second["status"] == "COMPLETED"
     });
     let near = "weighbridge-inputs";
-    let given = format!("7|a b|{near}/1/a_note_s.txt|{near}/2/1.part {near}/3/2.part|none|hello122");
+    let given = format!("7|{text}|{near}/1/a_note_s.txt|{near}/2/1.part {near}/3/2.part|none|hello122");
     // Addresses are numbered as a task names them.
     let told = site.place.read("seen");
     let numbers = |text: &str| text.replace(['1', '2', '3'], "#");
     assert_eq!(numbers(&told), numbers(&given));
-    let output = json!({ "files": { "NOTE": [1], "PARTS": [2, 3] }, "json": { "COUNT": 7, "TEXT": "a b" } });
+    let output = json!({ "files": { "NOTE": [1], "PARTS": [2, 3] }, "json": { "COUNT": 7, "TEXT": text } });
     assert_eq!(job(&site, 1)["output"], output);
     assert_eq!(job(&site, 2)["output"], json!({ "files": {}, "json": {} }), "what it was given is not found");
     until("the figures", || figure(&site, "outputs_read") == 2);

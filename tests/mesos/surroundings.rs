@@ -50,6 +50,23 @@ fn a_task_has_the_files_of_its_job_type_in_its_sandbox() {
 }
 
 #[test]
+fn more_files_than_an_agent_can_be_told_of_are_told() {
+    let Some(site) = Site::new(&[], &[]) else { return };
+    let uri = |n: usize| format!("/nowhere/{n}/{}", "x".repeat(2_000));
+    let uris: Vec<String> = (0..64).map(uri).collect();
+    let flags: Vec<&str> = uris.iter().flat_map(|uri| ["--uri", uri.as_str()]).collect();
+    create(&site, "many", &flags, &["true"]);
+    create(&site, "none", &[], &["true"]);
+    site.ask(&["submit", "many"]);
+    site.ask(&["submit", "none"]);
+    until("both", || site.is_done());
+    let end = end(&site, "1");
+    assert_eq!(end["code"], "not-started", "{end:#}");
+    assert!(end["text"].as_str().is_some_and(|text| text.contains("64 files are to be fetched")), "{end:#}");
+    assert_eq!(site.ask(&["job", "2"])["status"], "COMPLETED");
+}
+
+#[test]
 fn an_image_is_handed_on_and_its_end_is_told_where_agents_know_none() {
     let Some(mut site) = Site::new(&[], &[]) else { return };
     create(&site, "boxed", &["--image", "h/boxed:1"], &["true"]);

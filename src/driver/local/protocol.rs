@@ -15,7 +15,7 @@ use crate::launch::{Known, Launch, StatusUpdate};
 use crate::model::{JobId, LaunchName};
 
 /// Changes with every change of what is said.
-pub(super) const PROTOCOL_VERSION: u8 = 3;
+pub(super) const PROTOCOL_VERSION: u8 = 4;
 
 /// Largest frame: a thousand entries, or one launch with a command as long as Linux takes it (2 MiB
 /// of arguments and environment).
@@ -185,6 +185,7 @@ mod tests {
             gpus: Vec::new(),
             image: None,
             uris: Arc::default(),
+            files: Arc::default(),
         }
     }
 

@@ -246,6 +246,7 @@ fn launch(exe: u64, command: &[&str]) -> Launch {
         gpus: Vec::new(),
         image: None,
         uris: Arc::default(),
+        files: Arc::default(),
     }
 }
 

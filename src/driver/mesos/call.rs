@@ -278,6 +278,7 @@ mod tests {
             gpus: Vec::new(),
             image: None,
             uris: Arc::default(),
+            files: Arc::default(),
         };
         let env = environment(&launch, &[]);
         let mut options = MesosOptions::new("m").expect("an address");

@@ -377,6 +377,7 @@ mod tests {
             env: Vec::new(),
             image: None,
             uris: Arc::default(),
+            files: Arc::default(),
             timeout_s: None,
             gpus: Vec::new(),
         };

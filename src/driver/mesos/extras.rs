@@ -104,6 +104,7 @@ mod tests {
             env: Vec::new(),
             image: image.map(Into::into),
             uris: uris.into(),
+            files: Arc::default(),
             timeout_s: None,
             gpus: Vec::new(),
         }

@@ -21,7 +21,7 @@ use super::event::{Event, Offered, Status};
 use super::figures::{Figures, OfferEnd};
 use super::handle::{MesosError, Shared, id_error};
 use super::id_file::IdFile;
-use super::offers::{Held, Offers, Parts};
+use super::offers::{Held, Offers, Parts, cannot_fetch};
 use super::options::MesosOptions;
 use super::outputs::{Ended as KeptEnd, Kept, Outputs};
 use super::refusing::Refusing;
@@ -796,21 +796,29 @@ impl<'e> Loop<'e> {
         self.figures.used(ids, monotonic());
     }
 
-    /// Those that the framework's own executor can be told; the others have ended.
+    /// Those that the framework's own executor, or an agent's fetcher, can be told; the others have ended.
     fn tellable(&self, launches: Vec<Durable<Launch>>) -> Vec<Launch> {
         let is_tellable = |launch: &Launch| {
-            let why = self.options.executor.as_ref().and_then(|executor| executor.cannot_tell(launch));
-            let Some(why) = why else { return true };
-            let outcome = Outcome::NotStarted { reason: why.to_owned() };
+            let why = match &self.options.executor {
+                Some(executor) => executor.cannot_tell(launch).map(str::to_owned),
+                None => cannot_fetch(launch, self.own_id(), &self.options),
+            };
+            let Some(reason) = why else { return true };
+            let outcome = Outcome::NotStarted { reason };
             drop(self.tell(launch.name, &TaskState::Ended { outcome, usage: Usage::default() }));
             false
         };
         launches.into_iter().map(Durable::into_inner).filter(is_tellable).collect()
     }
 
+    /// The framework's id; empty before it has one.
+    fn own_id(&self) -> &str {
+        self.framework_id.as_deref().unwrap_or_default()
+    }
+
     fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut Parts) -> String {
         let id = task_id(&launch.cluster_id, launch.name);
-        let task = parts.task(launch, &id, agent.as_str(), &self.options);
+        let task = parts.task(launch, (&id, agent.as_str()), (self.own_id(), &self.options));
         let timeout = launch.timeout_s.map(|seconds| Duration::from_secs(seconds.into()));
         let known = Known { id, node: Some(launch.node), agent: Some(agent.as_str().to_owned()), timeout };
         self.tasks.launched(launch.name, known, monotonic());

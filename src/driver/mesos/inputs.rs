@@ -1,6 +1,14 @@
-//! Files that other tasks left, for a task that is given their addresses: an agent fetches them into its sandbox.
+//! Files that other tasks left, for a task that is given them: an agent fetches them into its sandbox.
+//!
+//! N1  Nothing is fetched but the files of the input of its job, and of those only what is in a sandbox of this
+//!     framework, by an address as it goes on record. Whatever else is in a text stays as it is.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde_json::{Value, json};
+
+use crate::limits::MESOS_URIS_BYTES_MAX;
 
 /// The folder of a sandbox with what was fetched: each file in one of its own, so that no two names clash.
 pub(super) const INPUTS: &str = "weighbridge-inputs";
@@ -10,24 +18,14 @@ const IN_IMAGE: &str = "/mnt/mesos/sandbox";
 
 const HTTP: &str = "http://";
 
-/// How the address of a file in a sandbox goes on behind that of its agent.
+/// How the address of a file in a sandbox goes on behind that of its agent, up to the framework.
 const DOWNLOAD: &str = "/files/download?path=/frameworks/";
 
-/// The end of the address that begins here; none where it is none of a file in a sandbox.
-fn end_of_address(text: &str) -> Option<usize> {
-    let (agent, _) = text.strip_prefix(HTTP)?.split_once('/')?;
-    let is_agent = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    let begin = HTTP.len() + agent.len();
-    let path = text[begin..].strip_prefix(DOWNLOAD)?;
-    let end = path.find(|c: char| !c.is_ascii_alphanumeric() && !"/-._~%".contains(c)).unwrap_or(path.len());
-    let is_file = end > 0 && !path[..end].ends_with('/');
-    let is_whole = is_file && !agent.is_empty() && agent.chars().all(is_agent);
-    is_whole.then_some(begin + DOWNLOAD.len() + end)
-}
+/// What Mesos adds to a URI when it tells its fetcher of it.
+const URI_BYTES_MORE: usize = 64;
 
-/// The name of the file at an address. What a fetcher refuses in names, and what a shell takes apart, is `_`.
-fn name(address: &str) -> String {
-    let coded = address.rsplit('/').next().unwrap_or_default();
+/// The bytes behind a text in which some are written as `%` and two digits.
+fn decoded(coded: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = coded.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -36,23 +34,63 @@ fn name(address: &str) -> String {
         bytes.push(byte.unwrap_or(first));
         rest = &after[if byte.is_some() { 2 } else { 0 }..];
     }
-    let is_good = |c: char| !c.is_control() && !c.is_whitespace() && !"\\'\"/".contains(c);
-    String::from_utf8_lossy(&bytes).chars().map(|c| if is_good(c) { c } else { '_' }).collect()
+    bytes
 }
 
-/// The files that a task is to have.
-struct Inputs {
+/// Whether it is the address of a file in a sandbox of the framework, as it goes on record.
+fn is_of_sandbox(address: &str, framework: &str) -> bool {
+    let Some((agent, _)) = address.strip_prefix(HTTP).and_then(|rest| rest.split_once('/')) else {
+        return false;
+    };
+    let is_agent = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    let path = address[HTTP.len() + agent.len()..].strip_prefix(DOWNLOAD);
+    let Some(path) = path.and_then(|path| path.strip_prefix(framework)?.strip_prefix("/executors/")) else {
+        return false;
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._~%".contains(c);
+    let is_within = |part: &str| !["", ".", ".."].map(str::as_bytes).contains(&&*decoded(part));
+    !framework.is_empty()
+        && !agent.is_empty()
+        && agent.chars().all(is_agent)
+        && path.chars().all(is_plain)
+        && path.split('/').all(is_within)
+}
+
+/// The name of the file at an address. What a fetcher refuses in names, and what a shell takes apart, is `_`.
+fn name(address: &str) -> String {
+    let name = decoded(address.rsplit('/').next().unwrap_or_default());
+    let is_good =
+        |c: char| c.is_ascii_alphanumeric() || "-._".contains(c) || !(c.is_ascii() || c.is_control());
+    let name: String =
+        String::from_utf8_lossy(&name).chars().map(|c| if is_good(c) { c } else { '_' }).collect();
+    if ["", ".", ".."].contains(&name.as_str()) { "_".to_owned() } else { name }
+}
+
+/// The longest of the keys that a text begins with.
+fn longest<'k>(known: &BTreeMap<&'k str, Option<usize>>, text: &str) -> Option<&'k str> {
+    let mut begin = text;
+    loop {
+        let (&key, _) = known.range::<str, _>((Bound::Unbounded, Bound::Included(begin))).next_back()?;
+        if text.starts_with(key) {
+            return Some(key);
+        }
+        // All keys that follow this one are no beginnings: a shorter one is a beginning of what both have.
+        let n = key.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
+        begin = &text[..text.floor_char_boundary(n)];
+    }
+}
+
+/// The files that a task may have, and those that it is to have.
+struct Inputs<'f> {
     /// What stands before the path of one.
     top: String,
-    /// Their addresses, in the order in which they came.
-    addresses: Vec<String>,
+    /// All addresses, and which of the paths each has that is wanted.
+    known: BTreeMap<&'f str, Option<usize>>,
+    /// Those that are wanted in the order in which they came, and their paths below the sandbox.
+    wanted: Vec<(&'f str, String)>,
 }
 
-impl Inputs {
-    fn path(&self, n: usize) -> String {
-        format!("{INPUTS}/{}/{}", n + 1, name(&self.addresses[n]))
-    }
-
+impl<'f> Inputs<'f> {
     /// Puts paths in the place of addresses.
     fn found_in(&mut self, text: &mut Value) {
         let Some(old) = text.as_str().filter(|text| text.contains(DOWNLOAD)) else { return };
@@ -60,22 +98,27 @@ impl Inputs {
         while let Some(at) = rest.find(HTTP) {
             let (before, from) = rest.split_at(at);
             new.push_str(before);
-            let Some(end) = end_of_address(from) else {
+            let Some(address) = longest(&self.known, from) else {
                 new.push_str(HTTP);
                 rest = &from[HTTP.len()..];
                 continue;
             };
-            let known = self.addresses.iter().position(|known| *known == from[..end]);
-            let n = known.unwrap_or_else(|| {
-                self.addresses.push(from[..end].to_owned());
-                self.addresses.len() - 1
-            });
             new.push_str(&self.top);
-            new.push_str(&self.path(n));
-            rest = &from[end..];
+            let n = self.want(address);
+            new.push_str(&self.wanted[n].1);
+            rest = &from[address.len()..];
         }
         new.push_str(rest);
         *text = new.into();
+    }
+
+    fn want(&mut self, address: &'f str) -> usize {
+        let n = self.known.entry(address).or_default();
+        *n.get_or_insert_with(|| {
+            let path = format!("{INPUTS}/{}/{}", self.wanted.len() + 1, name(address));
+            self.wanted.push((address, path));
+            self.wanted.len() - 1
+        })
     }
 }
 
@@ -84,12 +127,13 @@ fn has_image(task: &Value) -> bool {
     ["/container/docker/image", "/container/mesos/image"].iter().any(|path| task.pointer(path).is_some())
 }
 
-/// Has an agent fetch the files on agents that the command or the environment of a task names, and names them by
+/// Has an agent fetch those of `files` that the command or the environment of a task names, and names them by
 /// where they are then. In an image, `OUTPUT_DIR` is the sandbox.
-pub(super) fn fetch(task: &mut Value) {
+pub(super) fn fetch(task: &mut Value, files: &[String], framework: &str) {
     let has_image = has_image(task);
     let top = if has_image { format!("{IN_IMAGE}/") } else { String::new() };
-    let mut inputs = Inputs { top, addresses: Vec::new() };
+    let files = files.iter().map(String::as_str).filter(|file| is_of_sandbox(file, framework));
+    let mut inputs = Inputs { top, known: files.map(|file| (file, None)).collect(), wanted: Vec::new() };
     let command = &mut task["command"];
     inputs.found_in(&mut command["value"]);
     for argument in command["arguments"].as_array_mut().into_iter().flatten() {
@@ -102,13 +146,30 @@ pub(super) fn fetch(task: &mut Value) {
             variable["value"] = IN_IMAGE.into();
         }
     }
-    if inputs.addresses.is_empty() {
+    if inputs.wanted.is_empty() {
         return;
     }
-    let uri = |(n, address): (usize, &String)| json!({ "value": address, "output_file": inputs.path(n), "extract": false, "cache": false });
+    let uri = |(address, path): (&str, String)| json!({ "value": address, "output_file": path, "extract": false, "cache": false });
     let mut uris = command["uris"].as_array().cloned().unwrap_or_default();
-    uris.extend(inputs.addresses.iter().enumerate().map(uri));
+    uris.extend(inputs.wanted.into_iter().map(uri));
     command["uris"] = uris.into();
+}
+
+/// Why an agent could not have it all fetched; none where it can.
+pub(super) fn too_many(task: &Value) -> Option<String> {
+    let uris = task.pointer("/command/uris").and_then(Value::as_array)?;
+    // Mesos writes a slash as two characters.
+    let bytes_of = |uri: &Value| {
+        let text = uri.to_string();
+        text.len() + text.matches('/').count() + URI_BYTES_MORE
+    };
+    let bytes: usize = uris.iter().map(bytes_of).sum();
+    let n = uris.len();
+    (bytes > MESOS_URIS_BYTES_MAX).then(|| {
+        format!(
+            "{n} files are to be fetched for it, which an agent would be told in {bytes} bytes, and              {MESOS_URIS_BYTES_MAX} are what it takes: have its job type fetch less, or its job be given fewer files"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -118,7 +179,7 @@ mod tests {
     const SANDBOX: &str = "http://10.0.0.1:5051/files/download?path=/frameworks/f/executors/e/runs/latest";
 
     #[test]
-    fn addresses_of_sandboxes_are_fetched_and_named_by_where_they_are_then() {
+    fn files_of_the_input_are_fetched_and_named_by_where_they_are_then() {
         let (a, b) = (format!("{SANDBOX}/out/a.txt"), format!("{SANDBOX}/b%20%27c%C3%BC.tif"));
         let mut task = json!({ "command": {
             "value": "sh",
@@ -126,12 +187,13 @@ mod tests {
             "environment": { "variables": [
                 { "name": "BOTH", "value": format!("{a} {b}") },
                 { "name": "OUTPUT_DIR", "value": "." },
-                { "name": "OTHER", "value": "http://h/files/download?path=/var/x http:///files/download?path=/frameworks/x" },
+                { "name": "OTHER", "value": format!("http://h/x http:// {SANDBOX}/other") },
             ] },
             "uris": [{ "value": "http://h/x.tgz" }],
         } });
         let mut in_image = task.clone();
-        fetch(&mut task);
+        let files = [b.clone(), a.clone(), format!("{SANDBOX}/unused")];
+        fetch(&mut task, &files, "f");
         let (near_a, near_b) = ("weighbridge-inputs/1/a.txt", "weighbridge-inputs/2/b__cü.tif");
         let command = &task["command"];
         assert_eq!(command["arguments"][2], format!("cat '{near_a}'; cat {near_b}:{near_a}"));
@@ -144,7 +206,7 @@ mod tests {
         let uri = |address: &str, near: &str| json!({ "value": address, "output_file": near, "extract": false, "cache": false });
         assert_eq!(command["uris"], json!([{ "value": "http://h/x.tgz" }, uri(&a, near_a), uri(&b, near_b)]));
         in_image["container"] = json!({ "type": "MESOS", "mesos": { "image": { "type": "DOCKER" } } });
-        fetch(&mut in_image);
+        fetch(&mut in_image, &files, "f");
         let variables = &in_image["command"]["environment"]["variables"];
         let both = format!("/mnt/mesos/sandbox/{near_a} /mnt/mesos/sandbox/{near_b}");
         assert_eq!(
@@ -154,19 +216,84 @@ mod tests {
         assert_eq!(in_image["command"]["uris"], task["command"]["uris"], "relative to the sandbox");
     }
 
+    /// A text as a task of a job with those files has it, and the addresses of what is fetched.
+    fn given(text: &str, files: &[&str]) -> (String, Vec<String>) {
+        let mut task = json!({ "command": { "arguments": [text] } });
+        let files: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
+        fetch(&mut task, &files, "f");
+        let uris = task["command"]["uris"].as_array().cloned().unwrap_or_default();
+        let address = |uri: &Value| uri["value"].as_str().expect("an address").to_owned();
+        let text = task["command"]["arguments"][0].as_str().expect("a text").to_owned();
+        (text, uris.iter().map(address).collect())
+    }
+
     #[test]
-    fn a_task_that_names_none_is_left_as_it_is() {
-        let task = json!({ "command": { "value": "run", "arguments": ["run", "http://h/x", "-"] } });
-        let mut same = task.clone();
-        fetch(&mut same);
-        assert_eq!(same, task);
-        let check = |text: &str, end| assert_eq!(end_of_address(text), end, "{text}");
-        check(&format!("{SANDBOX}/x, and"), Some(SANDBOX.len() + 2));
-        for none in
-            ["", "http://", "http://h", "http://h/files/download?path=/frameworks/", "http://a b/files"]
-        {
-            check(none, None);
+    fn nothing_else_that_looks_like_an_address_is_touched() {
+        let own = format!("{SANDBOX}/a");
+        for text in [own.clone(), format!("{{\"url\": \"{own}\"}}"), "http://h/x".to_owned(), String::new()] {
+            assert_eq!(given(&text, &[]), (text.clone(), vec![]), "of a job without files");
+            assert_eq!(given(&text, &[&format!("{SANDBOX}/b")]), (text.clone(), vec![]), "of another file");
         }
-        check(&format!("{SANDBOX}/"), None);
+        // As they may be on record by hand.
+        for file in [
+            "http://h/x".to_owned(),
+            "http://h/files/download?path=/var/log".to_owned(),
+            format!("{SANDBOX}/a/"),
+            format!("{SANDBOX}/../../x"),
+            format!("{SANDBOX}/%2e./x"),
+            format!("{SANDBOX}/a&x=1"),
+            format!("{SANDBOX}/a b"),
+            SANDBOX.replace("/f/", "/g/"),
+            SANDBOX.replace("/f/", "/f2/"),
+            SANDBOX.replace("10.0.0.1:5051", ""),
+            SANDBOX.replace("10.0.0.1", "x@h"),
+        ] {
+            assert_eq!(given(&file, &[&file]), (file.clone(), vec![]));
+        }
+        assert!(!is_of_sandbox("http://h/files/download?path=/frameworks//executors/x", ""));
+    }
+
+    #[test]
+    fn an_address_ends_where_that_of_the_file_ends() {
+        let [a, ab] = ["a", "a.b"].map(|name| format!("{SANDBOX}/{name}"));
+        let (told, fetched) = given(&format!("see {a}.txt, {a}. {ab}.bak {ab}c"), &[&ab, &a]);
+        let (near_a, near_ab) = ("weighbridge-inputs/1/a", "weighbridge-inputs/2/a.b");
+        assert_eq!(told, format!("see {near_a}.txt, {near_a}. {near_ab}.bak {near_ab}c"), "the longest wins");
+        assert_eq!(fetched, [a, ab]);
+    }
+
+    #[test]
+    fn the_longest_beginning_is_found_past_keys_that_are_none() {
+        let known: BTreeMap<&str, Option<usize>> =
+            ["ab", "abcx", "abcy", "abd", "b"].map(|key| (key, None)).into();
+        let check = |text: &str, expected| assert_eq!(longest(&known, text), expected, "{text}");
+        check("abcz", Some("ab"));
+        check("abcyz", Some("abcy"));
+        check("abü", Some("ab"));
+        check("az", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_name_has_nothing_that_a_shell_takes_apart() {
+        let check = |coded: &str, expected: &str| assert_eq!(name(&format!("{SANDBOX}/{coded}")), expected);
+        check("a-b_c.1%C3%BC", "a-b_c.1ü");
+        check("%24%3B%26%7C%3C%3E%28%29%2A%3F%5B%60%7E%0A%2F%C2%85%7F", &"_".repeat(17));
+        check("%2E%2E", "_");
+        check(".", "_");
+        check("...", "...");
+        check("%zz%2", "_zz_2");
+    }
+
+    #[test]
+    fn what_an_agent_cannot_be_told_is_too_much() {
+        let task = |n: usize, length: usize| json!({ "command": { "uris": vec![json!({ "value": "x".repeat(length) }); n] } });
+        assert_eq!(too_many(&json!({ "command": {} })), None);
+        assert_eq!(too_many(&task(64, 1_000)), None);
+        let why = too_many(&task(64, 2_048)).expect("too much");
+        assert!(why.starts_with("64 files"), "{why}");
+        // A slash counts twice.
+        let slashes = json!({ "command": { "uris": [{ "value": "/".repeat(MESOS_URIS_BYTES_MAX / 2) }] } });
+        assert!(too_many(&slashes).is_some());
     }
 }

@@ -12,7 +12,7 @@ use super::call::{environment, task};
 use super::event::Offered;
 use super::executor::{Executors, Info};
 use super::extras::carry;
-use super::inputs::fetch;
+use super::inputs::{fetch, too_many};
 use super::options::MesosOptions;
 use super::resource::{Resource, take};
 use crate::launch::Launch;
@@ -173,7 +173,12 @@ impl Offers {
 
 impl Parts {
     /// The task that carries out a launch, with what it takes.
-    pub(super) fn task(&mut self, launch: &Launch, id: &str, agent: &str, options: &MesosOptions) -> String {
+    pub(super) fn task(
+        &mut self,
+        launch: &Launch,
+        (id, agent): (&str, &str),
+        (framework, options): (&str, &MesosOptions),
+    ) -> String {
         let resources = take(&mut self.parts, &launch.resources);
         let env = environment(launch, &resources);
         let mut task = task(launch, (id, agent), &resources, &env, options);
@@ -184,9 +189,20 @@ impl Parts {
             return text;
         }
         carry(&mut task, launch, options);
-        fetch(&mut task);
+        fetch(&mut task, &launch.files, framework);
         task.to_string()
     }
+}
+
+/// Why an agent could not have all fetched that a launch is to have; none where it can.
+pub(super) fn cannot_fetch(launch: &Launch, framework: &str, options: &MesosOptions) -> Option<String> {
+    if launch.uris.is_empty() && launch.files.is_empty() && options.tasks.is_none() {
+        return None;
+    }
+    let mut task = task(launch, ("", ""), &[], &launch.env, options);
+    carry(&mut task, launch, options);
+    fetch(&mut task, &launch.files, framework);
+    too_many(&task)
 }
 
 #[cfg(test)]
