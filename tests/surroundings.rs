@@ -5,11 +5,13 @@ mod common;
 #[expect(dead_code, reason = "shared with tests/api.rs")]
 mod http;
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{Daemon, Place, jobs_in, until};
+use common::{Daemon, Place, Process, jobs_in, until};
 use http::Client;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use weighbridge::{
     Durable, Engine, FetchUri, JobId, JobRequest, JobTypeChange, JobTypeError, JobTypeId, JobTypeSpec,
@@ -304,5 +306,13 @@ fn a_daemon_on_this_machine_tells_why_a_job_of_scales_did_not_start() {
             assert!(text.contains("--local-images ignore") && text.contains("image:1"), "{text}");
         }
         assert_eq!(daemon.end().code(), Some(0));
+        let again =
+            place.command(&["serve", "--listen", "127.0.0.1:0", "--store", how, "--local-images", how]);
+        let again = Process::start_to(again, File::create(place.path("line")).expect("a file"));
+        until("its line", || place.read("line").contains("http://"));
+        again.signal(Signal::TERM);
+        let told = again.wait().expect(0);
+        let warns = told.stderr.contains("job types with an image: 1, seed:1.0.0 among them");
+        assert_eq!(warns, !is_run, "{}", told.stderr);
     }
 }

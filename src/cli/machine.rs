@@ -165,6 +165,9 @@ impl Machine {
             Failure::failed("executor", format_args!("could not start the executor: {error}"))
                 .help(format_args!("{} may say more", log.display()))
         };
+        if self.images == LocalImages::Refuse {
+            warn_of_images(&self.engine);
+        }
         let command = supervisor::command(&self.store);
         let sandboxes = Arc::new(LocalOutputs::of(&self.store).map_err(|error| failed(&error))?);
         self.engine.collect_outputs(sandboxes.clone());
@@ -235,6 +238,21 @@ impl Machine {
         self.stop();
         self.engine.close().map_err(|error| close_failure(&error))
     }
+}
+
+/// Says which types have jobs that end at once, since this machine runs no images.
+fn warn_of_images(engine: &Engine) {
+    let view = engine.view();
+    let kinds = view.types.iter().map(|kind| &kind.job_type);
+    let mut boxed = kinds.filter(|kind| kind.spec.is_active && view.catalog.image(kind).is_some()).peekable();
+    let Some(first) = boxed.peek().map(|kind| format!("{}:{}", kind.spec.name, kind.spec.version)) else {
+        return;
+    };
+    let n = boxed.count();
+    tracing::warn!(
+        "job types with an image: {n}, {first} among them; this machine runs none, and their jobs end as not-started: \
+         `job-type edit --image none` takes an image away, and --local-images ignore runs commands without"
+    );
 }
 
 /// A stable word for why a store does not open.

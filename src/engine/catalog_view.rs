@@ -91,8 +91,7 @@ impl CatalogView {
     /// The image that new jobs of a type run in; none where that is none.
     pub fn image<'v>(&'v self, kind: &'v JobType) -> Option<&'v str> {
         let newest = self.job_type(kind.id).and_then(|known| self.job_type_revision(kind.id, known.revision));
-        let image = newest.map(|revision| revision.docker_image.as_str()).filter(|image| !image.is_empty());
-        image.or(kind.spec.image.as_deref())
+        kind.spec.image_in(newest.map(|revision| revision.docker_image.as_str()))
     }
 
     /// A revision of a job type.

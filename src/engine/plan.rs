@@ -74,12 +74,11 @@ impl Plan {
 
     /// The image of the job's revision of its type, else the one that the type has now.
     fn image(&self) -> Option<Arc<str>> {
-        match self.revision.as_deref() {
-            Some(Doc::JobTypeRevision(known)) if !known.docker_image.is_empty() => {
-                Some(known.docker_image.as_str().into())
-            }
-            _ => self.job_type.spec.image.clone(),
-        }
+        let of_revision = match self.revision.as_deref() {
+            Some(Doc::JobTypeRevision(known)) => Some(known.docker_image.as_str()),
+            _ => None,
+        };
+        self.job_type.spec.image_in(of_revision).map(Into::into)
     }
 
     /// The launch, with the placeholders of its command and environment filled.

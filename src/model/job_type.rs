@@ -113,6 +113,11 @@ pub struct JobTypeSpec {
 }
 
 impl JobTypeSpec {
+    /// The image that jobs run in: that of their revision of the type, where it names one, else the type's.
+    pub(crate) fn image_in<'s>(&'s self, of_revision: Option<&'s str>) -> Option<&'s str> {
+        of_revision.filter(|image| !image.is_empty()).or(self.image.as_deref())
+    }
+
     /// A type without a command that asks for nothing.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self {

@@ -152,10 +152,7 @@ impl Engine {
             }
             _ => (Value::Null, String::new()),
         };
-        let docker_image = match kind.spec.image.as_deref() {
-            Some(image) if docker_image.is_empty() => image.to_owned(),
-            _ => docker_image,
-        };
+        let docker_image = kind.spec.image_in(Some(&docker_image)).unwrap_or_default().to_owned();
         let (queued, input) = (job.queued?, self.job_input(&job));
         let files = self.files_of(&input);
         let known = Some(&manifest).filter(|manifest| !manifest.is_null()).cloned();

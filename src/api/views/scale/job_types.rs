@@ -27,17 +27,14 @@ pub(in crate::api) struct JobTypeLine {
 impl JobTypeLine {
     pub(in crate::api) fn new(kind: &JobType, catalog: &CatalogView) -> Self {
         let details = catalog.job_type(kind.id);
+        let of_next = details.map(|details| details.docker_image.as_str());
         Self {
             base: JobTypeBase::new(kind, catalog),
             max_scheduled: kind.spec.max_scheduled,
             max_tries: kind.spec.max_tries,
             revision_num: details.map_or(kind.revision, |details| details.revision),
-            docker_image: details
-                .map(|details| details.docker_image.as_str())
-                .filter(|image| !image.is_empty())
-                .or(kind.spec.image.as_deref())
-                .unwrap_or_default()
-                .to_owned(),
+            // What was set last, which may be that of the next revision.
+            docker_image: kind.spec.image_in(of_next).unwrap_or_default().to_owned(),
             created: Time(kind.created),
             deprecated: details.and_then(|details| details.deprecated).map(Time),
             paused: kind.paused.map(Time),

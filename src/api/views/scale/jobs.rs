@@ -264,16 +264,12 @@ fn revision(
     known: Option<&JobTypeRevision>,
     kept: Option<SharedDocument>,
 ) -> Revision {
+    let image = kind.job_type.spec.image_in(known.map(|known| known.docker_image.as_str()));
     Revision {
         id: revision_id(job.job_type.0, job.revision),
         job_type: kind.base(),
         revision_num: job.revision,
-        docker_image: known
-            .map(|known| known.docker_image.as_str())
-            .filter(|image| !image.is_empty())
-            .or(kind.job_type.spec.image.as_deref())
-            .unwrap_or_default()
-            .to_owned(),
+        docker_image: image.unwrap_or_default().to_owned(),
         created: Time(known.map_or(kind.job_type.created, |known| known.created)),
         manifest: kept.unwrap_or_else(|| SharedDocument(Arc::new(manifest(&kind.job_type.spec)))),
     }
