@@ -338,12 +338,18 @@ pub const MESOS_TASKS_ASKED_MAX: usize = 1_000;
 /// Agents of one machine that are asked for a sandbox. One is usual.
 pub const MESOS_AGENTS_ASKED_MAX: usize = 4;
 
-/// Bytes of an agent's answer with a piece of a file, which travels in base 64, or with a list of files.
+/// Bytes of an agent's answer with a piece of a file, which travels in base 64.
 pub const MESOS_FILES_BYTES_MAX: u64 = 16 << 20;
 
 /// Bytes in which an agent tells its fetcher what to fetch for a task: one variable of an environment, in which Linux
 /// takes 128 KiB, with what else is in there.
 pub const MESOS_URIS_BYTES_MAX: usize = 100 << 10;
+
+/// Bytes of an agent's answer with a list of a folder's entries: some 300 for each.
+pub const MESOS_LIST_BYTES_MAX: u64 = 32 << 20;
+
+/// How long one look at what a task left may take, while its agent goes on answering: one question for each file.
+pub const MESOS_LEFT_LOOK_MAX: Duration = Duration::from_mins(10);
 
 /// Threads that look for what tasks left in their sandboxes, each of which asks one agent at a time.
 pub const MESOS_LEFT_LOOKS: usize = 8;

@@ -1,6 +1,7 @@
 //! Questions that are answered once: to a master for its agents, to an agent for files.
 //!
 //! Q1  A question has an end, however slowly its answer comes.
+//! Q2  A connection is used for the next question only where nothing is left of the answer before.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -45,19 +46,59 @@ pub(super) struct Asked<'a> {
     pub(super) most: u64,
 }
 
+/// A connection for the next question to the same one.
+pub(super) struct Line {
+    to: Address,
+    answers: BufReader<Until>,
+}
+
 impl Asked<'_> {
     /// Sends a body in JSON and reads what comes.
     pub(super) fn post(&self, body: &[u8]) -> io::Result<(Head, Vec<u8>)> {
+        self.post_on(&mut None, body)
+    }
+
+    /// The same on a connection that is kept, or on a new one where that has ended meanwhile. What is asked may
+    /// arrive twice.
+    pub(super) fn post_on(&self, line: &mut Option<Line>, body: &[u8]) -> io::Result<(Head, Vec<u8>)> {
         if monotonic() >= self.end {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let mut stream = connect(self.to)?;
-        stream.write_all(&request(self.to, self.path, self.authorization, None, body))?;
-        let mut answer = BufReader::new(Until { stream, silence: self.silence, end: self.end });
-        let head = Head::read(&mut answer)?;
-        let body = head.body(&mut answer, self.most)?;
+        let question = request(self.to, self.path, self.authorization, None, body);
+        if let Some(known) = line.take().filter(|known| known.to == *self.to) {
+            match self.exchange(known, line, &question) {
+                Err(error) if is_of_line(&error) => {}
+                answer => return answer,
+            }
+        }
+        let stream = connect(self.to)?;
+        let answers = BufReader::new(Until { stream, silence: self.silence, end: self.end });
+        self.exchange(Line { to: self.to.clone(), answers }, line, &question)
+    }
+
+    fn exchange(
+        &self,
+        mut line: Line,
+        kept: &mut Option<Line>,
+        question: &[u8],
+    ) -> io::Result<(Head, Vec<u8>)> {
+        let until = line.answers.get_mut();
+        (until.silence, until.end) = (self.silence, self.end);
+        until.stream.write_all(question)?;
+        let head = Head::read(&mut line.answers)?;
+        let body = head.body(&mut line.answers, self.most)?;
+        let is_over = head.header("connection").is_some_and(|how| how.eq_ignore_ascii_case("close"));
+        if !is_over && line.answers.buffer().is_empty() {
+            *kept = Some(line);
+        }
         Ok((head, body))
     }
+}
+
+/// Whether another connection may do better: neither silence nor a long answer.
+fn is_of_line(error: &io::Error) -> bool {
+    let others = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut, io::ErrorKind::FileTooLarge];
+    !others.contains(&error.kind())
 }
 
 /// Why an exchange failed, for people.

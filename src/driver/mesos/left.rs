@@ -8,7 +8,6 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,12 +18,12 @@ use super::inputs::INPUTS;
 use super::sandboxes::{MesosSandboxes, Sandbox};
 use crate::driver::walk::{Tree, collect};
 use crate::launch::{Left, LeftError, OUTPUTS_FILE, PieceError, Ran};
-use crate::limits::{DATA_BYTES_MAX, OUTPUT_ENTRIES_MAX, PRINTED_BYTES_MAX};
+use crate::limits::{
+    DATA_BYTES_MAX, MESOS_FILES_BYTES_MAX, MESOS_LEFT_LOOK_MAX, MESOS_LIST_BYTES_MAX, OUTPUT_ENTRIES_MAX,
+    PRINTED_BYTES_MAX,
+};
 use crate::model::Interface;
 use crate::sync::{AtomicBool, Ordering};
-
-/// How long one look may take, with all it asks.
-const LOOK_MAX: Duration = Duration::from_mins(1);
 
 /// What stands for bytes of a name that are no text.
 const NO_TEXT: char = '\u{fffd}';
@@ -91,6 +90,15 @@ struct Data {
 /// The entries of a folder: of each its kind and its size.
 type Folder = BTreeMap<String, (u32, u64)>;
 
+/// What an agent tells of a folder.
+enum Listed {
+    Folder(Folder),
+    /// It has more entries than are looked at, by far.
+    TooLong,
+    /// It is no folder within the sandbox.
+    None,
+}
+
 /// The address of a file in a sandbox, for whoever can reach its agent.
 fn address(agent: &Place, path: &str) -> String {
     let mut text = format!("http://{}/files/download?path=", agent.address);
@@ -114,12 +122,15 @@ impl MesosSandboxes {
         is_last: bool,
         is_over: &AtomicBool,
     ) -> Result<Result<Left, LeftError>, Unseen> {
-        let sandbox = self.sandbox(ran, LOOK_MAX)?;
+        let sandbox = self.sandbox(ran, MESOS_LEFT_LOOK_MAX)?;
         let top = Path::new("");
         let (agent, list) = sandbox.of_any(|agent| match list(&sandbox, agent, top) {
             // Nothing at all is also told where the agent could not read the folder.
-            Ok(Some(list)) if is_last || !list.is_empty() => Ok((agent.clone(), list)),
-            Ok(_) => Err(sandbox.not_there(agent, "sandbox")),
+            Ok(Listed::Folder(list)) if list.is_empty() && !is_last => {
+                Err(sandbox.not_there(agent, "sandbox"))
+            }
+            Ok(list @ (Listed::Folder(_) | Listed::TooLong)) => Ok((agent.clone(), list)),
+            Ok(Listed::None) => Err(sandbox.not_there(agent, "sandbox")),
             Err(error) => Err(error),
         })?;
         let mut seen = Seen {
@@ -139,18 +150,14 @@ impl MesosSandboxes {
     }
 }
 
-/// What an agent has in a folder of a sandbox; none where it is no folder within that.
-fn list(sandbox: &Sandbox<'_>, agent: &Place, folder: &Path) -> Result<Option<Folder>, PieceError> {
+/// What an agent has in a folder of a sandbox.
+fn list(sandbox: &Sandbox<'_>, agent: &Place, folder: &Path) -> Result<Listed, PieceError> {
     // Of a sandbox that is gone an agent lists nothing, of what is in it, that it is not there.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let path = format!("{}/{}", sandbox.path, folder.display());
     let call = json!({ "type": "LIST_FILES", "list_files": { "path": path } });
-    let (status, body) = match sandbox.exchange(agent, &call) {
-        // It has more entries than are looked at, by far.
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            let too_many = (0..=OUTPUT_ENTRIES_MAX).map(|n| (n.to_string(), (PLAIN, 0)));
-            return Ok(Some(too_many.collect()));
-        }
+    let (status, body) = match sandbox.exchange(agent, &call, MESOS_LIST_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(Listed::TooLong),
         answer => answer.map_err(|error| sandbox.silent(agent, &error))?,
     };
     match status {
@@ -165,9 +172,9 @@ fn list(sandbox: &Sandbox<'_>, agent: &Place, folder: &Path) -> Result<Option<Fo
                 let name = info.path.rsplit('/').next().unwrap_or_default().to_owned();
                 (name, (info.mode & KIND, info.size))
             };
-            Ok(Some(answer.list_files.file_infos.into_iter().map(entry).collect()))
+            Ok(Listed::Folder(answer.list_files.file_infos.into_iter().map(entry).collect()))
         }
-        400 | 404 => Ok(None),
+        400 | 404 => Ok(Listed::None),
         status => Err(sandbox.refused(agent, status, &body)),
     }
 }
@@ -178,7 +185,7 @@ struct Seen<'s> {
     agent: Place,
     is_over: &'s AtomicBool,
     folders: HashMap<PathBuf, Arc<Folder>>,
-    /// In all of them.
+    /// In all of them but the top one, in which files are looked up by their names however many there are.
     n_entries: usize,
     /// The agent answers, and could not open a file.
     is_unopened: bool,
@@ -190,9 +197,14 @@ fn unreadable(error: PieceError) -> LeftError {
 }
 
 impl Seen<'_> {
-    fn keep(&mut self, folder: &Path, list: Folder) -> Result<Arc<Folder>, LeftError> {
-        self.n_entries += list.len();
+    fn keep(&mut self, folder: &Path, list: Listed) -> Result<Arc<Folder>, LeftError> {
         let most = OUTPUT_ENTRIES_MAX;
+        let list = match list {
+            Listed::Folder(list) => list,
+            Listed::TooLong => return Err(LeftError::TooManyEntries { most }),
+            Listed::None => Folder::new(),
+        };
+        self.n_entries += if folder.as_os_str().is_empty() { 0 } else { list.len() };
         if self.n_entries > most {
             return Err(LeftError::TooManyEntries { most });
         }
@@ -220,7 +232,7 @@ impl Seen<'_> {
         }
         self.go_on()?;
         let list = list(self.sandbox, &self.agent, folder).map_err(unreadable)?;
-        self.keep(folder, list.unwrap_or_default())
+        self.keep(folder, list)
     }
 
     /// What is known of an entry.
@@ -236,7 +248,7 @@ impl Seen<'_> {
         let file = json!({ "path": format!("{}/{}", sandbox.path, path.display()), "offset": offset,
             "length": most });
         let call: Value = json!({ "type": "READ_FILE", "read_file": file });
-        let answer = sandbox.exchange(agent, &call);
+        let answer = sandbox.exchange(agent, &call, MESOS_FILES_BYTES_MAX);
         let (status, body) = answer.map_err(|error| unreadable(sandbox.silent(agent, &error)))?;
         match status {
             200 => {
@@ -316,7 +328,7 @@ mod tests {
     use std::ffi::OsString;
     use std::fs;
     use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::ffi::OsStringExt;
     use std::os::unix::fs::{MetadataExt, symlink};
 
@@ -338,6 +350,7 @@ mod tests {
         /// What it says where it opens nothing.
         unopened: String,
         asked: Vec<String>,
+        n_connections: usize,
     }
 
     /// A master and its agent in one, and the folder.
@@ -411,6 +424,34 @@ mod tests {
         told.map_or_else(|refused| refused, |text| (200, text))
     }
 
+    /// Answers one question; false where there comes none any more.
+    fn serve(
+        stream: &mut BufReader<TcpStream>,
+        sandbox: &Path,
+        address: &str,
+        script: &Mutex<Script>,
+    ) -> bool {
+        let (mut line, mut length) = (String::new(), 0);
+        while stream.read_line(&mut line).is_ok_and(|n| n > 2) {
+            if let Some(n) = line.strip_prefix("Content-Length: ") {
+                length = n.trim().parse().expect("a length");
+            }
+            line.clear();
+        }
+        if length == 0 {
+            return false;
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).expect("a body");
+        let call = serde_json::from_slice(&body).expect("JSON");
+        let (status, text) = answer(sandbox, address, script, &call);
+        let bytes = bytes_of(&text);
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", bytes.len());
+        let stream = stream.get_mut();
+        // One that has heard enough is gone.
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes)).is_ok()
+    }
+
     impl Fixture {
         fn new() -> Self {
             let store = tempfile::tempdir().expect("a directory");
@@ -423,23 +464,12 @@ mod tests {
             let (at, here, shared) = (sandbox.clone(), address.clone(), script.clone());
             std::thread::spawn(move || {
                 for stream in listener.incoming() {
-                    let mut stream = BufReader::new(stream.expect("a client"));
-                    let (mut line, mut length) = (String::new(), 0);
-                    while stream.read_line(&mut line).expect("a line") > 2 {
-                        if let Some(n) = line.strip_prefix("Content-Length: ") {
-                            length = n.trim().parse().expect("a length");
-                        }
-                        line.clear();
-                    }
-                    let mut body = vec![0; length];
-                    stream.read_exact(&mut body).expect("a body");
-                    let call = serde_json::from_slice(&body).expect("JSON");
-                    let (status, text) = answer(&at, &here, &shared, &call);
-                    let bytes = bytes_of(&text);
-                    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", bytes.len());
-                    let stream = stream.get_mut();
-                    // One that has heard enough is gone.
-                    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes));
+                    let (at, here, shared) = (at.clone(), here.clone(), shared.clone());
+                    shared.lock().n_connections += 1;
+                    std::thread::spawn(move || {
+                        let mut stream = BufReader::new(stream.expect("a client"));
+                        while serve(&mut stream, &at, &here, &shared) {}
+                    });
                 }
             });
             Self { store, sandbox, address, script }
@@ -530,7 +560,9 @@ mod tests {
         check(&vec!["a"; 50_000].join("/"), &[]);
         check(&vec!["sub"; OUTPUT_PATTERN_NAMES_MAX].join("/"), &[]);
         let asked = std::mem::take(&mut fixture.script.lock().asked);
+        fixture.script.lock().n_connections = 0;
         fixture.find("sub/*.txt").expect("files");
+        assert_eq!(fixture.script.lock().n_connections, 2, "one to the master, one to the agent");
         assert_eq!(fixture.script.lock().asked, ["LIST_FILES /.", "LIST_FILES /sub", "READ_FILE /sub/d.txt"]);
         assert!(!asked.iter().any(|asked| asked.contains("csv")), "what no pattern matches is left alone");
         let no_text = OsString::from_vec(b"n\xff.bin".to_vec());
@@ -576,13 +608,21 @@ mod tests {
         fixture.write("more.txt", "");
         assert_eq!(fixture.find("*.txt"), Err(LeftError::TooManyFiles { most: OUTPUT_FILES_MAX }));
         let too_many = LeftError::TooManyEntries { most: OUTPUT_ENTRIES_MAX };
-        let list = format!("{{\"list_files\": {{\"file_infos\": []}}}}{}", " ".repeat(17 << 20));
+        let list = format!("{{\"list_files\": {{\"file_infos\": []}}}}{}", " ".repeat(33 << 20));
         fixture.script.lock().list = Some(list);
         assert_eq!(fixture.find("more.txt"), Err(too_many.clone()));
         fixture.script.lock().list = None;
-        // A folder is one list, and counts as a whole.
-        (0..OUTPUT_ENTRIES_MAX).for_each(|n| fixture.write(&format!("{n}.csv"), ""));
-        assert_eq!(fixture.find("more.txt"), Err(too_many));
+        fs::create_dir(fixture.sandbox.join("sub")).expect("a folder");
+        fixture.write("sub/x.txt", "");
+        for folder in ["", "sub/"] {
+            (0..OUTPUT_ENTRIES_MAX).for_each(|n| fixture.write(&format!("{folder}{n}.csv"), ""));
+        }
+        assert_eq!(fixture.find("more.*"), Err(too_many.clone()));
+        assert_eq!(fixture.find("more.txt").map(|found| found.len()), Ok(1), "by its name");
+        fixture.write(OUTPUTS_FILE, "{\"A\": 1}");
+        assert_eq!(json!(fixture.left(&values()).expect("values").json), json!({ "A": 1 }));
+        // A folder further down is one list, and counts as a whole.
+        assert_eq!(fixture.find("sub/x.txt"), Err(too_many));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! into JSON that nobody can read. A command task has an executor of its own, of the same name, and the newest of
 //! its sandboxes is at a path that an agent keeps until it removes the sandbox.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::agents::Place;
-use super::ask::{Asked, SILENCE, told};
+use super::ask::{Asked, Line, SILENCE, told};
 use super::base64::decode;
 use super::hosts::Hosts;
 use super::id_file::IdFile;
@@ -26,6 +27,9 @@ use crate::limits::{MESOS_AGENTS_ASKED_MAX, MESOS_FILES_BYTES_MAX};
 
 /// How long one read may take, with all it asks.
 const READ_MAX: Duration = Duration::from_secs(15);
+
+/// How long one answer may take to come.
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// Reads what the tasks of a store's framework print.
 pub struct MesosSandboxes {
@@ -41,6 +45,8 @@ pub(super) struct Sandbox<'s> {
     /// Its path for the agent.
     pub(super) path: String,
     end: Instant,
+    /// One connection for all that is asked of an agent.
+    line: RefCell<Option<Line>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,7 +79,7 @@ impl MesosSandboxes {
         let host = ran.node.as_deref().ok_or_else(|| PieceError::NotThere { reason: reason() })?;
         let task = task_id(&ran.cluster_id, ran.name);
         let path = format!("/frameworks/{framework}/executors/{task}/runs/latest");
-        Ok(Sandbox { of: self, host, path, end: monotonic() + most })
+        Ok(Sandbox { of: self, host, path, end: monotonic() + most, line: RefCell::new(None) })
     }
 }
 
@@ -129,7 +135,8 @@ impl Sandbox<'_> {
     }
 
     fn agents(&self, is_doubted: bool) -> Result<Vec<Place>, PieceError> {
-        let agents = self.of.hosts.on(self.host, is_doubted, self.end);
+        let end = self.end.min(monotonic() + READ_MAX);
+        let agents = self.of.hosts.on(self.host, is_doubted, end);
         agents.map_err(|reason| PieceError::Unreachable { reason })
     }
 
@@ -154,7 +161,8 @@ impl Sandbox<'_> {
     }
 
     fn ask(&self, agent: &Place, name: &str, call: &Value) -> Result<Value, PieceError> {
-        let (status, body) = self.exchange(agent, call).map_err(|error| self.silent(agent, &error))?;
+        let (status, body) =
+            self.exchange(agent, call, MESOS_FILES_BYTES_MAX).map_err(|error| self.silent(agent, &error))?;
         match status {
             200 => serde_json::from_slice(&body).map_err(|error| PieceError::Unreadable {
                 reason: format!("{}: no answer to a question for files: {error}", self.who(agent)),
@@ -164,19 +172,21 @@ impl Sandbox<'_> {
         }
     }
 
-    /// The status of an agent's answer, and its body.
-    pub(super) fn exchange(&self, agent: &Place, call: &Value) -> io::Result<(u16, Vec<u8>)> {
+    /// The status of an agent's answer, and its body of at most so many bytes; else it is `FileTooLarge`.
+    pub(super) fn exchange(&self, agent: &Place, call: &Value, most: u64) -> io::Result<(u16, Vec<u8>)> {
         let authorization = authorization(&self.of.options);
         let asked = Asked {
             to: &agent.address,
             path: &agent.path,
             authorization: authorization.as_deref(),
             silence: SILENCE,
-            end: self.end,
-            most: MESOS_FILES_BYTES_MAX,
+            end: self.end.min(monotonic() + ANSWER_MAX),
+            most,
         };
-        let (head, body) = asked.post(call.to_string().as_bytes())?;
-        Ok((head.status, body))
+        let mut line = self.line.take();
+        let answer = asked.post_on(&mut line, call.to_string().as_bytes());
+        self.line.replace(line);
+        answer.map(|(head, body)| (head.status, body))
     }
 
     fn who(&self, agent: &Place) -> String {
