@@ -361,6 +361,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_and_is_not_on_record_counts_too() {
+        let (engine, names) = running(true, MESOS_LEFT_WAITING_MAX + 1);
+        let mut outputs = outputs(&engine, Duration::ZERO);
+        let (last, names) = names.split_last().expect("some");
+        for name in names {
+            assert!(matches!(outputs.keep(&engine, *name, &DONE, status(None)), Kept::Yes));
+        }
+        let end = monotonic() + SYNC;
+        while outputs.shared.as_ref().expect("they look").state.lock().looks.n_waiting()
+            == MESOS_LEFT_WAITING_MAX
+        {
+            assert!(monotonic() < end, "nobody looks");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(matches!(outputs.keep(&engine, *last, &DONE, status(None)), Kept::NoRoom));
+        for _ in names {
+            while outputs.next().is_none() {
+                assert!(monotonic() < end, "nobody looks on");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        assert!(matches!(outputs.keep(&engine, *last, &DONE, status(None)), Kept::Yes));
+    }
+
+    #[test]
     fn a_look_that_breaks_told_nothing() {
         assert_eq!(guarded(|| Ok(Ok(Left::default()))), Ok(Ok(Left::default())));
         let broken = guarded(|| panic!("on purpose"));
