@@ -354,10 +354,10 @@ pub const MESOS_LEFT_LOOK_MAX: Duration = Duration::from_mins(10);
 /// Threads that look for what tasks left in their sandboxes, each of which asks one agent at a time.
 pub const MESOS_LEFT_LOOKS: usize = 8;
 
-/// Those of them that look at one machine: it may be silent, and keep each for seconds.
+/// Those of them that ask one agent: it may be silent, and keep each for seconds.
 pub const MESOS_LEFT_LOOKS_EACH: usize = 2;
 
-/// Those of them that look at machines that were silent the last time, in all: the others are for who answers.
+/// Those of them that ask agents that were silent the last time, in all: the others are for who answers.
 pub const MESOS_LEFT_LOOKS_SILENT: usize = MESOS_LEFT_LOOKS / 2;
 
 /// Findings that wait to go on record before nobody looks on: each may be of some megabytes.

@@ -32,6 +32,8 @@ pub(super) struct Agent {
 /// Where an agent listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
+    /// None where its name is none.
+    pub(super) id: Option<AgentId>,
     pub(super) address: Address,
     /// The path of its API: an agent may share its process with others.
     pub(super) path: String,
@@ -66,22 +68,25 @@ struct Info {
 }
 
 /// Where a process listens.
-fn place(pid: &str) -> Option<Place> {
+fn place(pid: &str, id: Option<AgentId>) -> Option<Place> {
     let (process, address) = pid.split_once('@')?;
     let is_name = process.bytes().all(|b| b.is_ascii_alphanumeric() || b"()-_.".contains(&b));
     if !is_name || process.is_empty() {
         return None;
     }
-    Some(Place { address: address.parse().ok()?, path: format!("/{process}/api/v1") })
+    Some(Place { id, address: address.parse().ok()?, path: format!("/{process}/api/v1") })
 }
 
 fn read(list: &[u8]) -> serde_json::Result<Vec<Agent>> {
     let agents = serde_json::from_slice::<Answer>(list)?.get_agents.agents.into_iter();
-    let agent = |listed: Listed| Agent {
-        id: AgentId::new(&listed.agent_info.id.value).ok(),
-        host: listed.agent_info.hostname,
-        place: place(&listed.pid),
-        total: sum(&listed.total_resources),
+    let agent = |listed: Listed| {
+        let id = AgentId::new(&listed.agent_info.id.value).ok();
+        Agent {
+            place: place(&listed.pid, id.clone()),
+            id,
+            host: listed.agent_info.hostname,
+            total: sum(&listed.total_resources),
+        }
     };
     Ok(agents.map(agent).collect())
 }

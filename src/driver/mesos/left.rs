@@ -117,12 +117,12 @@ impl MesosSandboxes {
     /// Where that could not be seen now, or `is_over`.
     pub(super) fn left(
         &self,
-        ran: &Ran,
+        (ran, agent): (&Ran, Option<&str>),
         declared: &Interface,
         is_last: bool,
         is_over: &AtomicBool,
     ) -> Result<Result<Left, LeftError>, Unseen> {
-        let sandbox = self.sandbox(ran, MESOS_LEFT_LOOK_MAX)?;
+        let sandbox = self.sandbox(ran, agent, MESOS_LEFT_LOOK_MAX)?;
         let top = Path::new("");
         let (agent, list) = sandbox.of_any(|agent| match list(&sandbox, agent, top) {
             // Nothing at all is also told where the agent could not read the folder.
@@ -335,7 +335,7 @@ mod tests {
     use super::*;
     use crate::driver::mesos::base64::encode;
     use crate::driver::mesos::options::MesosOptions;
-    use crate::limits::{OUTPUT_FILES_MAX, OUTPUT_PATTERN_NAMES_MAX};
+    use crate::limits::{MESOS_AGENTS_ASKED_MAX, OUTPUT_FILES_MAX, OUTPUT_PATTERN_NAMES_MAX};
     use crate::model::{ExeId, FileParameter, JobId, JsonParameter, JsonType, LaunchName};
     use crate::sync::Mutex;
 
@@ -351,6 +351,7 @@ mod tests {
         unopened: String,
         asked: Vec<String>,
         n_connections: usize,
+        n_others: usize,
     }
 
     /// A master and its agent in one, and the folder.
@@ -407,8 +408,12 @@ mod tests {
         let mut script = script.lock();
         let kind = call["type"].as_str().expect("a type");
         if kind == "GET_AGENTS" {
-            let agent = json!({ "agent_info": { "hostname": "h" }, "pid": format!("slave(1)@{address}") });
-            return (200, json!({ "get_agents": { "agents": [agent] } }).to_string());
+            let agent = |id: String, address: &str| json!({ "agent_info": { "hostname": "h", "id": { "value": id } }, "pid": format!("slave(1)@{address}") });
+            // Of many on the machine.
+            let mut agents: Vec<Value> =
+                (0..script.n_others).map(|n| agent(format!("b-{n}"), "127.0.0.1:1")).collect();
+            agents.push(agent("a-7".to_owned(), address));
+            return (200, json!({ "get_agents": { "agents": agents } }).to_string());
         }
         let asked = &call[kind.to_lowercase()];
         script.asked.push(format!("{kind} {}", asked["path"].as_str().expect("a path").replace(SANDBOX, "")));
@@ -495,7 +500,7 @@ mod tests {
                 has_ended: true,
             };
             let sandboxes = MesosSandboxes::of(self.store.path(), options);
-            sandboxes.left(&ran, declared, is_last, &AtomicBool::new(false))
+            sandboxes.left((&ran, Some("a-7")), declared, is_last, &AtomicBool::new(false))
         }
 
         fn left(&self, declared: &Interface) -> Result<Left, LeftError> {
@@ -572,6 +577,14 @@ mod tests {
             (fixture.find("*.bin"), fixture.find("f.*").map(|found| found.len())),
             (Err(no_text), Ok(1))
         );
+    }
+
+    #[test]
+    fn of_many_agents_on_a_machine_the_one_that_ran_the_task_is_asked() {
+        let fixture = Fixture::new();
+        fixture.write("x", "");
+        fixture.script.lock().n_others = MESOS_AGENTS_ASKED_MAX;
+        assert_eq!(fixture.find("x"), Ok(vec![("x".to_owned(), 0)]));
     }
 
     #[test]

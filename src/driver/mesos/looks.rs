@@ -1,10 +1,10 @@
 //! Which of the tasks that ended well is looked at next for what it left.
 //!
 //! K1  At most `MESOS_LEFT_WAITING_MAX` wait, each once.
-//! K2  Machines whose agents did not answer the last time have one look each, with a pause between two, and
+//! K2  Agents that did not answer the last time have one look each, with a pause between two, and
 //!     `MESOS_LEFT_LOOKS_SILENT` in all: tasks of others are looked at meanwhile.
 //! K3  Each wait has an end: what was not seen by then is unreadable. It begins when the first look told nothing, or
-//!     when the machine fell silent, and nothing is given up that was not looked at.
+//!     when the agent fell silent, and nothing is given up that was not looked at.
 //! K4  Nobody looks on while more than `MESOS_LEFT_FOUND_MAX` findings wait to be taken.
 
 use std::collections::{HashMap, VecDeque};
@@ -21,12 +21,14 @@ use crate::model::{Interface, LaunchName};
 /// Between two looks that tell nothing.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a machine counts as silent that nobody looks at any more.
+/// How long an agent counts as silent that nobody looks at any more.
 const FORGET: Duration = Duration::from_mins(1);
 
 /// A task, and what is looked for.
 pub(super) struct Look {
     pub(super) ran: Ran,
+    /// That ran it, where it is known.
+    pub(super) agent: Option<String>,
     pub(super) declared: Arc<Interface>,
     /// How long it is tried.
     wait: Duration,
@@ -39,12 +41,19 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn new(ran: Ran, declared: Arc<Interface>, wait: Duration, now: Instant) -> Self {
-        Self { ran, declared, wait, added: now, end: None, due: now, is_last: false }
+    pub(super) fn new(
+        ran: Ran,
+        agent: Option<String>,
+        declared: Arc<Interface>,
+        wait: Duration,
+        now: Instant,
+    ) -> Self {
+        Self { ran, agent, declared, wait, added: now, end: None, due: now, is_last: false }
     }
 
+    /// Whose silence it hears: the agent's, or that of all on its machine.
     fn host(&self) -> &str {
-        self.ran.node.as_deref().unwrap_or_default()
+        self.agent.as_deref().or(self.ran.node.as_deref()).unwrap_or_default()
     }
 }
 
@@ -58,10 +67,10 @@ pub(super) enum Next {
     Wait(Option<Instant>),
 }
 
-/// A machine whose agents did not answer.
+/// An agent that did not answer.
 struct Silence {
     since: Instant,
-    /// Until when they are left alone.
+    /// Until when it is left alone.
     until: Instant,
 }
 
@@ -69,9 +78,9 @@ struct Silence {
 #[derive(Default)]
 pub(super) struct Looks {
     waiting: VecDeque<Look>,
-    /// By machine: looks that go on.
+    /// By agent: looks that go on.
     at_work: HashMap<String, usize>,
-    /// By machine.
+    /// By agent.
     silent: HashMap<String, Silence>,
     found: VecDeque<Found>,
 }
@@ -183,9 +192,9 @@ mod tests {
 
     fn look(exe: u64, host: &str, now: Instant) -> Look {
         let name = LaunchName { exe: ExeId(exe), number: 1 };
-        let node = Some(host.to_owned());
+        let (node, agent) = (Some("n".to_owned()), Some(host.to_owned()));
         let ran = Ran { name, job: JobId(exe), exe_num: 1, cluster_id: String::new(), node, has_ended: true };
-        Look::new(ran, Arc::default(), SECOND * 10, now)
+        Look::new(ran, agent, Arc::default(), SECOND * 10, now)
     }
 
     fn next(looks: &mut Looks, now: Instant) -> Option<Look> {

@@ -134,7 +134,8 @@ impl Outputs {
         };
         let Some((ran, declared)) = engine.leaves(name) else { return Kept::No(status) };
         let has_room = self.held.len() < MESOS_LEFT_WAITING_MAX;
-        if !has_room || !shared.add(Look::new(ran, Arc::new(declared), self.wait, monotonic())) {
+        let agent = status.agent_id.as_ref().map(|agent| agent.value.clone());
+        if !has_room || !shared.add(Look::new(ran, agent, Arc::new(declared), self.wait, monotonic())) {
             return Kept::NoRoom;
         }
         self.held.insert(name, Held { status, state: state.clone(), when: engine.now() });
@@ -216,8 +217,14 @@ impl Shared {
 
     fn work(&self) {
         while let Some(look) = self.next() {
-            let seen =
-                guarded(|| self.sandboxes.left(&look.ran, &look.declared, look.is_last, &self.is_over));
+            let seen = guarded(|| {
+                self.sandboxes.left(
+                    (&look.ran, look.agent.as_deref()),
+                    &look.declared,
+                    look.is_last,
+                    &self.is_over,
+                )
+            });
             let mut state = self.state.lock();
             state.looks.over(look, seen, monotonic());
             let wake = state.wake.clone();

@@ -42,6 +42,8 @@ pub struct MesosSandboxes {
 pub(super) struct Sandbox<'s> {
     of: &'s MesosSandboxes,
     host: &'s str,
+    /// That ran the task, where it is known: it is asked first.
+    agent: Option<&'s str>,
     /// Its path for the agent.
     pub(super) path: String,
     end: Instant,
@@ -67,7 +69,12 @@ impl MesosSandboxes {
     }
 
     /// `most`: how long all that is asked of it may take.
-    pub(super) fn sandbox<'s>(&'s self, ran: &'s Ran, most: Duration) -> Result<Sandbox<'s>, PieceError> {
+    pub(super) fn sandbox<'s>(
+        &'s self,
+        ran: &'s Ran,
+        agent: Option<&'s str>,
+        most: Duration,
+    ) -> Result<Sandbox<'s>, PieceError> {
         let unreadable = |error: &io::Error| {
             let reason = format!("{}: {error}", self.file.path().display());
             PieceError::Unreadable { reason }
@@ -79,7 +86,7 @@ impl MesosSandboxes {
         let host = ran.node.as_deref().ok_or_else(|| PieceError::NotThere { reason: reason() })?;
         let task = task_id(&ran.cluster_id, ran.name);
         let path = format!("/frameworks/{framework}/executors/{task}/runs/latest");
-        Ok(Sandbox { of: self, host, path, end: monotonic() + most, line: RefCell::new(None) })
+        Ok(Sandbox { of: self, host, agent, path, end: monotonic() + most, line: RefCell::new(None) })
     }
 }
 
@@ -91,7 +98,7 @@ impl PrintedSource for MesosSandboxes {
         from: ReadFrom,
         most: usize,
     ) -> Result<Piece, PieceError> {
-        match self.sandbox(ran, READ_MAX)?.read(stream.as_str(), from, most) {
+        match self.sandbox(ran, None, READ_MAX)?.read(stream.as_str(), from, most) {
             Err(PieceError::NotThere { .. }) if self.options.executor.is_some() => {
                 let reason = "its task is one of many of an executor, which has them print where it likes";
                 Err(PieceError::Unreadable { reason: reason.to_owned() })
@@ -146,7 +153,11 @@ impl Sandbox<'_> {
         ask: impl Fn(&Place) -> Result<T, PieceError>,
     ) -> Result<T, PieceError> {
         let mut failed = None;
-        for agent in agents.iter().take(MESOS_AGENTS_ASKED_MAX) {
+        let is_it = |agent: &&Place| {
+            self.agent.is_some_and(|id| agent.id.as_ref().is_some_and(|of| of.as_str() == id))
+        };
+        let others = agents.iter().filter(|agent| !is_it(agent));
+        for agent in agents.iter().filter(is_it).chain(others).take(MESOS_AGENTS_ASKED_MAX) {
             match ask(agent) {
                 Ok(answer) => return Ok(answer),
                 // One that is silent may have it: only all of them together know that it is gone.
