@@ -138,6 +138,32 @@ fn what_is_reserved_for_several_roles_is_used_by_all_jobs() {
 }
 
 #[test]
+fn what_an_operator_reserves_for_its_role_is_used_along_with_the_rest() {
+    let flags = ["--agents", "1", "--resources", "cpus:1;mem:256;disk:100", "--hostname", "agent"];
+    let Some(site) = Site::new(&flags, &["--mesos-role", "a"]) else { return };
+    let agent = site.agent_id("agent").expect("it is registered");
+    let part = |name: &str, value: f64| {
+        json!({ "name": name, "type": "SCALAR", "scalar": { "value": value },
+            "reservations": [{ "type": "DYNAMIC", "role": "a" }] })
+    };
+    let reserved =
+        json!({ "agent_id": { "value": agent }, "resources": [part("cpus", 0.75), part("mem", 100.0)] });
+    site.operate(&json!({ "type": "RESERVE_RESOURCES", "reserve_resources": reserved })).expect("reserved");
+    let amount = |name: &str| {
+        let known = site.get("/master/slaves").expect("an answer");
+        known["slaves"][0]["reserved_resources"]["a"][name].as_f64().unwrap_or_default()
+    };
+    until("what is reserved", || amount("cpus") > 0.7);
+    // Each takes all that the agent has, of both kinds.
+    site.ask(&["job-type", "create", "all", "--cpus", "1", "--mem", "256", "--", "true"]);
+    site.ask(&["submit", "all", "--count", "3"]);
+    until("all of them", || site.is_done());
+    assert_eq!((amount("cpus"), amount("mem")), (0.75, 100.0), "it stays reserved");
+    let (_, jobs) = site.end(3);
+    assert!(jobs.iter().all(|job| (job.num_exes, job.launches) == (1, 1)), "{jobs:#?}");
+}
+
+#[test]
 fn a_master_that_asks_who_it_is_takes_the_right_secret_only() {
     let files = Place::new();
     let known = json!({ "credentials": [{ "principal": "fw", "secret": "hush" }] });
