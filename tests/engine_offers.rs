@@ -705,6 +705,9 @@ fn what_is_offered_is_used_also_before_the_end_of_what_had_it_is_told() {
     let again = site.offer("a", "h", "cpus:2");
     let second = site.pass();
     assert_eq!((&second[0].1, second[0].2.len()), (&vec![again], 1));
+    site.offer("a", "h", "cpus:2");
+    let view = site.engine.fresh_view(SYNC);
+    assert_eq!(view.nodes[0].node.total, set("cpus:2"), "though four count as running");
     for name in [first[0].2[0], second[0].2[0]] {
         site.report(name, ended());
     }

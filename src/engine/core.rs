@@ -16,7 +16,7 @@ use crate::model::{
     Doc, ErrorId, Event, ExeEnd, ExeId, JobId, JobState, JobStatus, JobTypeId, LaunchName, NodeId, Outcome,
     Timestamp, Usage, kind,
 };
-use crate::offer::{ClusterNodes, Nodes, Offer};
+use crate::offer::{ClusterNodes, NodeView, Nodes, Offer};
 use crate::queue::{Amounts, Entry};
 
 use super::catalog_view::CatalogView;
@@ -121,10 +121,19 @@ impl Core {
         let queue = &self.state.queue;
         let free = queue.dims().lookup(&offer.free);
         let has = free.plus(&self.state.in_use(offer.node));
-        if self.nodes.get(offer.node).is_some_and(|seen| !queue.dims().lookup(&seen.total).covers(&has)) {
+        let is_more = |seen: &NodeView| {
+            !queue.dims().lookup(&seen.total).covers(&has) && !self.has_told_total(seen.id, now)
+        };
+        if self.nodes.get(offer.node).is_some_and(is_more) {
             self.nodes.has(offer.node, &queue.named(&has));
         }
         free
+    }
+
+    /// Whether its agent told what a node has in all. Then what counts as running may be more for a while: what is
+    /// offered may have been another's, whose end is not told yet.
+    fn has_told_total(&self, node: NodeId, now: Timestamp) -> bool {
+        self.cluster.get(node, now).is_some_and(|node| node.total.is_some())
     }
 
     fn decide(&mut self, node: NodeId, free: Amounts, most: usize, picks: &mut Vec<Entry>) {
