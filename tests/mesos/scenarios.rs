@@ -94,13 +94,14 @@ fn what_runs_on_an_agent_that_starts_anew_runs_on() {
 #[test]
 fn what_ran_on_an_agent_that_is_drained_runs_elsewhere_and_uses_up_no_try() {
     let Some(site) = Site::new(&[], &[]) else { return };
-    site.submit(12, "4");
+    site.submit(12, "6");
     wait_for_tasks(&site, 12, "TASK_RUNNING");
     let state = site.cluster.state();
-    let on = |task: &&Value| task["slave_id"] == json!(site.agent_id("agent-1"));
-    let n_there = state["frameworks"][0]["tasks"].as_array().expect("a list").iter().filter(on).count();
-    assert!(n_there > 0, "{state:#}");
-    let agent = json!({ "value": site.agent_id("agent-1") });
+    let tasks = state["frameworks"][0]["tasks"].as_array().expect("a list");
+    // Two of the three agents may have got them all, and have room for all of one.
+    let agent = &tasks[0]["slave_id"];
+    let n_there = tasks.iter().filter(|task| task["slave_id"] == *agent).count();
+    let agent = json!({ "value": agent });
     site.operate(&json!({ "type": "DRAIN_AGENT", "drain_agent": { "agent_id": agent } })).expect("drained");
     let place = site.place.path("s");
     until("all jobs", || site.is_done());
