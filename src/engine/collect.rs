@@ -32,7 +32,7 @@ impl Engine {
     /// The launch and its declared outputs, where it runs and its job type declares some: what to look for, and
     /// where, when its end comes.
     ///
-    /// No wait for the disk.
+    /// No wait for the disk. Cost: a lock, and a copy of the interface's outputs.
     pub fn leaves(&self, name: LaunchName) -> Option<(Ran, Interface)> {
         let owned = self.0.enter();
         let (job, exe_num, manifest) = owned.core.declares_outputs(name)?;
@@ -46,6 +46,12 @@ impl Engine {
     /// Takes the end of a launch together with what was found of its outputs, where it ended well: one is on
     /// record with the other. What is no output of its job type makes it fail, with an error that says so; what
     /// could not be read counts as lost. Word of it that comes again changes nothing.
+    ///
+    /// Nothing is waited for; what was found is taken up whole, in the place of the next pump.
+    ///
+    /// # Errors
+    /// Where the intake is full, the disk is, the log has failed or the engine is closed: nothing was taken, and the
+    /// end may be told again.
     pub fn status_with_left(
         &self,
         update: StatusUpdate,

@@ -21,7 +21,7 @@ use super::event::{Event, Offered, Status};
 use super::figures::{Figures, OfferEnd};
 use super::handle::{MesosError, Shared, id_error};
 use super::id_file::IdFile;
-use super::offers::{Held, Offers, Parts, cannot_fetch};
+use super::offers::{Held, Offers, Parts};
 use super::options::MesosOptions;
 use super::outputs::{Ended as KeptEnd, Kept, Outputs};
 use super::refusing::Refusing;
@@ -783,32 +783,19 @@ impl<'e> Loop<'e> {
             return;
         };
         let agent = first.agent();
-        let launches = self.tellable(launches);
-        if launches.is_empty() {
+        let tasks: Vec<String> = launches
+            .into_iter()
+            .filter_map(|launch| self.task(&launch.into_inner(), agent, &mut parts))
+            .collect();
+        if tasks.is_empty() {
             ids.clone().for_each(|id| self.figures.ended(id, OfferEnd::Declined, now));
             self.calls.push(Call::decline(ids, Duration::ZERO));
             return;
         }
-        let tasks: Vec<String> = launches.iter().map(|launch| self.task(launch, agent, &mut parts)).collect();
         self.calls.push(Call::accept(ids.clone(), &tasks));
         // Before the next of them is made.
         self.send();
         self.figures.used(ids, monotonic());
-    }
-
-    /// Those that the framework's own executor, or an agent's fetcher, can be told; the others have ended.
-    fn tellable(&self, launches: Vec<Durable<Launch>>) -> Vec<Launch> {
-        let is_tellable = |launch: &Launch| {
-            let why = match &self.options.executor {
-                Some(executor) => executor.cannot_tell(launch).map(str::to_owned),
-                None => cannot_fetch(launch, self.own_id(), &self.options),
-            };
-            let Some(reason) = why else { return true };
-            let outcome = Outcome::NotStarted { reason };
-            drop(self.tell(launch.name, &TaskState::Ended { outcome, usage: Usage::default() }));
-            false
-        };
-        launches.into_iter().map(Durable::into_inner).filter(is_tellable).collect()
     }
 
     /// The framework's id; empty before it has one.
@@ -816,14 +803,22 @@ impl<'e> Loop<'e> {
         self.framework_id.as_deref().unwrap_or_default()
     }
 
-    fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut Parts) -> String {
+    /// The task of a launch; a launch that cannot be told has ended.
+    fn task(&mut self, launch: &Launch, agent: &AgentId, parts: &mut Parts) -> Option<String> {
         let id = task_id(&launch.cluster_id, launch.name);
-        let task = parts.task(launch, (&id, agent.as_str()), (self.own_id(), &self.options));
+        let task = match parts.task(launch, (&id, agent.as_str()), (self.own_id(), &self.options)) {
+            Ok(task) => task,
+            Err(reason) => {
+                let outcome = Outcome::NotStarted { reason };
+                drop(self.tell(launch.name, &TaskState::Ended { outcome, usage: Usage::default() }));
+                return None;
+            }
+        };
         let timeout = launch.timeout_s.map(|seconds| Duration::from_secs(seconds.into()));
         let known = Known { id, node: Some(launch.node), agent: Some(agent.as_str().to_owned()), timeout };
         self.tasks.launched(launch.name, known, monotonic());
         self.figures.n_launched += 1;
-        task
+        Some(task)
     }
 
     fn send(&mut self) {

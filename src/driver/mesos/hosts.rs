@@ -101,10 +101,10 @@ impl Hosts {
         known.is_asked = true;
         let leader = known.leader.clone();
         drop(known);
+        // It goes last, after what came of it is kept.
+        let _asking = Asking(self);
         let answer = self.ask_masters(leader.as_ref(), end);
         let mut known = self.known.lock();
-        (known.is_asked, known.n_asked) = (false, known.n_asked + 1);
-        self.answered.notify_all();
         match answer {
             Ok((by_host, leader)) => {
                 (known.at, known.by_host) = (Some(monotonic()), Arc::new(by_host));
@@ -129,6 +129,18 @@ impl Hosts {
             }
         }
         Err(format!("no master tells where its agents are: {why}"))
+    }
+}
+
+/// Whoever asks the masters; those who wait go on when it is gone, also where it broke off.
+struct Asking<'h>(&'h Hosts);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut known = self.0.known.lock();
+        (known.is_asked, known.n_asked) = (false, known.n_asked + 1);
+        drop(known);
+        self.0.answered.notify_all();
     }
 }
 
@@ -180,6 +192,19 @@ mod tests {
         assert_eq!(hosts.on("h", false, end).map(|places| places.len()), Ok(1));
         assert_eq!(hosts.on("h", true, end).map(|places| places.len()), Ok(1));
         assert!(hosts.on("other", false, end).is_err());
+    }
+
+    #[test]
+    fn nobody_waits_for_who_broke_off() {
+        let hosts = Hosts::of(Arc::new(MesosOptions::new("127.0.0.1:1").expect("an address")));
+        hosts.known.lock().is_asked = true;
+        let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _asking = Asking(&hosts);
+            panic!("on purpose");
+        }));
+        assert!(broken.is_err());
+        let known = hosts.known.lock();
+        assert_eq!((known.is_asked, known.n_asked), (false, 1));
     }
 
     #[test]

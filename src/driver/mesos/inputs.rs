@@ -167,7 +167,8 @@ pub(super) fn too_many(task: &Value) -> Option<String> {
     let n = uris.len();
     (bytes > MESOS_URIS_BYTES_MAX).then(|| {
         format!(
-            "{n} files are to be fetched for it, which an agent would be told in {bytes} bytes, and              {MESOS_URIS_BYTES_MAX} are what it takes: have its job type fetch less, or its job be given fewer files"
+            "{n} files are to be fetched for it, which an agent would be told in {bytes} bytes, and \
+             {MESOS_URIS_BYTES_MAX} are what it takes: have its job type fetch less, or its job be given fewer files"
         )
     })
 }

@@ -173,12 +173,18 @@ impl Offers {
 
 impl Parts {
     /// The task that carries out a launch, with what it takes.
+    ///
+    /// # Errors
+    /// Where the framework's own executor, or an agent's fetcher, cannot be told all of it: why, for people.
     pub(super) fn task(
         &mut self,
         launch: &Launch,
         (id, agent): (&str, &str),
         (framework, options): (&str, &MesosOptions),
-    ) -> String {
+    ) -> Result<String, String> {
+        if let Some(why) = options.executor.as_ref().and_then(|executor| executor.cannot_tell(launch)) {
+            return Err(why.to_owned());
+        }
         let resources = take(&mut self.parts, &launch.resources);
         let env = environment(launch, &resources);
         let mut task = task(launch, (id, agent), &resources, &env, options);
@@ -186,23 +192,12 @@ impl Parts {
             executor.carry(&mut task, launch, &env);
             let mut text = task.to_string();
             info.add_to(&mut text);
-            return text;
+            return Ok(text);
         }
         carry(&mut task, launch, options);
         fetch(&mut task, &launch.files, framework);
-        task.to_string()
+        too_many(&task).map_or_else(|| Ok(task.to_string()), Err)
     }
-}
-
-/// Why an agent could not have all fetched that a launch is to have; none where it can.
-pub(super) fn cannot_fetch(launch: &Launch, framework: &str, options: &MesosOptions) -> Option<String> {
-    if launch.uris.is_empty() && launch.files.is_empty() && options.tasks.is_none() {
-        return None;
-    }
-    let mut task = task(launch, ("", ""), &[], &launch.env, options);
-    carry(&mut task, launch, options);
-    fetch(&mut task, &launch.files, framework);
-    too_many(&task)
 }
 
 #[cfg(test)]

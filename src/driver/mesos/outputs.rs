@@ -9,7 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::event::Status;
 use super::id_file::IdFile;
@@ -23,6 +23,9 @@ use crate::launch::{Left, LeftError, TaskState};
 use crate::limits::{MESOS_LEFT_LOOKS, MESOS_LEFT_WAITING_MAX};
 use crate::model::{LaunchName, Timestamp};
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+
+/// Who has nothing to look at is told when there is something, and sees for itself after so long.
+const IDLE_WAIT: Duration = Duration::from_mins(1);
 
 /// What becomes of a status.
 pub(super) enum Kept {
@@ -244,15 +247,13 @@ impl Shared {
             if self.is_over.load(Ordering::Relaxed) {
                 return None;
             }
-            let until: Option<Instant> = match state.looks.next(monotonic()) {
+            let now = monotonic();
+            let until = match state.looks.next(now) {
                 Next::Look(look) => return Some(*look),
-                Next::Wait(until) => until,
+                Next::Wait(until) => until.unwrap_or(now + IDLE_WAIT),
             };
             state.n_idle += 1;
-            match until {
-                Some(until) => drop(self.changed.wait_until(&mut state, until)),
-                None => self.changed.wait(&mut state),
-            }
+            self.changed.wait_until(&mut state, until);
             state.n_idle -= 1;
         }
     }
