@@ -206,7 +206,7 @@ fn a_job_that_is_canceled_as_its_task_ends_is_over_once() {
     let Some(site) = Site::new(&[], &[]) else { return };
     site.submit(20, "0.8");
     // Some are over by then, some end meanwhile.
-    wait_for_tasks(&site, 20, "TASK_RUNNING");
+    until("all of them", || site.tasks().len() == 20);
     std::thread::sleep(Duration::from_millis(500));
     for job in 1..=20 {
         let _ = site.daemon.as_ref().expect("it runs").ask(&site.place, &["cancel", &job.to_string()]);

@@ -329,6 +329,8 @@ mod tests {
         looks.add(look(1, "h", now));
         looks.add(look(2, "h", now));
         let gone = || Err(Unseen::NotThere("r".to_owned()));
+        // As after a while in which others were looked at: their wait begins now.
+        let now = now + SECOND * 60;
         let first = next(&mut looks, now).expect("the first");
         looks.over(first, gone(), now);
         let second = next(&mut looks, now).expect("the second");
