@@ -6,8 +6,6 @@ use serde_json::{Value, json};
 
 use super::event::Status;
 use super::options::MesosOptions;
-use super::resource::Resource;
-use crate::launch::Launch;
 use crate::model::OfferId;
 
 /// A call without the framework's id, which each of them names.
@@ -135,62 +133,10 @@ pub(crate) fn subscribe(options: &MesosOptions, framework_id: Option<&str>) -> V
     body.to_string().into_bytes()
 }
 
-/// The environment of a launch, and the ports it was given.
-pub(crate) fn environment(launch: &Launch, resources: &[Resource]) -> Vec<(String, String)> {
-    let mut env = launch.env.clone();
-    let ports = resources.iter().filter(|part| part.name() == "ports").flat_map(Resource::numbers);
-    let ports: Vec<String> = ports.map(|port| port.to_string()).collect();
-    if !ports.is_empty() {
-        env.push(("PORTS".to_owned(), ports.join(",")));
-        env.extend(ports.into_iter().enumerate().map(|(n, port)| (format!("PORT{n}"), port)));
-    }
-    env
-}
-
-/// The task that carries out a launch.
-pub(crate) fn task(
-    launch: &Launch,
-    (id, agent): (&str, &str),
-    resources: &[Resource],
-    env: &[(String, String)],
-    options: &MesosOptions,
-) -> Value {
-    let variables = env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
-    let label = |key: &str, value: String| json!({ "key": key, "value": value });
-    let nanoseconds =
-        |length: Duration| json!({ "nanoseconds": u64::try_from(length.as_nanos()).unwrap_or(u64::MAX) });
-    let mut task = json!({
-        "task_id": named(id),
-        "name": launch.cluster_id,
-        "agent_id": named(agent),
-        "resources": resources,
-        "command": {
-            "user": options.user,
-            "shell": false,
-            "value": launch.command.first(),
-            "arguments": launch.command,
-            "environment": { "variables": variables.collect::<Vec<_>>() },
-        },
-        "kill_policy": { "grace_period": nanoseconds(options.kill_grace) },
-        "labels": { "labels": [
-            label("job", launch.job.to_string()),
-            label("job_type", launch.job_type.clone()),
-            label("job_type_version", launch.job_type_version.clone()),
-        ] },
-    });
-    if let Some(seconds) = launch.timeout_s {
-        task["max_completion_time"] = nanoseconds(Duration::from_secs(seconds.into()));
-    }
-    task
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::driver::mesos::event::Text;
-    use crate::model::{ExeId, JobId, LaunchName, NodeId, NodeResources};
 
     fn body(call: &Call) -> Value {
         serde_json::from_slice(&call.body("f")).expect("JSON")
@@ -259,39 +205,5 @@ mod tests {
                 .as_array()
                 .is_some_and(|all| all.contains(&json!({ "type": "GPU_RESOURCES" })))
         );
-    }
-
-    #[test]
-    fn a_task_is_told_all_that_its_launch_says() {
-        let launch = Launch {
-            name: LaunchName { exe: ExeId(17), number: 2 },
-            job: JobId(7),
-            exe_num: 3,
-            cluster_id: "scale_job_a_7x3".to_owned(),
-            job_type: "kind".to_owned(),
-            job_type_version: "1.0".to_owned(),
-            node: NodeId(1),
-            resources: Arc::new(NodeResources::new()),
-            command: ["echo", "a b"].map(str::to_owned).to_vec(),
-            env: vec![("WHO".to_owned(), "me".to_owned())],
-            timeout_s: Some(60),
-            gpus: Vec::new(),
-            image: None,
-            uris: Arc::default(),
-            files: Arc::default(),
-        };
-        let env = environment(&launch, &[]);
-        let mut options = MesosOptions::new("m").expect("an address");
-        (options.kill_grace, options.user) = (Duration::from_secs(3), "u".to_owned());
-        let task = task(&launch, ("id", "a"), &[], &env, &options);
-        assert_eq!((&task["task_id"]["value"], &task["agent_id"]["value"]), (&json!("id"), &json!("a")));
-        assert_eq!(
-            task["command"],
-            json!({ "user": "u", "shell": false, "value": "echo", "arguments": ["echo", "a b"],
-                "environment": { "variables": [{ "name": "WHO", "value": "me" }] } })
-        );
-        assert_eq!(task["max_completion_time"]["nanoseconds"], 60_000_000_000_u64);
-        assert_eq!(task["kill_policy"]["grace_period"]["nanoseconds"], 3_000_000_000_u64);
-        assert_eq!(task["labels"]["labels"][0], json!({ "key": "job", "value": "7" }));
     }
 }

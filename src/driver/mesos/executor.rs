@@ -18,6 +18,7 @@ use super::base64::encode;
 use super::call::named;
 use super::event::Offered;
 use super::resource::{Kind, Resource};
+use super::task::Task;
 use crate::launch::Launch;
 use crate::model::NodeResources;
 
@@ -176,11 +177,8 @@ impl MesosExecutor {
     }
 
     /// Makes a task one of this executor, which is to be added to it.
-    pub(super) fn carry(&self, task: &mut Value, launch: &Launch, env: &[(String, String)]) {
-        if let Some(task) = task.as_object_mut() {
-            task.remove("command");
-        }
-        task["data"] = self.data(launch, env).into();
+    pub(super) fn carry(&self, task: &mut Task<'_>, launch: &Launch, env: &[(String, String)]) {
+        (task.command, task.data) = (None, Some(self.data(launch, env)));
     }
 }
 

@@ -1,12 +1,14 @@
 //! What tasks have beside a command: files to fetch, and a container. A job type says so; a file of the daemon's
 //! stands above it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::options::MesosOptions;
+use super::task::Task;
 use crate::launch::Launch;
 use crate::model::FetchUri;
 
@@ -67,20 +69,18 @@ impl MesosContainerizer {
 }
 
 /// Gives a task what its job type has, and what the options say.
-pub(super) fn carry(task: &mut Value, launch: &Launch, options: &MesosOptions) {
+pub(super) fn carry<'l>(task: &mut Task<'l>, launch: &'l Launch, options: &'l MesosOptions) {
     let extras = options.tasks.as_ref().and_then(|tasks| tasks.of(launch));
     let uris = extras.and_then(|extras| extras.uris.as_deref()).unwrap_or(&launch.uris);
-    if !uris.is_empty() {
-        task["command"]["uris"] = json!(uris);
-    }
     let own = || launch.image.as_deref().map(|image| options.containerizer.container(image));
-    let container = extras.and_then(|extras| extras.container.clone()).map(Value::from).or_else(own);
-    let Some(container) = container else { return };
-    if container["type"] == "DOCKER" {
+    task.container = extras.and_then(|extras| extras.container.clone()).map(Value::from).or_else(own);
+    let Some(command) = &mut task.command else { return };
+    command.uris = uris.iter().map(Cow::Borrowed).collect();
+    let is_docker = task.container.as_ref().is_some_and(|container| container["type"] == "DOCKER");
+    if is_docker && !command.arguments.is_empty() {
         // There the arguments follow the program, and do not begin with it.
-        task["command"]["arguments"] = json!(launch.command.get(1..));
+        command.arguments.remove(0);
     }
-    task["container"] = container;
 }
 
 #[cfg(test)]
@@ -110,11 +110,14 @@ mod tests {
         }
     }
 
-    /// The command beside its program, and the container.
+    /// What is carried out beside the program, and the container.
     fn carried(launch: &Launch, options: &MesosOptions) -> (Value, Value) {
-        let mut task = json!({ "command": { "arguments": launch.command } });
+        let mut task = Task::new(launch, ("", ""), &[], &[], options);
         carry(&mut task, launch, options);
-        (task["command"].take(), task["container"].take())
+        let mut told: Value = serde_json::from_str(&task.text()).expect("JSON");
+        let command = told["command"].as_object_mut().expect("an object");
+        command.retain(|name, _| ["arguments", "uris"].contains(&name.as_str()));
+        (told["command"].take(), told["container"].take())
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! N1  Nothing is fetched but the files of the input of its job, and of those only what is in a sandbox of this
 //!     framework, by an address as it goes on record. Whatever else is in a text stays as it is.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use serde_json::{Value, json};
-
+use super::task::Task;
 use crate::limits::MESOS_URIS_BYTES_MAX;
+use crate::model::FetchUri;
 
 /// The folder of a sandbox with what was fetched: each file in one of its own, so that no two names clash.
 pub(super) const INPUTS: &str = "weighbridge-inputs";
@@ -92,9 +93,11 @@ struct Inputs<'f> {
 
 impl<'f> Inputs<'f> {
     /// Puts paths in the place of addresses.
-    fn found_in(&mut self, text: &mut Value) {
-        let Some(old) = text.as_str().filter(|text| text.contains(DOWNLOAD)) else { return };
-        let (mut new, mut rest) = (String::new(), old);
+    fn found_in(&mut self, text: &mut Cow<'_, str>) {
+        if !text.contains(DOWNLOAD) {
+            return;
+        }
+        let (mut new, mut rest) = (String::new(), &**text);
         while let Some(at) = rest.find(HTTP) {
             let (before, from) = rest.split_at(at);
             new.push_str(before);
@@ -122,45 +125,33 @@ impl<'f> Inputs<'f> {
     }
 }
 
-/// Whether the task runs in a container with an image, where it does not begin in its sandbox.
-fn has_image(task: &Value) -> bool {
-    ["/container/docker/image", "/container/mesos/image"].iter().any(|path| task.pointer(path).is_some())
-}
-
 /// Has an agent fetch those of `files` that the command or the environment of a task names, and names them by
 /// where they are then. In an image, `OUTPUT_DIR` is the sandbox.
-pub(super) fn fetch(task: &mut Value, files: &[String], framework: &str) {
-    let has_image = has_image(task);
+pub(super) fn fetch<'l>(task: &mut Task<'l>, files: &'l [String], framework: &str) {
+    let has_image = task.has_image();
+    let Some(command) = &mut task.command else { return };
     let top = if has_image { format!("{IN_IMAGE}/") } else { String::new() };
     let files = files.iter().map(String::as_str).filter(|file| is_of_sandbox(file, framework));
     let mut inputs = Inputs { top, known: files.map(|file| (file, None)).collect(), wanted: Vec::new() };
-    let command = &mut task["command"];
-    inputs.found_in(&mut command["value"]);
-    for argument in command["arguments"].as_array_mut().into_iter().flatten() {
-        inputs.found_in(argument);
-    }
-    let variables = command.pointer_mut("/environment/variables").and_then(Value::as_array_mut);
-    for variable in variables.into_iter().flatten() {
-        inputs.found_in(&mut variable["value"]);
-        if has_image && variable["name"] == "OUTPUT_DIR" && variable["value"] == "." {
-            variable["value"] = IN_IMAGE.into();
+    command.value.iter_mut().chain(&mut command.arguments).for_each(|text| inputs.found_in(text));
+    for variable in command.variables() {
+        inputs.found_in(&mut variable.value);
+        if has_image && variable.name == "OUTPUT_DIR" && variable.value == "." {
+            variable.value = IN_IMAGE.into();
         }
     }
-    if inputs.wanted.is_empty() {
-        return;
-    }
-    let uri = |(address, path): (&str, String)| json!({ "value": address, "output_file": path, "extract": false, "cache": false });
-    let mut uris = command["uris"].as_array().cloned().unwrap_or_default();
-    uris.extend(inputs.wanted.into_iter().map(uri));
-    command["uris"] = uris.into();
+    let uri = |(address, path): (&str, String)| {
+        Cow::Owned(FetchUri { extract: false, output_file: Some(path), ..FetchUri::new(address) })
+    };
+    command.uris.extend(inputs.wanted.into_iter().map(uri));
 }
 
 /// Why an agent could not have it all fetched; none where it can.
-pub(super) fn too_many(task: &Value) -> Option<String> {
-    let uris = task.pointer("/command/uris").and_then(Value::as_array)?;
+pub(super) fn too_many(task: &Task<'_>) -> Option<String> {
+    let uris = &task.command.as_ref()?.uris;
     // Mesos writes a slash as two characters.
-    let bytes_of = |uri: &Value| {
-        let text = uri.to_string();
+    let bytes_of = |uri: &Cow<'_, FetchUri>| {
+        let text = serde_json::to_string(uri).unwrap_or_default();
         text.len() + text.matches('/').count() + URI_BYTES_MORE
     };
     let bytes: usize = uris.iter().map(bytes_of).sum();
@@ -175,57 +166,60 @@ pub(super) fn too_many(task: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::driver::mesos::task::Command;
 
     const SANDBOX: &str = "http://10.0.0.1:5051/files/download?path=/frameworks/f/executors/e/runs/latest";
 
     #[test]
     fn files_of_the_input_are_fetched_and_named_by_where_they_are_then() {
         let (a, b) = (format!("{SANDBOX}/out/a.txt"), format!("{SANDBOX}/b%20%27c%C3%BC.tif"));
-        let mut task = json!({ "command": {
-            "value": "sh",
-            "arguments": ["sh", "-c", format!("cat '{a}'; cat {b}:{a}")],
-            "environment": { "variables": [
-                { "name": "BOTH", "value": format!("{a} {b}") },
-                { "name": "OUTPUT_DIR", "value": "." },
-                { "name": "OTHER", "value": format!("http://h/x http:// {SANDBOX}/other") },
-            ] },
-            "uris": [{ "value": "http://h/x.tgz" }],
-        } });
-        let mut in_image = task.clone();
+        let arguments = ["sh", "-c", &format!("cat '{a}'; cat {b}:{a}")].map(str::to_owned);
+        let other = format!("http://h/x http:// {SANDBOX}/other");
+        let env = [("BOTH", format!("{a} {b}")), ("OUTPUT_DIR", ".".to_owned()), ("OTHER", other.clone())];
+        let env = env.map(|(name, value)| (name.to_owned(), value));
         let files = [b.clone(), a.clone(), format!("{SANDBOX}/unused")];
-        fetch(&mut task, &files, "f");
+        let own = FetchUri::new("http://h/x.tgz");
+        let told = |container: Value| -> Value {
+            let mut command = Command::new("u", &arguments, &env);
+            command.uris = vec![Cow::Borrowed(&own)];
+            let container = Some(container).filter(|container| !container.is_null());
+            let mut task = Task { command: Some(command), container, ..Task::default() };
+            fetch(&mut task, &files, "f");
+            let mut told: Value = serde_json::from_str(&task.text()).expect("JSON");
+            told["command"].take()
+        };
         let (near_a, near_b) = ("weighbridge-inputs/1/a.txt", "weighbridge-inputs/2/b__cü.tif");
-        let command = &task["command"];
+        let command = told(Value::Null);
         assert_eq!(command["arguments"][2], format!("cat '{near_a}'; cat {near_b}:{near_a}"));
         let variables = &command["environment"]["variables"];
         assert_eq!(variables[0]["value"], format!("{near_a} {near_b}"));
-        assert_eq!(
-            (&variables[1]["value"], &variables[2]),
-            (&json!("."), &in_image["command"]["environment"]["variables"][2])
-        );
-        let uri = |address: &str, near: &str| json!({ "value": address, "output_file": near, "extract": false, "cache": false });
+        assert_eq!((&variables[1]["value"], &variables[2]["value"]), (&json!("."), &json!(other)));
+        let uri =
+            |address: &str, near: &str| json!({ "value": address, "output_file": near, "extract": false });
         assert_eq!(command["uris"], json!([{ "value": "http://h/x.tgz" }, uri(&a, near_a), uri(&b, near_b)]));
-        in_image["container"] = json!({ "type": "MESOS", "mesos": { "image": { "type": "DOCKER" } } });
-        fetch(&mut in_image, &files, "f");
-        let variables = &in_image["command"]["environment"]["variables"];
+        let in_image = told(json!({ "type": "MESOS", "mesos": { "image": { "type": "DOCKER" } } }));
+        let variables = &in_image["environment"]["variables"];
         let both = format!("/mnt/mesos/sandbox/{near_a} /mnt/mesos/sandbox/{near_b}");
         assert_eq!(
             (&variables[0]["value"], &variables[1]["value"]),
             (&json!(both), &json!("/mnt/mesos/sandbox"))
         );
-        assert_eq!(in_image["command"]["uris"], task["command"]["uris"], "relative to the sandbox");
+        assert_eq!(in_image["uris"], command["uris"], "relative to the sandbox");
     }
 
     /// A text as a task of a job with those files has it, and the addresses of what is fetched.
     fn given(text: &str, files: &[&str]) -> (String, Vec<String>) {
-        let mut task = json!({ "command": { "arguments": [text] } });
+        let arguments = ["run".to_owned(), text.to_owned()];
+        let command = Some(Command::new("u", &arguments, &[]));
+        let mut task = Task { command, ..Task::default() };
         let files: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
         fetch(&mut task, &files, "f");
-        let uris = task["command"]["uris"].as_array().cloned().unwrap_or_default();
-        let address = |uri: &Value| uri["value"].as_str().expect("an address").to_owned();
-        let text = task["command"]["arguments"][0].as_str().expect("a text").to_owned();
-        (text, uris.iter().map(address).collect())
+        let command = task.command.expect("it has one");
+        let addresses = command.uris.iter().map(|uri| uri.value.clone()).collect();
+        (command.arguments[1].clone().into_owned(), addresses)
     }
 
     #[test]
@@ -288,13 +282,16 @@ mod tests {
 
     #[test]
     fn what_an_agent_cannot_be_told_is_too_much() {
-        let task = |n: usize, length: usize| json!({ "command": { "uris": vec![json!({ "value": "x".repeat(length) }); n] } });
-        assert_eq!(too_many(&json!({ "command": {} })), None);
-        assert_eq!(too_many(&task(64, 1_000)), None);
-        let why = too_many(&task(64, 2_048)).expect("too much");
+        let check = |texts: Vec<String>| {
+            let uris = texts.into_iter().map(|text| Cow::Owned(FetchUri::new(text))).collect();
+            let command = Some(Command { uris, ..Command::default() });
+            too_many(&Task { command, ..Task::default() })
+        };
+        assert_eq!(check(vec![]), None);
+        assert_eq!(check(vec!["x".repeat(1_000); 64]), None);
+        let why = check(vec!["x".repeat(2_048); 64]).expect("too much");
         assert!(why.starts_with("64 files"), "{why}");
         // A slash counts twice.
-        let slashes = json!({ "command": { "uris": [{ "value": "/".repeat(MESOS_URIS_BYTES_MAX / 2) }] } });
-        assert!(too_many(&slashes).is_some());
+        assert!(check(vec!["/".repeat(MESOS_URIS_BYTES_MAX / 2)]).is_some());
     }
 }

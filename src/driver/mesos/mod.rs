@@ -44,6 +44,7 @@ mod resource;
 mod sandboxes;
 mod session;
 mod status;
+mod task;
 mod tasks;
 mod totals;
 

@@ -8,13 +8,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{environment, task};
 use super::event::Offered;
 use super::executor::{Executors, Info};
 use super::extras::carry;
 use super::inputs::{fetch, too_many};
 use super::options::MesosOptions;
 use super::resource::{Resource, take};
+use super::task::{Task, environment};
 use crate::launch::Launch;
 use crate::limits::OFFER_HOLD_MAX;
 use crate::model::{AgentId, OfferId};
@@ -187,16 +187,16 @@ impl Parts {
         }
         let resources = take(&mut self.parts, &launch.resources);
         let env = environment(launch, &resources);
-        let mut task = task(launch, (id, agent), &resources, &env, options);
+        let mut task = Task::new(launch, (id, agent), &resources, &env, options);
         if let (Some(executor), Some(info)) = (&options.executor, &self.executor) {
             executor.carry(&mut task, launch, &env);
-            let mut text = task.to_string();
+            let mut text = task.text();
             info.add_to(&mut text);
             return Ok(text);
         }
         carry(&mut task, launch, options);
         fetch(&mut task, &launch.files, framework);
-        too_many(&task).map_or_else(|| Ok(task.to_string()), Err)
+        too_many(&task).map_or_else(|| Ok(task.text()), Err)
     }
 }
 

@@ -3,6 +3,8 @@
 //! A task names what it takes as the master offered it, with reservation and allocation; only the amount is
 //! its own.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -16,9 +18,9 @@ pub(crate) struct Resource {
     scalar: Option<Scalar>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ranges: Option<Ranges>,
-    /// All else, as it came.
+    /// All else, as it came; the parts that tasks take have it in common.
     #[serde(flatten)]
-    rest: Map<String, Value>,
+    rest: Arc<Map<String, Value>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
@@ -35,7 +37,7 @@ struct Ranges {
 
 /// What parts of several names may have in common: the reservation, and the role they are allocated to.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Kind(Map<String, Value>);
+pub(super) struct Kind(Arc<Map<String, Value>>);
 
 impl Kind {
     /// Not reserved for anybody, as it is offered to a role.
@@ -45,7 +47,7 @@ impl Kind {
             rest.insert("allocation_info".to_owned(), json!({ "role": role }));
         }
         rest.insert("type".to_owned(), "SCALAR".into());
-        Self(rest)
+        Self(Arc::new(rest))
     }
 }
 
