@@ -8,7 +8,7 @@
 //! [`Engine::status`] what became of them · [`Engine::why`] the rest waits. [`Engine::view`] shows
 //! the whole. [`Queue`] is the heart alone, without log or threads.
 //!
-//! `examples/mesos_loop.rs` is such a loop on a real Mesos, 150 lines long; `docs/library.md` says what it has to
+//! `examples/mesos_loop.rs` is such a loop on a real Mesos, a page long; `docs/library.md` says what it has to
 //! know.
 //!
 //! With `default-features = false` that is all there is. The features `local` (executions as

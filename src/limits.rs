@@ -323,7 +323,7 @@ pub const LIST_IDS_MAX: usize = 1_000;
 /// Segments of the state file that are read for one page of a list: some 40 ms.
 pub const LIST_SEGMENTS_MAX: usize = 512;
 
-/// Bytes of one record of a Mesos master: offers of some ten thousand agents.
+/// Bytes of one record of a Mesos master, and of its list of agents: some ten thousand of them.
 pub const MESOS_RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// Events of a Mesos master that were read and wait to be taken up; its connection holds the others.
@@ -335,7 +335,7 @@ pub const MESOS_CALLS_AT_ONCE: usize = 4_096;
 /// Tasks that a Mesos master is asked about in one call.
 pub const MESOS_TASKS_ASKED_MAX: usize = 1_000;
 
-/// Agents of one machine that are asked for a sandbox. One is usual.
+/// Agents of one machine that are asked for a sandbox, by one list of them. One is usual.
 pub const MESOS_AGENTS_ASKED_MAX: usize = 4;
 
 /// Bytes of an agent's answer with a piece of a file, which travels in base 64.

@@ -1,5 +1,7 @@
 //! What `serve` is told of a Mesos cluster.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +13,10 @@ use crate::driver::{
 use crate::launch::{OutputStream, Piece, PieceError, PrintedSource, Ran, ReadFrom};
 
 /// Bytes of a file with a secret.
-const SECRET_BYTES_MAX: usize = 64 << 10;
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// Bytes of a file that describes an executor, or what tasks have.
+const DESCRIPTION_BYTES_MAX: u64 = 1 << 20;
 
 /// Settings of the framework; docs/mesos.md says more of each.
 #[derive(clap::Args, Clone, Debug)]
@@ -30,10 +35,10 @@ pub(super) struct MesosArgs {
     #[arg(long, value_name = "ROLE,…", requires = "mesos", default_value = "*", value_delimiter = ',')]
     mesos_role: Vec<String>,
     /// Name for a master that asks who it is
-    #[arg(long, value_name = "NAME", requires = "mesos_secret_file")]
+    #[arg(long, value_name = "NAME", requires_all = ["mesos", "mesos_secret_file"])]
     mesos_principal: Option<String>,
     /// File with the secret for it
-    #[arg(long, value_name = "FILE", requires = "mesos_principal")]
+    #[arg(long, value_name = "FILE", requires_all = ["mesos", "mesos_principal"])]
     mesos_secret_file: Option<PathBuf>,
     /// Address that the master shows to people
     #[arg(long, value_name = "URL", requires = "mesos")]
@@ -167,14 +172,25 @@ impl PrintedSource for Sandboxes {
     }
 }
 
+/// What is in a file of at most so many bytes.
+fn read(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(most + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > most {
+        Err(io::Error::other(format!("it has more than {most} bytes")))
+    } else {
+        Ok(text)
+    }
+}
+
 /// The first line of a file.
 fn secret(path: &Path) -> Result<String, Failure> {
     let unreadable = |cause: &dyn std::fmt::Display| {
         Failure::failed("secret", format_args!("could not read the secret in {}: {cause}", path.display()))
     };
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    let text = read(path, SECRET_BYTES_MAX).map_err(|error| unreadable(&error))?;
     match text.lines().next() {
-        Some(line) if !line.is_empty() && text.len() <= SECRET_BYTES_MAX => Ok(line.to_owned()),
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
         _ => Err(unreadable(&"it is to hold one line")),
     }
 }
@@ -188,7 +204,7 @@ fn described<T, E: std::fmt::Display>(
     let unreadable = |cause: &dyn std::fmt::Display| {
         Failure::failed(what, format_args!("could not read the {what} in {}: {cause}", path.display()))
     };
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    let text = read(path, DESCRIPTION_BYTES_MAX).map_err(|error| unreadable(&error))?;
     parse(&text).map_err(|error| unreadable(&error))
 }
 

@@ -99,6 +99,7 @@ fn a_launch_on_a_stale_offer_is_launched_again_and_late_news_of_the_first_change
     assert_eq!(corner.master.call("KILL")["kill"]["task_id"]["value"], first);
     corner.tell(&first, "TASK_FAILED", "CCCC");
     assert_eq!(corner.job(), ("RUNNING".to_owned(), 1, 2));
+    until("its figure", || corner.figure("tasks_refused") == 1);
     corner.tell(&second, "TASK_FINISHED", "DDDD");
     corner.wait_for("COMPLETED", 1, 2);
     // The same again, and an older one after it.
@@ -226,8 +227,9 @@ fn an_end_that_is_told_without_its_reason_waits_for_its_own_news() {
     let task = corner.launched("o-1");
     corner.tell(&task, "TASK_RUNNING", "AAAA");
     let answer = FakeMaster::update(&task, "TASK_KILLED", "REASON_RECONCILIATION", None);
+    let is_back = FakeMaster::update(&task, "TASK_KILLED", "REASON_AGENT_REREGISTERED", None);
     let own = FakeMaster::update(&task, "TASK_KILLED", "REASON_AGENT_DRAINING", Some("BBBB"));
-    corner.master.send(&[answer, own]);
+    corner.master.send(&[answer, is_back, own]);
     until("its place", || corner.job().0 == "QUEUED");
     let job = corner.ask(&["job", "1"]);
     assert_eq!((&job["tries"], &job["end"]["code"]), (&0.into(), &"lost".into()), "{job:#}");

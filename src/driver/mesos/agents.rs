@@ -78,7 +78,8 @@ fn place(pid: &str, id: Option<AgentId>) -> Option<Place> {
 }
 
 fn read(list: &[u8]) -> serde_json::Result<Vec<Agent>> {
-    let agents = serde_json::from_slice::<Answer>(list)?.get_agents.agents.into_iter();
+    let agents =
+        serde_json::from_str::<Answer>(&String::from_utf8_lossy(list))?.get_agents.agents.into_iter();
     let agent = |listed: Listed| {
         let id = AgentId::new(&listed.agent_info.id.value).ok();
         Agent {

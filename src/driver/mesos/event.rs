@@ -244,9 +244,10 @@ impl Attribute {
 }
 
 impl Event {
-    /// The event in a record.
+    /// The event in a record. Mesos hands on what executors and agents say as it is, also where that is no text:
+    /// what cannot be read of it is replaced.
     pub(crate) fn read(record: &[u8]) -> Result<Self, EventError> {
-        let raw: Raw = serde_json::from_slice(record)?;
+        let raw: Raw = serde_json::from_str(&String::from_utf8_lossy(record))?;
         let missing = || EventError::Incomplete { kind: raw.kind.clone() };
         Ok(match raw.kind.as_str() {
             "SUBSCRIBED" => Self::Subscribed(raw.subscribed.ok_or_else(missing)?),
@@ -292,6 +293,11 @@ mod tests {
             "task_id": { "value": "t" }, "state": "TASK_RUNNING", "uuid": "dQ==", "agent_id": { "value": "a" } } } });
         let Ok(Event::Update(status)) = read(&update) else { panic!() };
         assert_eq!((status.task_id.value.as_str(), status.uuid.as_deref()), ("t", Some("dQ==")));
+        let mut no_text = update.to_string().replace("dQ==", "dQ==\",\"message\":\"x?y").into_bytes();
+        let at = no_text.iter().position(|byte| *byte == b'?').expect("it is there");
+        no_text[at] = 0xff;
+        let Ok(Event::Update(status)) = Event::read(&no_text) else { panic!() };
+        assert_eq!((&*status.message, status.uuid.as_deref()), ("x\u{fffd}y", Some("dQ==")));
         let gone = json!({ "type": "FAILURE", "failure": { "agent_id": { "value": "a" } } });
         assert!(matches!(read(&gone), Ok(Event::AgentLost(agent)) if agent.as_str() == "a"));
         let executor = json!({ "type": "FAILURE", "failure": { "agent_id": { "value": "a" },

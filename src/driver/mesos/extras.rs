@@ -23,7 +23,8 @@ pub enum MesosContainerizer {
     Docker,
 }
 
-/// See the file: by job type, as `NAME` or `NAME:VERSION`.
+/// What tasks of job types have in place of what those say, by job type as `NAME` or `NAME:VERSION`: files to fetch,
+/// and a container.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct MesosTasks(BTreeMap<String, Extras>);
 

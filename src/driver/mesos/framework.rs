@@ -8,7 +8,6 @@
 //! M5  Nothing that runs is ended but by order: of a job that was canceled, or of a launch that was given up.
 //! M6  The good end of a task with declared outputs goes on record with what it left, or counts as lost.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +24,7 @@ use super::offers::{Held, Offers, Parts};
 use super::options::MesosOptions;
 use super::outputs::{Ended as KeptEnd, Kept, Outputs};
 use super::refusing::Refusing;
+use super::reported::{Reported, Statuses};
 use super::session::{Ended, News, Session, begin};
 use super::status::{TaskName, Told, named_by, task_id};
 use super::tasks::{Known, Tasks};
@@ -103,14 +103,6 @@ enum Link {
     },
 }
 
-/// A status that is on its way to the disk.
-struct Reported {
-    name: LaunchName,
-    status: Box<Status>,
-    is_running: bool,
-    ticket: Ticket<StatusOutcome, Infallible>,
-}
-
 pub(super) struct Loop<'e> {
     engine: &'e Engine,
     options: Arc<MesosOptions>,
@@ -125,7 +117,7 @@ pub(super) struct Loop<'e> {
     tasks: Tasks,
     offers: Offers,
     refusing: Refusing,
-    reported: VecDeque<Reported>,
+    reported: Statuses,
     outputs: Outputs,
     /// To be sent.
     calls: Vec<Call>,
@@ -181,7 +173,7 @@ impl<'e> Loop<'e> {
             tasks,
             offers: Offers::default(),
             refusing: Refusing::default(),
-            reported: VecDeque::new(),
+            reported: Statuses::default(),
             calls: Vec::new(),
             n_deciding: 0,
             n_waiting: 0,
@@ -455,11 +447,15 @@ impl<'e> Loop<'e> {
         }
     }
 
-    /// Gives back offers that the engine does not hold.
+    /// Gives back offers that the engine does not hold, and those that it holds again after others had their turn,
+    /// where they were kept long enough.
     fn decline_parked(&mut self, is_all: bool, now: Instant) {
-        let parked = self.offers.unpark(is_all, now);
+        let mut parked = self.offers.unpark(is_all, now);
+        let overdue = self.offers.overdue(now);
+        parked.extend(overdue.into_iter().filter(|id| self.engine.rescinded(id).is_some()));
         if !parked.is_empty() {
             for id in &parked {
+                self.offers.remove(id);
                 self.figures.ended(id, OfferEnd::Declined, now);
             }
             self.calls.push(Call::decline(parked.iter(), self.options.refuse));
@@ -508,7 +504,7 @@ impl<'e> Loop<'e> {
         if name.exe > self.engine.last_exe() {
             return Err(MesosError::ForeignTask { task: status.task_id.value.clone() });
         }
-        if self.outputs.holds(name, &status) {
+        if self.outputs.holds(name, &status) || self.reported.has(&status) {
             return Ok(());
         }
         let now = monotonic();
@@ -543,7 +539,8 @@ impl<'e> Loop<'e> {
                 match self.outputs.keep(self.engine, name, &state, status) {
                     Kept::No(status) => {
                         if let Some(ticket) = self.tell(name, &state) {
-                            self.reported.push_back(Reported { name, status, is_running, ticket });
+                            let is_refused = matches!(state, TaskState::Refused { .. });
+                            self.reported.push(Reported { name, status, is_running, is_refused, ticket });
                         }
                     }
                     // It has ended: nothing is asked of it, and there is nothing to end.
@@ -572,12 +569,8 @@ impl<'e> Loop<'e> {
                     tracing::warn!(launch = %name, %error, "an execution gave no output");
                 }
             }
-            self.reported.push_back(Reported {
-                name: *name,
-                status: ended.status,
-                is_running: false,
-                ticket,
-            });
+            let (name, status) = (*name, ended.status);
+            self.reported.push(Reported { name, status, is_running: false, is_refused: false, ticket });
         }
     }
 
@@ -609,10 +602,12 @@ impl<'e> Loop<'e> {
     /// Acknowledges what is on disk.
     fn settle(&mut self) -> Result<(), MesosError> {
         let now = monotonic();
-        while let Some(answer) = self.reported.front().and_then(|first| first.ticket.poll()) {
-            let Some(Reported { name, status, is_running, .. }) = self.reported.pop_front() else { break };
+        while let Some((Reported { name, status, is_running, is_refused, .. }, outcome)) =
+            self.reported.next()
+        {
             // Without an answer it is not on disk, and the next engine is told again.
-            let Ok(outcome) = answer else { continue };
+            let Some(outcome) = outcome else { continue };
+            self.figures.n_refused += u64::from(is_refused && outcome == StatusOutcome::Applied);
             match (is_running, outcome) {
                 (true, StatusOutcome::Applied) => {}
                 (true, StatusOutcome::Stale) => self.is_back(name, &status, now)?,

@@ -77,7 +77,8 @@ impl MesosFramework {
     /// Starts to subscribe, and to decide once that went well. `store` is the directory of the engine.
     ///
     /// # Errors
-    /// Where the id that is kept there cannot be read, or the system gives no thread.
+    /// Where the id that is kept there cannot be read, the system gives no thread, or what an earlier service decided
+    /// is not on disk within ten seconds, which are waited for.
     pub fn start(engine: Engine, store: &Path, options: MesosOptions) -> Result<Self, MesosError> {
         let file = IdFile::in_store(store);
         let framework_id = file.read().map_err(|error| id_error(&file, &error))?;

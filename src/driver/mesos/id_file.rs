@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Its name in the directory of the store.
+/// The name of the file with the id that a master gave the framework, in the directory of the store.
 pub const FRAMEWORK_ID_FILE: &str = "mesos-framework-id";
 
 /// Longest id that is taken.

@@ -5,7 +5,7 @@
 //!     `MESOS_LEFT_LOOKS_SILENT` in all: tasks of others are looked at meanwhile.
 //! K3  Each wait has an end: what was not seen by then is unreadable. It begins when the first look told nothing, or
 //!     when the agent fell silent, and nothing is given up that was not looked at.
-//! K4  Nobody looks on while more than `MESOS_LEFT_FOUND_MAX` findings wait to be taken.
+//! K4  Nobody looks on while `MESOS_LEFT_FOUND_MAX` findings or more wait to be taken.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -40,6 +40,7 @@ mod order_tests;
 mod outputs;
 mod recordio;
 mod refusing;
+mod reported;
 mod resource;
 mod sandboxes;
 mod session;

@@ -2,7 +2,7 @@
 //!
 //! R1  Mesos refuses a launch on offers for different roles. So of an agent the engine sees offers for one role at
 //!     a time; those for others are parked, and take their turn.
-//! R2  No offer is parked for longer than one is held.
+//! R2  No offer is held for longer than one that has no turns to wait for, parked or not.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub(super) struct Offers {
     turns: HashMap<AgentId, Turn>,
     /// In the order of their turns.
     parked: Vec<Held>,
+    /// Those that the engine has again after they were parked: when they came.
+    again: Vec<(OfferId, Instant)>,
     executors: Executors,
 }
 
@@ -89,6 +91,9 @@ impl Offers {
         let new = || Turn { role: held.offered.role.clone(), offers: HashSet::new(), since: now };
         let turn = self.turns.entry(held.offer().agent.clone()).or_insert_with(new);
         turn.offers.insert(held.offer().id.clone());
+        if held.came < now {
+            self.again.push((held.offer().id.clone(), held.came));
+        }
         self.held.insert(held.offer().id.clone(), held);
     }
 
@@ -123,6 +128,7 @@ impl Offers {
         self.held.clear();
         self.turns.clear();
         self.parked.clear();
+        self.again.clear();
     }
 
     /// Offers whose turn it is now; `take_back` is asked for those whose turn is over, and says whether the engine
@@ -152,6 +158,13 @@ impl Offers {
     pub(super) fn unpark(&mut self, is_all: bool, now: Instant) -> Vec<OfferId> {
         let is_over = |held: &mut Held| is_all || now.duration_since(held.came) >= OFFER_HOLD_MAX;
         self.parked.extract_if(.., is_over).map(|held| held.offered.offer.id).collect()
+    }
+
+    /// Those that the engine has, and that were kept for as long as may be, also while they were parked.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<OfferId> {
+        self.again.retain(|(id, _)| self.held.contains_key(id));
+        let is_over = |came: Instant| now.duration_since(came) >= OFFER_HOLD_MAX;
+        self.again.iter().filter(|(_, came)| is_over(*came)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Ends offers to launch tasks on them; none where one of them has ended.
@@ -239,9 +252,12 @@ mod tests {
         for held in next {
             offers.hold(held, later);
         }
+        let two = [OfferId::new("2").expect("a name")];
+        assert_eq!(offers.overdue(now + OFFER_HOLD_MAX), two, "since it came, not since its turn");
+        assert_eq!(offers.overdue(later), []);
         assert_eq!(ids(&offers.next(later, |_| panic!("it is early"))), [""; 0]);
         assert_eq!(ids(&offers.next(later + TURN, |_| true)), ["1"]);
-        assert_eq!(offers.unpark(false, now + OFFER_HOLD_MAX), [OfferId::new("2").expect("a name")]);
+        assert_eq!(offers.unpark(false, now + OFFER_HOLD_MAX), two);
         assert!(offers.use_up([&used].into_iter()).is_none(), "it has ended");
     }
 }

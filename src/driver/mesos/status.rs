@@ -105,6 +105,9 @@ const NO_OFFER: &str = "REASON_INVALID_OFFERS";
 /// A master's answer to a question: the state alone, without the reason there was.
 const UNKNOWN: &str = "REASON_RECONCILIATION";
 
+/// What a master says of the tasks of an agent that is back: likewise.
+const AGENT_IS_BACK: [&str; 2] = ["REASON_AGENT_REREGISTERED", "REASON_SLAVE_REREGISTERED"];
+
 const TOO_LONG: &str = "REASON_MAX_COMPLETION_TIME_REACHED";
 
 /// The container never came to be: an image or a file that is not there, a user that is not known.
@@ -127,6 +130,7 @@ impl Status {
         let reason = || format!("{}, {}: {}", self.state, self.reason, self.message);
         let ended = |outcome| TaskState::Ended { outcome, usage: Usage::default() };
         let is_of_the_system = OF_THE_SYSTEM.contains(&self.reason.as_str());
+        let has_no_reason = self.reason == UNKNOWN || AGENT_IS_BACK.contains(&self.reason.as_str());
         Told::News(match (self.state.as_str(), self.reason.as_str()) {
             ("TASK_UNREACHABLE", _) => return Told::Doubt(Doubt { is_unreachable: true, reason: reason() }),
             ("TASK_UNKNOWN", _) | ("TASK_LOST", UNKNOWN) => {
@@ -134,7 +138,7 @@ impl Status {
             }
             ("TASK_FINISHED", _) => ended(Outcome::Exited { code: 0 }),
             // Its own news, which says why, is on its way: it is sent until it is acknowledged.
-            ("TASK_FAILED" | "TASK_KILLED", UNKNOWN) => TaskState::Running,
+            ("TASK_FAILED" | "TASK_KILLED", _) if has_no_reason => TaskState::Running,
             ("TASK_FAILED" | "TASK_KILLED", TOO_LONG) => ended(Outcome::TimedOut),
             ("TASK_FAILED" | "TASK_KILLED", _) if is_of_the_system => {
                 ended(Outcome::Lost { reason: reason() })
@@ -236,7 +240,9 @@ mod tests {
             assert_eq!(told(word, NO_OFFER, "m"), Told::News(refused));
         }
         for word in ["TASK_FAILED", "TASK_KILLED"] {
-            assert_eq!(told(word, UNKNOWN, "m"), Told::News(TaskState::Running), "{word}");
+            for why in [UNKNOWN, "REASON_AGENT_REREGISTERED", "REASON_SLAVE_REREGISTERED"] {
+                assert_eq!(told(word, why, "m"), Told::News(TaskState::Running), "{word}, {why}");
+            }
         }
         let doubt = |word: &str, is_unreachable| {
             assert_eq!(

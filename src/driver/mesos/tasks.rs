@@ -55,7 +55,8 @@ struct Task {
 struct End {
     /// When to say so, and how long to wait then.
     due: (Instant, Duration),
-    was_told: bool,
+    /// From when on by force: when it was first told to, and had the time that it is given.
+    force_from: Option<Instant>,
     is_overdue: bool,
 }
 
@@ -153,7 +154,7 @@ impl Tasks {
     pub(super) fn end(&mut self, name: LaunchName, now: Instant) {
         let wait = self.end_wait();
         if let Some(task) = self.tasks.get_mut(&name) {
-            task.end.get_or_insert(End { due: (now, wait), was_told: false, is_overdue: false });
+            task.end.get_or_insert(End { due: (now, wait), force_from: None, is_overdue: false });
         }
     }
 
@@ -252,14 +253,14 @@ impl Tasks {
         let wait = self.end_wait();
         let due = self.tasks.values_mut().filter_map(|task| {
             if task.end.is_none() && task.overdue.is_some_and(|overdue| overdue <= now) {
-                task.end = Some(End { due: (now, wait), was_told: false, is_overdue: true });
+                task.end = Some(End { due: (now, wait), force_from: None, is_overdue: true });
             }
             let end = task.end.as_mut()?;
             let most = wait.max(END_MOST);
             is_due(&mut end.due, most, now).then(|| Ending {
                 id: task.known.id.clone(),
                 agent: task.known.agent.clone(),
-                is_forced: std::mem::replace(&mut end.was_told, true),
+                is_forced: *end.force_from.get_or_insert_with(|| after(now, wait)) <= now,
             })
         });
         due.collect()
@@ -327,6 +328,17 @@ mod tests {
         assert_eq!(tasks.due_ends(now + SECOND * 8), ending(true));
         assert_eq!(seconds(now, |at| tasks.due_ends(at)), [24, 56, 116, 176]);
         assert!(!tasks.is_overdue(NAME), "by order");
+        // Whoever is told anew, at another subscription, has its grace all the same, and no more than that.
+        tasks.remove(NAME);
+        tasks.put(NAME, known(None), now);
+        tasks.end(NAME, now);
+        assert_eq!(tasks.due_ends(now), ending(false));
+        for second in [2, 4, 7] {
+            tasks.ask_all(now + SECOND * second);
+            assert_eq!(tasks.due_ends(now + SECOND * second), ending(false), "{second}");
+        }
+        tasks.ask_all(now + SECOND * 8);
+        assert_eq!(tasks.due_ends(now + SECOND * 8), ending(true));
         tasks.remove(NAME);
         assert_eq!(tasks.due_ends(now + SECOND * 1_000), []);
     }

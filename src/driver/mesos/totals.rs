@@ -99,7 +99,9 @@ impl Totals {
 
     /// Another subscription, perhaps at another master: all is asked anew.
     pub(super) fn subscribed(&mut self, now: Instant) {
+        let all = self.plan.all.map(|_| now);
         *self = Self::new(now);
+        self.plan.all = all;
     }
 
     /// Takes up what was answered, and asks where it is time.
@@ -195,6 +197,18 @@ mod tests {
         // It is listed; all are asked for again.
         plan.answered(Vec::new(), now + Duration::from_mins(25));
         assert_eq!(asked(&mut plan, now, &[], 1_500..3_000), [2_100, 2_700]);
+    }
+
+    #[test]
+    fn another_master_is_asked_for_all_where_the_former_one_told() {
+        let now = monotonic();
+        let mut totals = Totals::new(now);
+        totals.subscribed(now);
+        assert!(!totals.plan.is_due(&[], now), "nobody made an offer");
+        totals.plan.answered(Vec::new(), now);
+        assert!(!totals.plan.is_due(&[], now));
+        totals.subscribed(now);
+        assert!(totals.plan.is_due(&[], now));
     }
 
     #[test]
