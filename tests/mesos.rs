@@ -200,4 +200,15 @@ fn what_cannot_be_asked_is_refused_in_words() {
     serve(&["--mesos", "m", "--mesos-principal", "p", "--mesos-secret-file", "nothing"])
         .expect(1)
         .says("could not read the secret");
+    place.write("secret", "hush\n");
+    serve(&["--mesos-principal", "p", "--mesos-secret-file", "secret"]).expect(2).says("--mesos <URL");
+    let long = |bytes: usize| place.write("long", &" ".repeat(bytes));
+    long((64 << 10) + 1);
+    serve(&["--mesos", "m", "--mesos-principal", "p", "--mesos-secret-file", "long"])
+        .expect(1)
+        .says("more than 65536 bytes");
+    long((1 << 20) + 1);
+    for file in ["--mesos-executor", "--mesos-tasks"] {
+        serve(&["--mesos", "m", file, "long"]).expect(1).says("more than 1048576 bytes");
+    }
 }
